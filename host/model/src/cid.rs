@@ -1,0 +1,158 @@
+//! Content identifiers, version 0 and 1.
+//!
+//! A pin's key is the *full* CID: `Qm…` and the same digest as a version 1 CID are two pins, as in
+//! IPFS Cluster (`state/dsstate`). The text form is the canonical one: base58 for version 0, base32
+//! for version 1, whatever base the caller used.
+
+use crate::error::Invalid;
+use crate::limits::CID_CHARS_MAX;
+use cid::CidGeneric;
+use std::fmt;
+use std::str::FromStr;
+
+/// Bytes of the longest digest we hold. Identity CIDs carry up to 128 bytes of content in Kubo.
+const DIGEST_BYTES_MAX: usize = 128;
+
+type Inner = CidGeneric<DIGEST_BYTES_MAX>;
+
+/// A content identifier.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Cid(Inner);
+
+impl Cid {
+    /// Parses the text form in any multibase.
+    ///
+    /// # Errors
+    /// Text that is too long or no CID.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        if text.len() > CID_CHARS_MAX {
+            return Err(invalid(&format!("longer than {CID_CHARS_MAX} characters")));
+        }
+        if text.starts_with("/ipfs/") || text.contains("://") {
+            return Err(invalid("is a path or a URL; send the bare CID"));
+        }
+        Inner::try_from(text)
+            .map(Self)
+            .map_err(|e| invalid(&e.to_string()))
+    }
+
+    /// Parses the binary form; the whole slice must be one CID.
+    ///
+    /// # Errors
+    /// Bytes that are no CID, or have something after it.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Invalid> {
+        let mut rest = bytes;
+        let cid = Inner::read_bytes(&mut rest).map_err(|e| invalid(&e.to_string()))?;
+        if rest.is_empty() {
+            Ok(Self(cid))
+        } else {
+            Err(invalid("has bytes after its end"))
+        }
+    }
+
+    /// The binary form: what is hashed, stored and sent in protobuf.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.0.to_bytes()
+    }
+
+    /// The digest without codec and hash function; uniform for every real hash function.
+    #[must_use]
+    pub fn digest(&self) -> &[u8] {
+        self.0.hash().digest()
+    }
+}
+
+fn invalid(why: &str) -> Invalid {
+    Invalid::new("cid", format!("{why}; write a CID such as bafybei… or Qm…"))
+}
+
+impl FromStr for Cid {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for Cid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for Cid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl serde::Serialize for Cid {
+    /// Text for people's formats, bytes for the store's.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            serializer.serialize_bytes(&self.to_bytes())
+        }
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Cid {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if !deserializer.is_human_readable() {
+            let bytes = <&[u8]>::deserialize(deserializer)?;
+            return Self::from_bytes(bytes).map_err(serde::de::Error::custom);
+        }
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const V0: &str = "QmP63DkAFEnDYNjDYBpyNDfttu1fvUw99x1brscPzpqmmq";
+    const V1: &str = "bafkreie2v3u4hdfg3efr4xyptxadvroajgglu4crjvtjtzbc7alx3pzb3a";
+
+    #[test]
+    fn text_and_bytes_round_trip() {
+        for text in [V0, V1, "bafkqaaa"] {
+            let cid = Cid::parse(text).unwrap();
+            assert_eq!(cid.to_string(), text);
+            assert_eq!(Cid::from_bytes(&cid.to_bytes()).unwrap(), cid);
+        }
+    }
+
+    #[test]
+    fn another_base_is_the_same_cid_in_canonical_text() {
+        let base16 = "f015512209aaee9c38ca6d90b1e5f0f9dc03ac5c0498cba70514d6699e422f8177dbf21d8";
+        assert_eq!(Cid::parse(base16).unwrap().to_string(), V1);
+    }
+
+    #[test]
+    fn what_is_no_cid_is_refused_with_its_mend() {
+        let long = "b".repeat(CID_CHARS_MAX + 1);
+        for text in [
+            "",
+            "Qm",
+            "hello",
+            "/ipfs/bafkqaaa",
+            "ipfs://bafkqaaa",
+            &long,
+            "bafkreie2v3",
+        ] {
+            let refused = Cid::parse(text).unwrap_err();
+            assert_eq!(refused.what, "cid");
+            assert!(refused.why.contains("CID"), "{text:?}: {refused}");
+        }
+    }
+
+    #[test]
+    fn trailing_bytes_are_refused() {
+        let mut bytes = Cid::parse(V1).unwrap().to_bytes();
+        bytes.push(0);
+        assert!(Cid::from_bytes(&bytes).is_err());
+    }
+}

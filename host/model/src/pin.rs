@@ -1,0 +1,129 @@
+//! Pins: cluster state, one for each full CID, as IPFS Cluster keeps it (`api.Pin`).
+//!
+//! A pin lives while a pin request or a cluster node wants it. Its protobuf form (`proto`) is byte
+//! for byte what IPFS Cluster writes, its JSON form (`json`) what IPFS Cluster answers for a pin
+//! that it has stored: times in whole seconds, `mode` derived from `max_depth`.
+
+mod json;
+mod proto;
+
+use crate::cid::Cid;
+use crate::peer::{Origin, PeerId};
+use crate::time::UnixMillis;
+use std::collections::BTreeMap;
+
+/// What a pin is of. Only `Data` pins are made through the Pinning Service API; the others belong to
+/// sharded content in IPFS Cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum PinType {
+    /// Not told; IPFS Cluster's zero value.
+    #[default]
+    Bad,
+    /// A plain pin.
+    Data,
+    /// The root of sharded content.
+    Meta,
+    /// The DAG that links the shards.
+    ClusterDag,
+    /// One shard.
+    Shard,
+}
+
+/// How deep a pin reaches below its root: -1 all the way (recursive), 0 the root block only
+/// (direct), 1 a shard and its blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct MaxDepth(pub i32);
+
+impl MaxDepth {
+    /// Everything below the root.
+    pub const RECURSIVE: Self = Self(-1);
+    /// The root block only.
+    pub const DIRECT: Self = Self(0);
+
+    /// Whether only the root block is pinned. Every depth but 0 counts as recursive, as in IPFS
+    /// Cluster (`api.PinDepth.ToPinMode`).
+    #[must_use]
+    pub const fn is_direct(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// What can be chosen for a pin (`api.PinOptions`).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PinOptions {
+    /// Copies below which the cluster must mend; 0 the cluster's default, -1 on every peer.
+    pub replication_factor_min: i32,
+    /// Copies at most; 0 and -1 as above.
+    pub replication_factor_max: i32,
+    /// A name for people; not unique.
+    pub name: String,
+    /// Bytes of a shard when content is added in shards.
+    pub shard_size: u64,
+    /// Peers asked for by the caller. Never stored.
+    pub user_allocations: Vec<PeerId>,
+    /// When it is to go; stored in whole seconds.
+    pub expire_at: Option<UnixMillis>,
+    /// Free pairs.
+    pub metadata: BTreeMap<String, String>,
+    /// The pin whose content this one mostly shares.
+    pub pin_update: Option<Cid>,
+    /// Where the content can be had.
+    pub origins: Vec<Origin>,
+}
+
+/// A pin (`api.Pin`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    /// What is pinned, and the pin's key.
+    pub cid: Cid,
+    /// What it is of.
+    pub pin_type: PinType,
+    /// The peers it is placed on; empty when it is on all.
+    pub allocations: Vec<PeerId>,
+    /// How deep it reaches.
+    pub max_depth: MaxDepth,
+    /// For sharded content: the pin it belongs to.
+    pub reference: Option<Cid>,
+    /// When it was pinned; stored in whole seconds.
+    pub timestamp: Option<UnixMillis>,
+    /// What was chosen for it.
+    pub options: PinOptions,
+}
+
+impl Pin {
+    /// A recursive pin of plain content with everything else at its default.
+    #[must_use]
+    pub fn recursive(cid: Cid, timestamp: UnixMillis) -> Self {
+        Self {
+            cid,
+            pin_type: PinType::Data,
+            allocations: Vec::new(),
+            max_depth: MaxDepth::RECURSIVE,
+            reference: None,
+            timestamp: Some(timestamp),
+            options: PinOptions::default(),
+        }
+    }
+}
+
+/// A pin as the store holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredPin {
+    /// The pin.
+    pub pin: Pin,
+    /// Grows at each change and is never used again for this CID, not after a removal either;
+    /// conditional updates name the one they saw.
+    pub version: u64,
+    /// How many pin requests want it.
+    pub requests: u64,
+    /// Whether a cluster node put it, and so wants it whatever the requests do.
+    pub by_cluster: bool,
+}
+
+impl StoredPin {
+    /// Whether anybody still wants it.
+    #[must_use]
+    pub const fn is_wanted(&self) -> bool {
+        self.by_cluster || self.requests > 0
+    }
+}

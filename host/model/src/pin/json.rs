@@ -1,0 +1,1 @@
+//! `api.Pin` as JSON, as IPFS Cluster answers it.

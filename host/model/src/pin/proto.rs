@@ -1,0 +1,1 @@
+//! `api.Pin` as protobuf, byte for byte as IPFS Cluster writes it.

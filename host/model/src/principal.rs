@@ -1,0 +1,247 @@
+//! Who is calling, once that is known.
+
+use crate::account::{AccountId, TenantId};
+use crate::error::Invalid;
+use crate::key::KeyId;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What somebody may be. Roles are entities in the policies; what each may do stands there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Pins for an account.
+    TenantUser,
+    /// Looks after a tenant: its keys, its accounts, its usage.
+    TenantAdmin,
+    /// Looks after the host: tenants, plugins, everything but what tenants pin.
+    Operator,
+    /// Reads, and changes nothing.
+    Auditor,
+    /// A node of an IPFS Cluster that keeps its pin set here.
+    ClusterNode,
+    /// The host's own workers.
+    System,
+}
+
+impl Role {
+    /// All roles, in the order in which tables print them.
+    pub const ALL: [Self; 6] = [
+        Self::TenantUser,
+        Self::TenantAdmin,
+        Self::Operator,
+        Self::Auditor,
+        Self::ClusterNode,
+        Self::System,
+    ];
+
+    /// The name in policies, keys and tokens.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TenantUser => "tenant-user",
+            Self::TenantAdmin => "tenant-admin",
+            Self::Operator => "operator",
+            Self::Auditor => "auditor",
+            Self::ClusterNode => "cluster-node",
+            Self::System => "system",
+        }
+    }
+
+    /// Parses a role's name. `system` cannot be given to anybody and is refused.
+    ///
+    /// # Errors
+    /// A name that is no role.
+    pub fn parse(name: &str) -> Result<Self, Invalid> {
+        Self::ALL
+            .into_iter()
+            .find(|role| role.as_str() == name && *role != Self::System)
+            .ok_or_else(|| {
+                Invalid::new(
+                    "role",
+                    format!(
+                        "{name:?} is no role; write tenant-user, tenant-admin, operator, auditor or cluster-node"
+                    ),
+                )
+            })
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A set of roles.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Role>", into = "Vec<Role>")]
+pub struct Roles(u8);
+
+impl Roles {
+    /// No role at all: may do nothing.
+    pub const NONE: Self = Self(0);
+
+    /// The set with one more role.
+    #[must_use]
+    pub const fn with(self, role: Role) -> Self {
+        Self(self.0 | 1 << role as u8)
+    }
+
+    /// Whether a role is in it.
+    #[must_use]
+    pub const fn contains(self, role: Role) -> bool {
+        self.0 & (1 << role as u8) != 0
+    }
+
+    /// The roles of this set that are in the other too.
+    #[must_use]
+    pub const fn intersect(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Whether every role of it is in the other too.
+    #[must_use]
+    pub const fn is_within(self, other: Self) -> bool {
+        self.0 & !other.0 == 0
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Its roles, in the order of [`Role::ALL`].
+    pub fn iter(self) -> impl Iterator<Item = Role> {
+        Role::ALL
+            .into_iter()
+            .filter(move |role| self.contains(*role))
+    }
+}
+
+impl FromIterator<Role> for Roles {
+    fn from_iter<I: IntoIterator<Item = Role>>(roles: I) -> Self {
+        roles.into_iter().fold(Self::NONE, Self::with)
+    }
+}
+
+impl From<Vec<Role>> for Roles {
+    fn from(roles: Vec<Role>) -> Self {
+        roles.into_iter().collect()
+    }
+}
+
+impl From<Roles> for Vec<Role> {
+    fn from(roles: Roles) -> Self {
+        roles.iter().collect()
+    }
+}
+
+impl fmt::Debug for Roles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+/// How somebody proved who they are.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Proof {
+    /// An API key.
+    Key(KeyId),
+    /// A signed token of this issuer.
+    Token {
+        /// The token's `iss`.
+        issuer: String,
+    },
+    /// Nobody called: the host works by itself.
+    Internal,
+}
+
+/// The name under which policies and logs know somebody: `key:<id>`, `jwt:<issuer>:<sub>`,
+/// `system:<worker>`. Never reused for somebody else.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PrincipalId(String);
+
+impl PrincipalId {
+    /// The holder of an API key.
+    #[must_use]
+    pub fn of_key(id: &KeyId) -> Self {
+        Self(format!("key:{id}"))
+    }
+
+    /// A token's subject. The issuer is part of the name: two issuers may know the same subject.
+    #[must_use]
+    pub fn of_token(issuer: &str, subject: &str) -> Self {
+        Self(format!("jwt:{}:{issuer}:{subject}", issuer.len()))
+    }
+
+    /// A worker of the host.
+    #[must_use]
+    pub fn of_worker(name: &str) -> Self {
+        Self(format!("system:{name}"))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PrincipalId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Somebody who has proved who they are; one shape, whatever the proof.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Principal {
+    /// The name that policies and logs know.
+    pub id: PrincipalId,
+    /// The account that they act for.
+    pub account: AccountId,
+    /// What they are.
+    pub roles: Roles,
+    /// How they proved it.
+    pub proof: Proof,
+}
+
+impl Principal {
+    /// The tenant that they are of.
+    #[must_use]
+    pub const fn tenant(&self) -> &TenantId {
+        self.account.tenant()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn role_sets_hold_what_was_put_in() {
+        let roles: Roles = [Role::Auditor, Role::TenantUser].into_iter().collect();
+        assert!(roles.contains(Role::Auditor) && !roles.contains(Role::Operator));
+        assert!(Roles::NONE.with(Role::Auditor).is_within(roles));
+        assert!(!roles.is_within(Roles::NONE.with(Role::Auditor)));
+        assert_eq!(
+            roles.iter().collect::<Vec<_>>(),
+            [Role::TenantUser, Role::Auditor]
+        );
+    }
+
+    #[test]
+    fn nobody_can_be_given_the_system_role() {
+        assert!(Role::parse("system").is_err());
+        assert_eq!(Role::parse("operator").unwrap(), Role::Operator);
+    }
+
+    #[test]
+    fn token_subjects_cannot_collide_across_issuers() {
+        let a = PrincipalId::of_token("https://a:b", "c");
+        let b = PrincipalId::of_token("https://a", "b:c");
+        assert_ne!(a, b);
+    }
+}

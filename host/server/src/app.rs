@@ -1,0 +1,26 @@
+//! The handles that everything is built from, made once at start.
+
+use crate::clock::Clock;
+use crate::ops::audit::Audit;
+use crate::workers::peers::Peers;
+use holdfast_policy::Gate;
+use holdfast_runtime::Plugins;
+use holdfast_store::Store;
+use std::sync::Arc;
+
+/// What verbs and handlers reach for. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// The pin store.
+    pub store: Store,
+    /// The policies.
+    pub gate: Arc<Gate>,
+    /// The plugins.
+    pub plugins: Arc<Plugins>,
+    /// The time.
+    pub clock: Clock,
+    /// Where every decision is written.
+    pub audit: Audit,
+    /// The Kubo nodes that are known, and the addresses clients should connect to (delegates).
+    pub peers: Peers,
+}

@@ -1,0 +1,5 @@
+//! The binary `holdfast`.
+
+fn main() -> std::process::ExitCode {
+    holdfast::commands::run()
+}

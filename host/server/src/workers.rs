@@ -1,0 +1,3 @@
+//! The reconcilers: they follow the change feed and make the world what the store says.
+
+pub mod peers;

@@ -1,0 +1,63 @@
+//! What can go wrong in a store.
+
+use holdfast_model::{Cursor, ErrorKind, Invalid};
+
+/// A failure of the store. The text names the thing and, where there is one, the mend.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is no such row.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// What the write expected does not hold.
+    #[error("the {0} has changed in the meantime")]
+    Conflict(&'static str),
+    /// The caller's value cannot be used.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// The feed has been trimmed past this cursor.
+    #[error("the change feed begins after {oldest:?}; read everything once and resume from there")]
+    CursorTooOld {
+        /// The oldest cursor that can be resumed from.
+        oldest: Cursor,
+    },
+    /// More is waiting to be written than the queue holds.
+    #[error("the store's write queue is full")]
+    Overloaded,
+    /// The disk or the file system refused: full, read-only, gone.
+    #[error("the store cannot {doing}: {source}")]
+    Unavailable {
+        /// What was tried, with the path.
+        doing: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The directory cannot be opened as a store.
+    #[error("{path}: {why}")]
+    Open {
+        /// The directory.
+        path: String,
+        /// What is wrong and what to do.
+        why: String,
+    },
+    /// Stored data is not what it must be.
+    #[error("stored data is damaged: {0}")]
+    Corrupt(String),
+    /// The store was closed, or its writer has died.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl StoreError {
+    /// What kind of failure it is.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotFound(_) => ErrorKind::NotFound,
+            Self::Conflict(_) => ErrorKind::Conflict,
+            Self::Invalid(_) | Self::CursorTooOld { .. } => ErrorKind::Invalid,
+            Self::Overloaded => ErrorKind::Overloaded,
+            Self::Unavailable { .. } | Self::Open { .. } | Self::Closed => ErrorKind::Unavailable,
+            Self::Corrupt(_) => ErrorKind::Corrupt,
+        }
+    }
+}
