@@ -1,0 +1,369 @@
+//! The door of the store: which backend answers, and the contract that each keeps.
+
+use crate::memory::Memory;
+use crate::metrics::{Operation, StoreMetrics};
+use crate::{Expect, Outcome, RequestDraft, Result, StoreError};
+use holdfast_model::key::KeyHash;
+use holdfast_model::{
+    AccountId, ApiKey, Change, Cid, Cursor, KeyId, PeerId, Period, Pin, PinRequest, Placement,
+    RequestFilter, RequestId, StatusCounts, StoredPin, Tenant, TenantId, UnixMillis, Usage,
+};
+use prometheus::core::Collector;
+use std::path::Path;
+use std::time::Instant;
+use tokio::sync::watch;
+
+/// The store.
+#[derive(Debug, Clone)]
+pub enum Store {
+    /// In memory: gone with the process.
+    Memory(Memory),
+}
+
+/// Hands a call to the backend, and counts and times it. In memory some calls cannot fail: `plain`.
+macro_rules! dispatch {
+    ($store:ident, $operation:ident, plain $call:ident($($argument:expr),*)) => {
+        dispatch!($store, $operation, |state| Ok(state.$call($($argument),*)), $call($($argument),*))
+    };
+    ($store:ident, $operation:ident, fallible $call:ident($($argument:expr),*)) => {
+        dispatch!($store, $operation, |state| state.$call($($argument),*), $call($($argument),*))
+    };
+    ($store:ident, $operation:ident, $in_memory:expr, $call:ident($($argument:expr),*)) => {{
+        let began = Instant::now();
+        let answer = match $store {
+            Self::Memory(memory) => memory.run($in_memory),
+        };
+        $store.metrics_kept().answered(Operation::$operation, began, &answer);
+        answer
+    }};
+}
+
+impl Store {
+    /// A store in memory: the oracle of the contract suite, and good for tests.
+    #[must_use]
+    pub fn memory() -> Self {
+        Self::Memory(Memory::new())
+    }
+
+    /// Opens (or makes) the embedded store in a directory.
+    ///
+    /// # Errors
+    /// A directory that cannot be made or written, is in use by another process, holds another
+    /// format version, or is damaged; each names the path and the mend.
+    pub async fn embedded(dir: &Path) -> Result<Self> {
+        Err(StoreError::Open {
+            path: dir.display().to_string(),
+            why: "the embedded store is being built".into(),
+        })
+    }
+
+    // Pin requests ------------------------------------------------------------------------------
+
+    /// Makes a request, `queued`. In the same commit: `created` is set to `now` or, if the account's
+    /// newest request is not older, to one millisecond after that; the account's counts and usage
+    /// mark move ([`holdfast_model::Operation::Pin`]); the pin exists afterwards (made recursive,
+    /// with the request's name, origins and metadata, if it did not) and counts one more request;
+    /// the feed has an entry.
+    pub async fn create_request(&self, draft: RequestDraft, now: UnixMillis) -> Result<PinRequest> {
+        dispatch!(self, CreateRequest, fallible create_request(draft, now))
+    }
+
+    /// Makes a request in the place of an old one of the same account, all in one commit: as
+    /// creating the new and deleting the old, but counted as one `Operation::Replace`.
+    /// `NotFound` if the account has no such old request.
+    pub async fn replace_request(
+        &self,
+        old: RequestId,
+        draft: RequestDraft,
+        now: UnixMillis,
+    ) -> Result<PinRequest> {
+        dispatch!(self, ReplaceRequest, fallible replace_request(old, draft, now))
+    }
+
+    /// Deletes a request. In the same commit: counts and usage (`Operation::Unpin`) move, the pin
+    /// counts one less and is removed if nobody wants it any more, the feed has an entry.
+    /// `NotFound` if the account has no such request.
+    pub async fn delete_request(
+        &self,
+        account: &AccountId,
+        id: RequestId,
+        now: UnixMillis,
+    ) -> Result<()> {
+        dispatch!(self, DeleteRequest, fallible delete_request(account, id, now))
+    }
+
+    /// Moves a request to another status if it still has `version`; counts and usage move in the
+    /// same commit. `Conflict` if the version has moved on, `NotFound` if it is gone. Does not make
+    /// a feed entry (the pin has not changed).
+    pub async fn settle_request(
+        &self,
+        id: RequestId,
+        version: u64,
+        outcome: Outcome,
+        now: UnixMillis,
+    ) -> Result<PinRequest> {
+        dispatch!(self, SettleRequest, fallible settle_request(id, version, outcome, now))
+    }
+
+    /// One request.
+    pub async fn request(&self, id: RequestId) -> Result<Option<PinRequest>> {
+        dispatch!(self, Request, plain request(id))
+    }
+
+    /// An account's requests that a filter means, newest first, `limit` at most. The next page is
+    /// the same filter with `before` set to the last row's `created`.
+    pub async fn requests(
+        &self,
+        account: &AccountId,
+        filter: &RequestFilter,
+        limit: u32,
+    ) -> Result<Vec<PinRequest>> {
+        dispatch!(self, Requests, plain requests(account, filter, limit))
+    }
+
+    /// How many of an account's requests a filter means, exactly. From counters, at once, when the
+    /// filter looks at status only.
+    pub async fn count_requests(&self, account: &AccountId, filter: &RequestFilter) -> Result<u64> {
+        dispatch!(self, CountRequests, plain count_requests(account, filter))
+    }
+
+    /// An account's requests by status: one read.
+    pub async fn status_counts(&self, account: &AccountId) -> Result<StatusCounts> {
+        dispatch!(self, StatusCounts, plain status_counts(account))
+    }
+
+    /// The requests that want a pin, by id, after `after`.
+    pub async fn requests_of_pin(
+        &self,
+        cid: &Cid,
+        after: Option<RequestId>,
+        limit: u32,
+    ) -> Result<Vec<PinRequest>> {
+        dispatch!(self, RequestsOfPin, plain requests_of_pin(cid, after, limit))
+    }
+
+    /// Requests whose `asked.expires` is not after `now`, soonest first.
+    pub async fn expired_requests(&self, now: UnixMillis, limit: u32) -> Result<Vec<PinRequest>> {
+        dispatch!(self, ExpiredRequests, plain expired_requests(now, limit))
+    }
+
+    // Pins --------------------------------------------------------------------------------------
+
+    /// One pin.
+    pub async fn pin(&self, cid: &Cid) -> Result<Option<StoredPin>> {
+        dispatch!(self, Pin, plain pin(cid))
+    }
+
+    /// Puts a pin as a cluster node does: from then on the cluster wants it. `Conflict` if `expect`
+    /// does not hold. Feed entry in the same commit.
+    pub async fn put_pin(&self, pin: Pin, expect: Expect) -> Result<StoredPin> {
+        dispatch!(self, PutPin, fallible put_pin(pin, expect))
+    }
+
+    /// The cluster no longer wants a pin; it is removed if no request wants it either. Deleting
+    /// what is not there is fine with `Expect::Any`. Feed entry in the same commit.
+    pub async fn delete_pin(&self, cid: &Cid, expect: Expect) -> Result<()> {
+        dispatch!(self, DeletePin, fallible delete_pin(cid, expect))
+    }
+
+    /// Records where a pin is placed, if it still has `version`. No feed entry: placement follows
+    /// the feed and must not wake itself.
+    pub async fn allocate_pin(
+        &self,
+        cid: &Cid,
+        version: u64,
+        allocations: Vec<PeerId>,
+    ) -> Result<StoredPin> {
+        dispatch!(self, AllocatePin, fallible allocate_pin(cid, version, allocations))
+    }
+
+    /// Pins in the order of their CIDs' bytes, after `after`.
+    pub async fn pins(&self, after: Option<&Cid>, limit: u32) -> Result<Vec<StoredPin>> {
+        dispatch!(self, Pins, plain pins(after, limit))
+    }
+
+    /// Pins that a cluster node put with an `expire_at` not after `now`, soonest first.
+    pub async fn expired_pins(&self, now: UnixMillis, limit: u32) -> Result<Vec<StoredPin>> {
+        dispatch!(self, ExpiredPins, plain expired_pins(now, limit))
+    }
+
+    // Placements --------------------------------------------------------------------------------
+
+    /// Writes a placement; its `version` is set by the store. `Conflict` if `expect` does not hold.
+    pub async fn put_placement(&self, placement: Placement, expect: Expect) -> Result<Placement> {
+        dispatch!(self, PutPlacement, fallible put_placement(placement, expect))
+    }
+
+    /// Deletes a placement. `Conflict` if `expect` does not hold; what is not there is fine with
+    /// `Expect::Any`.
+    pub async fn delete_placement(&self, cid: &Cid, peer: &PeerId, expect: Expect) -> Result<()> {
+        dispatch!(self, DeletePlacement, fallible delete_placement(cid, peer, expect))
+    }
+
+    /// One placement.
+    pub async fn placement(&self, cid: &Cid, peer: &PeerId) -> Result<Option<Placement>> {
+        dispatch!(self, Placement, plain placement(cid, peer))
+    }
+
+    /// Where a pin is, all of it: as many rows as peers.
+    pub async fn placements_of_pin(&self, cid: &Cid) -> Result<Vec<Placement>> {
+        dispatch!(self, PlacementsOfPin, plain placements_of_pin(cid))
+    }
+
+    /// What a peer has or is to have, in the order of CIDs, after `after`.
+    pub async fn placements_of_peer(
+        &self,
+        peer: &PeerId,
+        after: Option<&Cid>,
+        limit: u32,
+    ) -> Result<Vec<Placement>> {
+        dispatch!(self, PlacementsOfPeer, plain placements_of_peer(peer, after, limit))
+    }
+
+    /// A peer's placements whose `due` is not after `now`, soonest first.
+    pub async fn due_placements(
+        &self,
+        peer: &PeerId,
+        now: UnixMillis,
+        limit: u32,
+    ) -> Result<Vec<Placement>> {
+        dispatch!(self, DuePlacements, plain due_placements(peer, now, limit))
+    }
+
+    /// When a peer's next placement falls due.
+    pub async fn next_due(&self, peer: &PeerId) -> Result<Option<UnixMillis>> {
+        dispatch!(self, NextDue, plain next_due(peer))
+    }
+
+    // The change feed ---------------------------------------------------------------------------
+
+    /// Changes after a cursor, oldest first. `CursorTooOld` if some after it have been trimmed,
+    /// `Invalid` if it lies in the future.
+    pub async fn changes(&self, after: Cursor, limit: u32) -> Result<Vec<Change>> {
+        dispatch!(self, Changes, fallible changes(after, limit))
+    }
+
+    /// The newest entry's cursor, as it moves. For waking up only: missing a step loses nothing.
+    #[must_use]
+    pub fn head(&self) -> watch::Receiver<Cursor> {
+        match self {
+            Self::Memory(memory) => memory.head(),
+        }
+    }
+
+    /// Forgets entries up to and including a cursor.
+    pub async fn trim_changes(&self, upto: Cursor) -> Result<()> {
+        dispatch!(self, TrimChanges, fallible trim_changes(upto))
+    }
+
+    /// Where a named follower of the feed had got to; `Cursor::START` if it is new.
+    pub async fn follower(&self, name: &str) -> Result<Cursor> {
+        dispatch!(self, Follower, plain follower(name))
+    }
+
+    /// Keeps where a named follower has got to.
+    pub async fn save_follower(&self, name: &str, cursor: Cursor) -> Result<()> {
+        dispatch!(self, SaveFollower, plain save_follower(name, cursor))
+    }
+
+    // Usage -------------------------------------------------------------------------------------
+
+    /// What an account used in a period: two look-ups.
+    pub async fn usage(&self, account: &AccountId, period: Period) -> Result<Usage> {
+        dispatch!(self, Usage, plain usage(account, period))
+    }
+
+    /// Bytes that an account has pinned now.
+    pub async fn pinned_bytes(&self, account: &AccountId) -> Result<u128> {
+        dispatch!(self, PinnedBytes, plain pinned_bytes(account))
+    }
+
+    /// Accounts that ever made a request, by id, after `after`.
+    pub async fn accounts(&self, after: Option<&AccountId>, limit: u32) -> Result<Vec<AccountId>> {
+        dispatch!(self, Accounts, plain accounts(after, limit))
+    }
+
+    // Tenants and keys --------------------------------------------------------------------------
+
+    /// One tenant.
+    pub async fn tenant(&self, id: &TenantId) -> Result<Option<Tenant>> {
+        dispatch!(self, Tenant, plain tenant(id))
+    }
+
+    /// Writes a tenant, new or not.
+    pub async fn put_tenant(&self, tenant: Tenant) -> Result<()> {
+        dispatch!(self, PutTenant, plain put_tenant(tenant))
+    }
+
+    /// Tenants by name, after `after`.
+    pub async fn tenants(&self, after: Option<&TenantId>, limit: u32) -> Result<Vec<Tenant>> {
+        dispatch!(self, Tenants, plain tenants(after, limit))
+    }
+
+    /// Adds a key and, if it is not there yet, its tenant (no attributes). `Conflict` if the id or
+    /// the hash is taken.
+    pub async fn add_key(&self, key: ApiKey) -> Result<()> {
+        dispatch!(self, AddKey, fallible add_key(key))
+    }
+
+    /// Adds the very first key, in one commit with the look whether there is any; answers whether
+    /// it was added.
+    pub async fn add_first_key(&self, key: ApiKey) -> Result<bool> {
+        dispatch!(self, AddFirstKey, fallible add_first_key(key))
+    }
+
+    /// The key with this hash.
+    pub async fn key_by_hash(&self, hash: &KeyHash) -> Result<Option<ApiKey>> {
+        dispatch!(self, KeyByHash, plain key_by_hash(hash))
+    }
+
+    /// The key with this id.
+    pub async fn key(&self, id: &KeyId) -> Result<Option<ApiKey>> {
+        dispatch!(self, Key, plain key(id))
+    }
+
+    /// A tenant's keys by id, after `after`.
+    pub async fn keys(
+        &self,
+        tenant: &TenantId,
+        after: Option<&KeyId>,
+        limit: u32,
+    ) -> Result<Vec<ApiKey>> {
+        dispatch!(self, Keys, plain keys(tenant, after, limit))
+    }
+
+    /// Revokes a key; doing it again changes nothing. `NotFound` if there is none.
+    pub async fn revoke_key(&self, id: &KeyId, now: UnixMillis) -> Result<ApiKey> {
+        dispatch!(self, RevokeKey, fallible revoke_key(id, now))
+    }
+
+    // Life --------------------------------------------------------------------------------------
+
+    /// Answers if the store can take writes now: readiness asks this.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub async fn ping(&self) -> Result<()> {
+        dispatch!(self, Ping, plain ping())
+    }
+
+    /// Finishes the writes that were accepted, and closes.
+    pub async fn close(&self) -> Result<()> {
+        match self {
+            Self::Memory(memory) => memory.close(),
+        }
+        Ok(())
+    }
+
+    /// The store's metrics, to be registered where metrics are gathered.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<Box<dyn Collector>> {
+        self.metrics_kept().collectors()
+    }
+
+    fn metrics_kept(&self) -> &StoreMetrics {
+        match self {
+            Self::Memory(memory) => memory.metrics(),
+        }
+    }
+}
