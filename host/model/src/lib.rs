@@ -32,6 +32,8 @@ pub use peer::{Origin, PeerId};
 pub use pin::{Pin, PinOptions, PinType, StoredPin};
 pub use placement::{Placement, PlacementState};
 pub use principal::{Principal, PrincipalId, Role, Roles};
-pub use request::{NewRequest, PinRequest, RequestFilter, RequestId, RequestStatus, StatusCounts};
+pub use request::{
+    Asked, NewRequest, PinRequest, RequestFilter, RequestId, RequestStatus, StatusCounts,
+};
 pub use time::UnixMillis;
 pub use usage::{Operation, Period, Usage, UsageMark};

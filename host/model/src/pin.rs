@@ -8,6 +8,7 @@ mod json;
 mod proto;
 
 use crate::cid::Cid;
+use crate::error::Invalid;
 use crate::peer::{Origin, PeerId};
 use crate::time::UnixMillis;
 use std::collections::BTreeMap;
@@ -29,6 +30,44 @@ pub enum PinType {
     Shard,
 }
 
+impl PinType {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Bad,
+        Self::Data,
+        Self::Meta,
+        Self::ClusterDag,
+        Self::Shard,
+    ];
+
+    /// The name in IPFS Cluster's JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bad => "bad-type",
+            Self::Data => "pin",
+            Self::Meta => "meta-pin",
+            Self::ClusterDag => "clusterdag-pin",
+            Self::Shard => "shard-pin",
+        }
+    }
+
+    /// Parses the name.
+    ///
+    /// # Errors
+    /// Any other text; `all` too, which IPFS Cluster uses in filters only.
+    pub fn parse(name: &str) -> Result<Self, Invalid> {
+        let found = Self::ALL.into_iter().find(|one| one.as_str() == name);
+        found.ok_or_else(|| {
+            let known = Self::ALL.map(Self::as_str).join(", ");
+            Invalid::new(
+                "type",
+                format!("{name:?} is no pin type; write one of {known}"),
+            )
+        })
+    }
+}
+
 /// How deep a pin reaches below its root: -1 all the way (recursive), 0 the root block only
 /// (direct), 1 a shard and its blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -45,6 +84,31 @@ impl MaxDepth {
     #[must_use]
     pub const fn is_direct(self) -> bool {
         self.0 == 0
+    }
+
+    /// The depth as IPFS Cluster's `mode`.
+    #[must_use]
+    pub const fn mode(self) -> &'static str {
+        if self.is_direct() {
+            "direct"
+        } else {
+            "recursive"
+        }
+    }
+
+    /// The depth that a `mode` means.
+    ///
+    /// # Errors
+    /// Any other text than `recursive` and `direct`.
+    pub fn of_mode(mode: &str) -> Result<Self, Invalid> {
+        match mode {
+            "recursive" => Ok(Self::RECURSIVE),
+            "direct" => Ok(Self::DIRECT),
+            _ => Err(Invalid::new(
+                "mode",
+                format!("{mode:?} is no pin mode; write recursive or direct"),
+            )),
+        }
     }
 }
 
@@ -102,6 +166,25 @@ impl Pin {
             reference: None,
             timestamp: Some(timestamp),
             options: PinOptions::default(),
+        }
+    }
+
+    /// The pin as it reads once it has been stored: times in whole seconds, of which the epoch is
+    /// none, and without the peers that the caller asked for.
+    #[must_use]
+    pub fn into_stored(self) -> Self {
+        let whole = |instant: UnixMillis| match instant.as_seconds() {
+            0 => None,
+            seconds => Some(UnixMillis::from_seconds(seconds)),
+        };
+        Self {
+            timestamp: self.timestamp.and_then(whole),
+            options: PinOptions {
+                expire_at: self.options.expire_at.and_then(whole),
+                user_allocations: Vec::new(),
+                ..self.options
+            },
+            ..self
         }
     }
 }

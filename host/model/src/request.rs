@@ -1,5 +1,9 @@
 //! Pin requests: what an account asked to have pinned (the Pinning Service API's `PinStatus`).
 
+mod asked;
+
+pub use asked::Asked;
+
 use crate::account::AccountId;
 use crate::cid::Cid;
 use crate::error::Invalid;

@@ -62,6 +62,13 @@ impl UnixMillis {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// RFC 3339 with as many digits of a second as are not zero, as Go's `RFC3339Nano` writes it.
+    #[must_use]
+    pub fn shortest(self) -> impl fmt::Display {
+        let millis = i64::try_from(self.0).unwrap_or(i64::MAX);
+        jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX)
+    }
+
     /// Parses RFC 3339 with an offset; finer digits than milliseconds are cut.
     ///
     /// # Errors

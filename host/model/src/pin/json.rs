@@ -1,1 +1,135 @@
 //! `api.Pin` as JSON, as IPFS Cluster answers it.
+//!
+//! Keys, their order and their shapes are those of Go's encoder over IPFS Cluster's `api.Pin`, for
+//! a pin that has been stored once: nothing is ever left out, an empty map or list of user
+//! allocations is `null`, other empty lists are `[]`, and no time is Go's zero time. Reading is as
+//! lenient as Go's decoder: any key may be missing or `null`, and unknown ones are passed over.
+
+use super::{MaxDepth, Pin, PinOptions, PinType};
+use crate::cid::Cid;
+use crate::error::Invalid;
+use crate::peer::{Origin, PeerId};
+use crate::time::UnixMillis;
+use serde::de::Error as _;
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::BTreeMap;
+
+/// Go's zero time: "not set" in every JSON that IPFS Cluster writes.
+const ZERO_TIME: &str = "0001-01-01T00:00:00Z";
+
+/// Keys of a pin's object; some formats want the number ahead.
+const KEYS: usize = 16;
+
+impl Serialize for Pin {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let options = &self.options;
+        let mut object = serializer.serialize_struct("Pin", KEYS)?;
+        object.serialize_field("replication_factor_min", &options.replication_factor_min)?;
+        object.serialize_field("replication_factor_max", &options.replication_factor_max)?;
+        object.serialize_field("name", &options.name)?;
+        object.serialize_field("mode", self.max_depth.mode())?;
+        object.serialize_field("shard_size", &options.shard_size)?;
+        let user_allocations = &options.user_allocations;
+        let asked_for = (!user_allocations.is_empty()).then_some(user_allocations);
+        object.serialize_field("user_allocations", &asked_for)?;
+        object.serialize_field("expire_at", &GoTime(options.expire_at))?;
+        let metadata = (!options.metadata.is_empty()).then_some(&options.metadata);
+        object.serialize_field("metadata", &metadata)?;
+        object.serialize_field("pin_update", &options.pin_update)?;
+        object.serialize_field("origins", &options.origins)?;
+        object.serialize_field("cid", &self.cid)?;
+        object.serialize_field("type", self.pin_type.as_str())?;
+        object.serialize_field("allocations", &self.allocations)?;
+        object.serialize_field("max_depth", &self.max_depth.0)?;
+        object.serialize_field("reference", &self.reference)?;
+        object.serialize_field("timestamp", &GoTime(self.timestamp))?;
+        object.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Pin {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        PinObject::deserialize(deserializer)?
+            .into_pin()
+            .map_err(D::Error::custom)
+    }
+}
+
+/// What is read before it is checked: everything may be missing or `null`.
+#[derive(Deserialize)]
+struct PinObject {
+    replication_factor_min: Option<i32>,
+    replication_factor_max: Option<i32>,
+    name: Option<String>,
+    mode: Option<String>,
+    shard_size: Option<u64>,
+    user_allocations: Option<Vec<PeerId>>,
+    expire_at: Option<GoTime>,
+    metadata: Option<BTreeMap<String, String>>,
+    pin_update: Option<Cid>,
+    origins: Option<Vec<Origin>>,
+    cid: Option<Cid>,
+    #[serde(rename = "type")]
+    pin_type: Option<String>,
+    allocations: Option<Vec<PeerId>>,
+    max_depth: Option<i32>,
+    reference: Option<Cid>,
+    timestamp: Option<GoTime>,
+}
+
+impl PinObject {
+    fn into_pin(self) -> Result<Pin, Invalid> {
+        let cid = self.cid.ok_or_else(|| {
+            Invalid::new("cid", "is missing; write a CID such as bafybei… or Qm…")
+        })?;
+        // `max_depth` is what is stored. Where only `mode` is told, it says the same in a word.
+        let mode = self.mode.as_deref().map(MaxDepth::of_mode).transpose()?;
+        let max_depth = self.max_depth.map(MaxDepth).or(mode).unwrap_or_default();
+        Ok(Pin {
+            cid,
+            pin_type: match self.pin_type {
+                Some(name) => PinType::parse(&name)?,
+                None => PinType::Bad,
+            },
+            allocations: self.allocations.unwrap_or_default(),
+            max_depth,
+            reference: self.reference,
+            timestamp: self.timestamp.and_then(|time| time.0),
+            options: PinOptions {
+                replication_factor_min: self.replication_factor_min.unwrap_or_default(),
+                replication_factor_max: self.replication_factor_max.unwrap_or_default(),
+                name: self.name.unwrap_or_default(),
+                shard_size: self.shard_size.unwrap_or_default(),
+                user_allocations: self.user_allocations.unwrap_or_default(),
+                expire_at: self.expire_at.and_then(|time| time.0),
+                metadata: self.metadata.unwrap_or_default(),
+                pin_update: self.pin_update,
+                origins: self.origins.unwrap_or_default(),
+            },
+        })
+    }
+}
+
+/// A time as Go writes it: RFC 3339 with as many digits of a second as are not zero.
+struct GoTime(Option<UnixMillis>);
+
+impl Serialize for GoTime {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            None => serializer.serialize_str(ZERO_TIME),
+            Some(instant) => serializer.collect_str(&instant.shortest()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for GoTime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        if text == ZERO_TIME {
+            return Ok(Self(None));
+        }
+        let instant = UnixMillis::parse(&text).map_err(D::Error::custom)?;
+        Ok(Self(Some(instant)))
+    }
+}

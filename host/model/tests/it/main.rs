@@ -1,0 +1,7 @@
+//! What the model promises to the outside: its wire forms.
+
+// The attribute tells clippy that these are tests throughout.
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod round_trip;
