@@ -1,0 +1,58 @@
+//! The load harness: starts the release binary and prints each row of the speed table as a ratio
+//! beside a peer that ran in turn with it, in the same run, on the same machine.
+
+mod bare;
+mod client;
+mod host;
+mod rows;
+mod table;
+
+use anyhow::{Result, bail};
+use clap::Parser;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Measures the host beside its peers and prints ratios.
+#[derive(Debug, Parser)]
+#[command(name = "holdfast-load")]
+struct Args {
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Seconds of each measured stretch; every row takes six of them.
+    #[arg(long, default_value_t = 3)]
+    seconds: u64,
+    /// Only these rows.
+    #[arg(long, value_delimiter = ',')]
+    rows: Vec<String>,
+    /// The release binary.
+    #[arg(long)]
+    binary: Option<PathBuf>,
+    /// Be the bare server that others are held against (used by the harness itself).
+    #[arg(long, hide = true)]
+    bare: Option<usize>,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    if let Some(bytes) = args.bare {
+        return bare::serve(bytes);
+    }
+    let binary = match args.binary {
+        Some(path) => path,
+        None => std::env::current_exe()?.with_file_name("holdfast"),
+    };
+    if !binary.is_file() {
+        bail!("{} is not there; build it with: cargo build --release", binary.display());
+    }
+    let plan = rows::Plan { binary, stretch: Duration::from_secs(args.seconds) };
+    let rows = rows::measure(&plan, &args.rows)?;
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        writeln!(out, "{}", serde_json::json!({ "rows": rows }))?;
+    } else {
+        write!(out, "{}", table::text(&rows))?;
+    }
+    Ok(())
+}

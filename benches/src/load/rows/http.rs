@@ -1,0 +1,110 @@
+//! Reads over HTTP beside a bare hyper server that answers as many bytes.
+
+use super::{Plan, ROUNDS};
+use crate::bare::Bare;
+use crate::client::{self, Load, Requests};
+use crate::host::{Host, repository};
+use crate::table::Row;
+use anyhow::{Context, Result, ensure};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Connections of a reading load.
+const CONNECTIONS: usize = 64;
+
+/// Requests in the store while a page is listed.
+const LISTED_REQUESTS: usize = 1_000;
+
+/// GET of one pin request: key, policy, store hit.
+pub(super) fn get_pin(plan: &Plan) -> Result<Row> {
+    let host = Host::start(&plan.binary)?;
+    let id = make_request(&host, 0)?;
+    beside_bare_hyper(plan, &host, "get_pin", ">= 0.5", &format!("/psa/pins/{id}"))
+}
+
+/// GET of the newest page of an account's requests.
+pub(super) fn list_first_page(plan: &Plan) -> Result<Row> {
+    let host = Host::start(&plan.binary)?;
+    for n in 0..LISTED_REQUESTS {
+        make_request(&host, n)?;
+    }
+    beside_bare_hyper(plan, &host, "list_first_page", "-", "/psa/pins")
+}
+
+fn beside_bare_hyper(
+    plan: &Plan,
+    host: &Host,
+    name: &'static str,
+    goal: &'static str,
+    path: &str,
+) -> Result<Row> {
+    let requests = client::get(path, &host.key);
+    let Requests::Same(bytes) = &requests else { unreachable!("a GET is always the same") };
+    let (status, body) = client::call(host.addr, bytes)?;
+    ensure!(status == 200, "{path} answers {status}: {}", String::from_utf8_lossy(&body));
+    let bare = Bare::start(body.len())?;
+    let load = |addr| Load {
+        addr,
+        requests: requests.clone(),
+        connections: CONNECTIONS,
+        duration: plan.stretch,
+        status: 200,
+    };
+    let mut pairs = Vec::new();
+    for _ in 0..ROUNDS {
+        let ours = client::run(load(host.addr))?;
+        let theirs = client::run(load(bare.addr))?;
+        ensure!(ours.failed == 0, "{} answers of {path} were not 200", ours.failed);
+        pairs.push((ours.per_second, theirs.per_second));
+    }
+    Ok(Row::from_pairs(name, "req/s", "bare hyper, as many bytes", goal, &pairs))
+}
+
+/// Makes the `n`-th pin request and gives back its id.
+fn make_request(host: &Host, n: usize) -> Result<String> {
+    let body = format!("{{\"cid\":\"{}\",\"name\":\"load-{n}\"}}", super::store::cid(n as u64));
+    let (status, answer) =
+        client::call(host.addr, &client::post("/psa/pins", &host.key, &body))?;
+    let text = String::from_utf8_lossy(&answer);
+    ensure!(status == 202, "POST /psa/pins answers {status}: {text}");
+    let answer: serde_json::Value = serde_json::from_slice(&answer)?;
+    let id = answer.get("requestid").and_then(|id| id.as_str());
+    Ok(id.context("the answer has no requestid")?.to_owned())
+}
+
+/// Calls that failed while the pricing component was replaced again and again.
+pub(super) fn reload_failed(plan: &Plan) -> Result<Row> {
+    let host = Host::start(&plan.binary)?;
+    let component = std::fs::read(repository().join("plugins/dist/pricing-tiered.wasm"))?;
+    let done = Arc::new(AtomicBool::new(false));
+    let (plugins, stop) = (host.plugins(), Arc::clone(&done));
+    let replacing = std::thread::spawn(move || -> Result<()> {
+        // Each round is another component to the host: a custom section makes another digest.
+        for round in 0_u8..=u8::MAX {
+            if stop.load(Ordering::SeqCst) {
+                break;
+            }
+            let mut other = component.clone();
+            other.extend([0, 3, 1, b'r', round]);
+            std::fs::write(plugins.join("next.tmp"), other)?;
+            std::fs::rename(plugins.join("next.tmp"), plugins.join("pricing-tiered.wasm"))?;
+            std::thread::sleep(Duration::from_millis(250));
+        }
+        Ok(())
+    });
+    let quotes = client::run(Load {
+        addr: host.addr,
+        requests: client::get("/v1/quote", &host.key),
+        connections: CONNECTIONS,
+        duration: plan.stretch * 2,
+        status: 200,
+    });
+    done.store(true, Ordering::SeqCst);
+    replacing.join().map_err(|_| anyhow::anyhow!("the replacing thread panicked"))??;
+    let failed = u32::try_from(quotes?.failed).unwrap_or(u32::MAX);
+    let pairs = [(f64::from(failed), 0.0)];
+    let mut row = Row::from_pairs("reload_failed", "calls", "the goal itself", "0", &pairs);
+    row.ratio = f64::from(u8::from(failed > 0));
+    Ok(row)
+}
