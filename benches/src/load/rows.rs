@@ -1,6 +1,7 @@
 //! The rows, one file each kind of peer.
 
 mod http;
+mod policy;
 mod store;
 
 use crate::host::Host;
@@ -27,6 +28,8 @@ const ROWS: &[(&str, Measure)] = &[
     ("list_first_page", http::list_first_page),
     ("post_pin", store::post_pin),
     ("reload_failed", http::reload_failed),
+    ("decide_10", policy::decide_10),
+    ("decide_10000", policy::decide_10000),
     ("start_ms", start_ms),
 ];
 
