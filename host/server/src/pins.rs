@@ -1,1 +1,5 @@
 //! Placeholder.
+
+pub mod expire;
+pub mod place;
+pub mod report;
