@@ -5,8 +5,8 @@
 //! away. None has input beyond a wake-up: all derive their work from the store, so a lost wake-up
 //! or a crash delays work and loses none.
 //!
-//! *Architecture invariants:* workers change pins, requests and placements only through the verbs in
-//! `pins`; a node that is down never stops the API.
+//! *Architecture invariants:* workers change pins, requests and placements only through the verbs
+//! in `pins`; a node that is down never stops the API.
 
 mod crew;
 mod expiry;
@@ -21,9 +21,12 @@ mod tracker;
 pub mod tuning;
 
 use crate::app::App;
+use crate::clock::Clock;
 use arc_swap::ArcSwap;
 use crew::{Bells, Crew};
 use holdfast_model::Invalid;
+use holdfast_policy::Gate;
+use holdfast_store::Store;
 use kubo::Kubo;
 use metrics::WorkMetrics;
 use peers::{Node, Peers};
@@ -58,33 +61,63 @@ pub struct Status {
     pub nodes: Arc<Vec<Node>>,
 }
 
-impl Workers {
-    /// Starts the workers on the nodes that `app.peers` is configured with.
-    ///
-    /// # Errors
-    /// An RPC address that is none.
-    pub fn spawn(app: &App, tuning: Tuning, metrics: WorkMetrics) -> Result<Self, Invalid> {
-        let tuning = Arc::new(ArcSwap::from_pointee(tuning));
-        let (rounds, asked) = mpsc::channel(ROUND_WISHES_MAX);
-        let crew = Crew {
+/// What the workers reach for: a part of [`App`].
+#[derive(Debug, Clone)]
+pub struct Handles {
+    /// The pin store.
+    pub store: Store,
+    /// The policies: the host's own work needs permits too.
+    pub gate: Arc<Gate>,
+    /// The time.
+    pub clock: Clock,
+    /// The nodes.
+    pub peers: Peers,
+}
+
+impl From<&App> for Handles {
+    fn from(app: &App) -> Self {
+        Self {
             store: app.store.clone(),
             gate: app.gate.clone(),
             clock: app.clock.clone(),
             peers: app.peers.clone(),
+        }
+    }
+}
+
+impl Workers {
+    /// Starts the workers on the nodes that `handles.peers` is configured with.
+    ///
+    /// # Errors
+    /// An RPC address that is none.
+    pub fn spawn(handles: Handles, tuning: Tuning, metrics: WorkMetrics) -> Result<Self, Invalid> {
+        let peers = handles.peers;
+        let tuning = Arc::new(ArcSwap::from_pointee(tuning));
+        let (rounds, asked) = mpsc::channel(ROUND_WISHES_MAX);
+        let crew = Crew {
+            store: handles.store,
+            gate: handles.gate,
+            clock: handles.clock,
+            peers: peers.clone(),
             tuning: tuning.clone(),
             metrics,
             bells: Bells::default(),
             rounds: rounds.clone(),
         };
         let mut nodes = BTreeMap::new();
-        for api in app.peers.apis() {
+        for api in peers.apis() {
             nodes.insert(api.clone(), Kubo::new(api, crew.metrics.kubo.clone())?);
         }
         let nodes: Nodes = Arc::new(nodes);
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         for (api, kubo) in nodes.iter() {
-            tasks.spawn(node::run(crew.clone(), api.clone(), kubo.clone(), stop.clone()));
+            tasks.spawn(node::run(
+                crew.clone(),
+                api.clone(),
+                kubo.clone(),
+                stop.clone(),
+            ));
         }
         tasks.spawn(placement::run(crew.clone(), stop.clone()));
         tasks.spawn(reconcile::run(crew.clone(), nodes, asked, stop.clone()));
@@ -95,7 +128,7 @@ impl Workers {
             stop,
             tuning,
             rounds,
-            peers: app.peers.clone(),
+            peers,
         })
     }
 

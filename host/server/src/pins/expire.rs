@@ -15,7 +15,10 @@ pub async fn expire_request(
     request: &PinRequest,
     now: UnixMillis,
 ) -> Result<(), StoreError> {
-    match store.delete_request(&request.account, request.id, now).await {
+    match store
+        .delete_request(&request.account, request.id, now)
+        .await
+    {
         Err(StoreError::NotFound(_)) => Ok(()),
         other => other,
     }

@@ -151,7 +151,11 @@ fn choose(stored: &StoredPin, placements: &[Placement], fleet: &Fleet) -> Vec<Pe
         })
         .collect();
     ranked.sort_unstable();
-    ranked.into_iter().take(copies).map(|(.., peer)| peer).collect()
+    ranked
+        .into_iter()
+        .take(copies)
+        .map(|(.., peer)| peer)
+        .collect()
 }
 
 /// Rendezvous hashing: each pair of pin and peer has a weight that never changes.
@@ -204,7 +208,10 @@ async fn somebody_waits(store: &Store, cid: &Cid) -> Result<bool, StoreError> {
     let mut after = None;
     loop {
         let page = store.requests_of_pin(cid, after, PAGE_ROWS).await?;
-        if page.iter().any(|request| request.status == RequestStatus::Queued) {
+        if page
+            .iter()
+            .any(|request| request.status == RequestStatus::Queued)
+        {
             return Ok(true);
         }
         let Some(last) = page.last() else {

@@ -7,9 +7,7 @@
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use holdfast_model::action::DriveWork;
-use holdfast_model::{
-    Cid, PinRequest, Placement, PlacementState, RequestStatus, UnixMillis,
-};
+use holdfast_model::{Cid, PinRequest, Placement, PlacementState, RequestStatus, UnixMillis};
 use holdfast_policy::Permit;
 use holdfast_store::{Expect, Outcome, Store, StoreError};
 
@@ -133,7 +131,10 @@ pub async fn removed(
     placement: &Placement,
 ) -> Result<(), StoreError> {
     let expect = Expect::Version(placement.version);
-    match store.delete_placement(&placement.cid, &placement.peer, expect).await {
+    match store
+        .delete_placement(&placement.cid, &placement.peer, expect)
+        .await
+    {
         Err(StoreError::Conflict(_)) => Ok(()),
         other => other,
     }
@@ -165,7 +166,11 @@ pub async fn settle(
         return Ok(Settled::default());
     };
     let placements = store.placements_of_pin(cid).await?;
-    let standing = Standing::of(&placements, stored.pin.options.replication_factor_min, progress);
+    let standing = Standing::of(
+        &placements,
+        stored.pin.options.replication_factor_min,
+        progress,
+    );
     let mut settled = Settled::default();
     let mut after = None;
     let mut seen = 0;
@@ -181,6 +186,7 @@ pub async fn settle(
             let outcome = standing.outcome(&request, shows)?;
             Some(move_one(store, request, outcome, now))
         });
+        let moves: Vec<_> = moves.collect();
         let moved: Vec<_> = stream::iter(moves)
             .buffer_unordered(WRITES_AT_ONCE)
             .try_collect()
@@ -211,7 +217,9 @@ impl Standing {
             .filter(|p| p.state != PlacementState::UnpinQueued)
             .collect();
         let count = |state| kept.iter().filter(|p| p.state == state).count();
-        let needed = usize::try_from(copies_min).unwrap_or(1).clamp(1, kept.len().max(1));
+        let needed = usize::try_from(copies_min)
+            .unwrap_or(1)
+            .clamp(1, kept.len().max(1));
         let begun = |p: &&&Placement| p.state == PlacementState::Pinning || p.attempts > 0;
         let status = if count(PlacementState::Pinned) >= needed {
             RequestStatus::Pinned
@@ -224,7 +232,9 @@ impl Standing {
         };
         let details = match status {
             RequestStatus::Pinned => None,
-            _ => progress.map(Into::into).or_else(|| kept.iter().find_map(|p| trouble(p))),
+            _ => progress
+                .map(Into::into)
+                .or_else(|| kept.iter().find_map(|p| trouble(p))),
         };
         Self {
             status,
@@ -264,9 +274,15 @@ fn trouble(placement: &Placement) -> Option<String> {
             format!("given up after {attempts} attempts; the last one: {error}")
         }
         (PlacementState::PinQueued, 1.., Some(due)) => {
-            format!("attempt {} failed: {error}; the next is at {due}", placement.attempts)
+            format!(
+                "attempt {} failed: {error}; the next is at {due}",
+                placement.attempts
+            )
         }
-        (_, 1.., _) => format!("attempt {} is under way; the one before: {error}", placement.attempts.saturating_add(1)),
+        (_, 1.., _) => format!(
+            "attempt {} is under way; the one before: {error}",
+            placement.attempts.saturating_add(1)
+        ),
         _ => error.to_owned(),
     })
 }
@@ -282,7 +298,10 @@ async fn move_one(
     let mut seen = request;
     loop {
         let was = seen.status;
-        match store.settle_request(seen.id, seen.version, outcome.clone(), now).await {
+        match store
+            .settle_request(seen.id, seen.version, outcome.clone(), now)
+            .await
+        {
             Ok(moved) => return Ok(Some(moved).filter(|moved| moved.status != was)),
             Err(StoreError::NotFound(_)) => return Ok(None),
             Err(StoreError::Conflict(_)) => match store.request(seen.id).await? {

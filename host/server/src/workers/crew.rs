@@ -6,6 +6,7 @@ use super::tuning::Tuning;
 use crate::clock::Clock;
 use crate::pins::place::Fleet;
 use arc_swap::ArcSwap;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use holdfast_model::action::{DriveWork, Host};
 use holdfast_model::{Cid, ErrorKind, PeerId, UnixMillis};
 use holdfast_policy::{Context, Denial, Gate, Permit, system_principal};
@@ -21,7 +22,7 @@ pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
 /// A failure that ends a worker's round. The round is repeated.
 #[derive(Debug, thiserror::Error)]
-pub enum WorkError {
+pub(super) enum WorkError {
     /// The store's.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -36,7 +37,7 @@ pub enum WorkError {
 impl WorkError {
     /// What kind of failure it is.
     #[must_use]
-    pub const fn kind(&self) -> ErrorKind {
+    pub(super) const fn kind(&self) -> ErrorKind {
         match self {
             Self::Store(error) => error.kind(),
             Self::Denied(_) => ErrorKind::Denied,
@@ -119,6 +120,17 @@ impl Bells {
             self.of(peer).notify_one();
         }
     }
+}
+
+/// Does pieces of work, `at_once` of them at a time, up to the first failure.
+pub(super) async fn together<F, E>(work: Vec<F>, at_once: usize) -> Result<(), E>
+where
+    F: Future<Output = Result<(), E>>,
+{
+    stream::iter(work)
+        .buffer_unordered(at_once)
+        .try_collect()
+        .await
 }
 
 /// Milliseconds of a duration.

@@ -1,8 +1,7 @@
 //! Removes what has expired: requests with a last day, and pins to which a cluster node gave one.
 
-use super::crew::{Crew, WorkError};
+use super::crew::{Crew, WorkError, together};
 use crate::pins::expire::{expire_pin, expire_request};
-use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio_util::sync::CancellationToken;
 
 const WORKER: &str = "expiry";
@@ -47,13 +46,11 @@ async fn round(crew: &Crew) -> Result<bool, WorkError> {
     };
     count("request", requests.len());
     count("pin", pins.len());
-    stream::iter(requests.iter().map(|request| expire_request(store, &permit, request, now)))
-        .buffer_unordered(REMOVED_AT_ONCE)
-        .try_collect::<()>()
-        .await?;
-    stream::iter(pins.iter().map(|pin| expire_pin(store, &permit, pin)))
-        .buffer_unordered(REMOVED_AT_ONCE)
-        .try_collect::<()>()
-        .await?;
+    let expired = requests
+        .iter()
+        .map(|request| expire_request(store, &permit, request, now));
+    together(expired.collect(), REMOVED_AT_ONCE).await?;
+    let expired = pins.iter().map(|pin| expire_pin(store, &permit, pin));
+    together(expired.collect(), REMOVED_AT_ONCE).await?;
     Ok(more)
 }

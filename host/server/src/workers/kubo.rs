@@ -132,7 +132,11 @@ impl Kubo {
     ) -> Result<(), KuboError> {
         let cid = cid.to_string();
         let recursive = (depth == Depth::Recursive).to_string();
-        let query = [("arg", &*cid), ("recursive", &recursive), ("progress", "true")];
+        let query = [
+            ("arg", &*cid),
+            ("recursive", &recursive),
+            ("progress", "true"),
+        ];
         let bounds = Bounds::new(patience.stall, patience.attempt);
         let mut blocks = 0;
         let mut done = false;
@@ -149,7 +153,10 @@ impl Kubo {
         if done {
             Ok(())
         } else {
-            Err(KuboError::protocol("pin/add", "the answer ended before the pin was made"))
+            Err(KuboError::protocol(
+                "pin/add",
+                "the answer ended before the pin was made",
+            ))
         }
     }
 
@@ -211,7 +218,10 @@ impl Kubo {
         // Kubo sends nothing, not even a head, before it has walked the DAG.
         let bounds = Bounds::new(patience.stat, patience.stat);
         if depth == Depth::Direct {
-            let answer: Stat = self.caller.one("block/stat", &[("arg", &cid)], bounds).await?;
+            let answer: Stat = self
+                .caller
+                .one("block/stat", &[("arg", &cid)], bounds)
+                .await?;
             return Ok(answer.size);
         }
         let query = [("arg", &*cid), ("progress", "false")];
@@ -229,6 +239,8 @@ impl Kubo {
     /// See [`Self::id`].
     pub async fn connect(&self, origin: &Origin) -> Result<(), KuboError> {
         let address = origin.to_string();
-        self.caller.done("swarm/connect", &[("arg", &address)], CONNECT).await
+        self.caller
+            .done("swarm/connect", &[("arg", &address)], CONNECT)
+            .await
     }
 }

@@ -39,11 +39,11 @@ pub struct WorkMetrics {
     pub attempts: IntCounterVec,
     /// `holdfast_work_queued_to_pinned_seconds`: from the request to its pin.
     pub queued_to_pinned: Histogram,
-    /// `holdfast_work_feed_lag_entries`: entries of the change feed that placement has yet to read.
+    /// `holdfast_work_feed_lag_steps`: how far placement is behind the change feed's head.
     pub feed_lag: IntGauge,
     /// `holdfast_work_in_flight_calls`: pins and unpins under way, by node.
     pub in_flight: IntGaugeVec,
-    /// `holdfast_work_due_placements`: work found due at the last look, by node; capped by the page.
+    /// `holdfast_work_due_placements`: work found due at the last look, by node; one page at most.
     pub due: IntGaugeVec,
     /// `holdfast_work_mended_total`: differences that a full round found, by what was wrong.
     pub mended: IntCounterVec,
@@ -61,8 +61,10 @@ impl WorkMetrics {
     /// # Errors
     /// Never in practice: `prometheus` refuses names that these are not.
     pub fn new() -> Result<Self, prometheus::Error> {
-        let count = |name: &str, help: &str, label| IntCounterVec::new(Opts::new(name, help), &[label]);
-        let gauge = |name: &str, help: &str, label| IntGaugeVec::new(Opts::new(name, help), &[label]);
+        let count =
+            |name: &str, help: &str, label| IntCounterVec::new(Opts::new(name, help), &[label]);
+        let gauge =
+            |name: &str, help: &str, label| IntGaugeVec::new(Opts::new(name, help), &[label]);
         let placements = gauge(
             "holdfast_work_placements",
             "Placements by state, as the last full round of each node saw them.",
@@ -71,8 +73,11 @@ impl WorkMetrics {
         for state in PlacementState::ALL {
             placements.with_label_values(&[state.as_str()]).set(0);
         }
-        let kubo = HistogramOpts::new("holdfast_kubo_call_seconds", "Calls to Kubo by call and outcome.")
-            .buckets(CALL_BUCKETS.to_vec());
+        let kubo = HistogramOpts::new(
+            "holdfast_kubo_call_seconds",
+            "Calls to Kubo by call and outcome.",
+        )
+        .buckets(CALL_BUCKETS.to_vec());
         let waited = HistogramOpts::new(
             "holdfast_work_queued_to_pinned_seconds",
             "From a pin request to its pin.",
@@ -83,17 +88,41 @@ impl WorkMetrics {
                 seconds: HistogramVec::new(kubo, &["call", "outcome"])?,
             },
             placements,
-            attempts: count("holdfast_work_attempts_total", "Attempts to pin or unpin by outcome.", "outcome")?,
+            attempts: count(
+                "holdfast_work_attempts_total",
+                "Attempts to pin or unpin by outcome.",
+                "outcome",
+            )?,
             queued_to_pinned: Histogram::with_opts(waited)?,
             feed_lag: IntGauge::new(
-                "holdfast_work_feed_lag_entries",
-                "Entries of the change feed that placement has yet to read.",
+                "holdfast_work_feed_lag_steps",
+                "How far placement is behind the change feed's head, in steps of its cursor.",
             )?,
-            in_flight: gauge("holdfast_work_in_flight_calls", "Pins and unpins under way by node.", "peer")?,
-            due: gauge("holdfast_work_due_placements", "Work found due at the last look by node.", "peer")?,
-            mended: count("holdfast_work_mended_total", "Differences that a full round found.", "what")?,
-            expired: count("holdfast_work_expired_total", "Requests and pins whose time had come.", "what")?,
-            failures: count("holdfast_work_failures_total", "Rounds that failed and are repeated.", "worker")?,
+            in_flight: gauge(
+                "holdfast_work_in_flight_calls",
+                "Pins and unpins under way by node.",
+                "peer",
+            )?,
+            due: gauge(
+                "holdfast_work_due_placements",
+                "Work found due at the last look by node.",
+                "peer",
+            )?,
+            mended: count(
+                "holdfast_work_mended_total",
+                "Differences that a full round found.",
+                "what",
+            )?,
+            expired: count(
+                "holdfast_work_expired_total",
+                "Requests and pins whose time had come.",
+                "what",
+            )?,
+            failures: count(
+                "holdfast_work_failures_total",
+                "Rounds that failed and are repeated.",
+                "worker",
+            )?,
             up: gauge("holdfast_kubo_up", "Whether a node answers.", "api")?,
         })
     }
@@ -117,7 +146,11 @@ impl WorkMetrics {
     }
 
     /// Notes how long a request waited for its pin.
-    #[expect(clippy::float_arithmetic, clippy::cast_precision_loss, reason = "a histogram's seconds are no money")]
+    #[expect(
+        clippy::float_arithmetic,
+        clippy::cast_precision_loss,
+        reason = "a histogram's seconds are no money"
+    )]
     pub(super) fn waited(&self, millis: u64) {
         self.queued_to_pinned.observe(millis as f64 / 1_000.0);
     }

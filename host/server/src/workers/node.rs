@@ -17,7 +17,11 @@ pub(super) async fn run(crew: Crew, api: Arc<str>, kubo: Kubo, stop: Cancellatio
     loop {
         let healthy = look(&crew, &api, &kubo, &health, &mut driver, &stop).await;
         let tuning = crew.tuning();
-        let pause = if healthy { tuning.watch_up } else { tuning.watch_down };
+        let pause = if healthy {
+            tuning.watch_up
+        } else {
+            tuning.watch_down
+        };
         let mut changed = health.subscribe();
         tokio::select! {
             () = stop.cancelled() => break,

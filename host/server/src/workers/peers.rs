@@ -78,13 +78,22 @@ impl Peers {
     #[must_use]
     pub fn delegates(&self) -> Vec<Origin> {
         if !self.0.delegates.is_empty() {
-            return self.0.delegates.iter().take(DELEGATES_MAX).cloned().collect();
+            return self
+                .0
+                .delegates
+                .iter()
+                .take(DELEGATES_MAX)
+                .cloned()
+                .collect();
         }
         let nodes = self.0.nodes.load();
         let mut shown = address::by_reach(nodes.iter().flat_map(|node| node.addresses.iter()));
         if shown.is_empty() {
             // An offline node tells no address; its id alone is one that routing can resolve.
-            shown = nodes.iter().filter_map(|node| address::bare(&node.peer)).collect();
+            shown = nodes
+                .iter()
+                .filter_map(|node| address::bare(&node.peer))
+                .collect();
         }
         shown.truncate(DELEGATES_MAX);
         shown
@@ -116,7 +125,10 @@ impl Peers {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         let nodes = self.0.nodes.load();
-        self.0.apis.iter().all(|api| nodes.iter().any(|node| node.api == *api))
+        self.0
+            .apis
+            .iter()
+            .all(|api| nodes.iter().any(|node| node.api == *api))
     }
 
     /// Moves when a node appears, changes its identity, goes or comes back.
@@ -136,7 +148,9 @@ impl Peers {
             last_seen: now,
         };
         let before = self.replace(&node);
-        let same = |old: &Node| (old.peer, &old.addresses, &old.agent) == (node.peer, &node.addresses, &node.agent);
+        let same = |old: &Node| {
+            (old.peer, &old.addresses, &old.agent) == (node.peer, &node.addresses, &node.agent)
+        };
         if !before.as_ref().is_some_and(same) {
             self.remember().await;
         }
@@ -148,9 +162,18 @@ impl Peers {
 
     /// Notes that a node does not answer.
     pub(super) fn lost(&self, api: &str, why: &dyn std::fmt::Display) {
-        let known = self.0.nodes.load().iter().find(|node| &*node.api == api).cloned();
+        let known = self
+            .0
+            .nodes
+            .load()
+            .iter()
+            .find(|node| &*node.api == api)
+            .cloned();
         if let Some(node) = known.filter(|node| node.healthy) {
-            self.replace(&Node { healthy: false, ..node });
+            self.replace(&Node {
+                healthy: false,
+                ..node
+            });
             tracing::warn!(api, %why, "kubo does not answer; its work waits");
             self.0.changed.send_modify(|count| *count += 1);
         }

@@ -5,10 +5,9 @@
 //! placing is idempotent. As long as no node has ever been seen there is nothing to place on, and
 //! the feed waits.
 
-use super::crew::{Crew, PAUSE, WorkError};
+use super::crew::{Crew, PAUSE, WorkError, together};
 use super::reconcile::Asked;
 use crate::pins::place::{Fleet, Occasion, place};
-use futures_util::stream::{self, StreamExt, TryStreamExt};
 use holdfast_model::action::DriveWork;
 use holdfast_model::{Change, Cid, Cursor};
 use holdfast_policy::Permit;
@@ -61,13 +60,19 @@ async fn batch(crew: &Crew) -> Result<bool, WorkError> {
     let fleet = crew.fleet();
     let cursor = crew.store.follower(FOLLOWER).await?;
     let lag = crew.store.head().borrow().0.saturating_sub(cursor.0);
-    crew.metrics.feed_lag.set(i64::try_from(lag).unwrap_or(i64::MAX));
+    crew.metrics
+        .feed_lag
+        .set(i64::try_from(lag).unwrap_or(i64::MAX));
     if fleet.peers.is_empty() {
         return Ok(false);
     }
     let changes = match crew.store.changes(cursor, BATCH_ROWS).await {
         Err(StoreError::CursorTooOld { oldest }) => {
-            tracing::warn!(?cursor, ?oldest, "the change feed was trimmed too early; all pins are read once");
+            tracing::warn!(
+                ?cursor,
+                ?oldest,
+                "the change feed was trimmed too early; all pins are read once"
+            );
             Asked::and_wait(&crew.rounds).await;
             crew.store.save_follower(FOLLOWER, oldest).await?;
             return Ok(true);
@@ -91,10 +96,7 @@ async fn place_all(
 ) -> Result<(), WorkError> {
     let each: HashSet<Cid> = changes.iter().map(|change| change.cid).collect();
     let work = each.into_iter().map(|cid| one(crew, permit, cid, fleet));
-    stream::iter(work)
-        .buffer_unordered(PLACED_AT_ONCE)
-        .try_collect()
-        .await
+    together(work.collect(), PLACED_AT_ONCE).await
 }
 
 /// Places one pin and tells its requests where it stands: one that is new may want what is pinned
@@ -105,7 +107,15 @@ async fn one(
     cid: Cid,
     fleet: &Fleet,
 ) -> Result<(), WorkError> {
-    let placed = place(&crew.store, permit, &cid, fleet, Occasion::Change, crew.now()).await;
+    let placed = place(
+        &crew.store,
+        permit,
+        &cid,
+        fleet,
+        Occasion::Change,
+        crew.now(),
+    )
+    .await;
     let settled = match placed {
         Ok(placed) => {
             crew.bells.ring(&placed.changed);

@@ -5,17 +5,16 @@
 //! more. Only what we placed is ever removed from a node, unless the nodes are ours alone
 //! (`kubo.exclusive`).
 //!
-//! A round reads pins and placements in pages; of each node's pins it holds eight bytes
-//! ([`Held`]), 80 MB for ten million.
+//! A round reads pins and placements in pages; of each node's pins and
+//! placements it holds eight bytes ([`Held`]): 160 MB for ten million of both.
 
 mod held;
 
-use super::crew::{Crew, WorkError};
+use super::crew::{Crew, WorkError, together};
 use super::kubo::{Depth, Kubo};
 use super::peers::Node;
 use crate::pins::place::{Occasion, let_go, place};
 use crate::pins::report;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
 use held::Held;
 use holdfast_model::action::DriveWork;
 use holdfast_model::{Cid, Placement, PlacementState, UnixMillis};
@@ -26,6 +25,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 const WORKER: &str = "reconcile";
+
+/// Strays that one round lets go of; the next finds the rest.
+const STRAYS_MAX: usize = 10_000;
 
 /// Rows read at once.
 const PAGE_ROWS: u32 = 500;
@@ -103,9 +105,15 @@ async fn round(crew: &Crew, nodes: &Nodes) -> Result<(), WorkError> {
     }
     for state in PlacementState::ALL {
         let count = seen.get(&state).copied().unwrap_or(0);
-        crew.metrics.placements.with_label_values(&[state.as_str()]).set(count);
+        crew.metrics
+            .placements
+            .with_label_values(&[state.as_str()])
+            .set(count);
     }
-    tracing::debug!(millis = crew.now().millis_since(begun), "a full round ended");
+    tracing::debug!(
+        millis = crew.now().millis_since(begun),
+        "a full round ended"
+    );
     Ok(())
 }
 
@@ -122,8 +130,10 @@ async fn place_pins(crew: &Crew, permit: &Permit<DriveWork>) -> Result<(), WorkE
             return Ok(());
         };
         after = Some(last.pin.cid);
-        let work = page.iter().map(|stored| place_one(crew, permit, &stored.pin.cid, &fleet));
-        stream::iter(work).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        let work = page
+            .iter()
+            .map(|stored| place_one(crew, permit, &stored.pin.cid, &fleet));
+        together(work.collect(), AT_ONCE).await?;
     }
 }
 
@@ -150,7 +160,6 @@ async fn mend(
     kubo: &Kubo,
     seen: &mut BTreeMap<PlacementState, i64>,
 ) -> Result<(), WorkError> {
-    let exclusive = crew.tuning().exclusive;
     let look = Look {
         crew,
         permit,
@@ -159,21 +168,27 @@ async fn mend(
         begun: crew.now(),
         held: held::read(kubo).await?,
     };
+    let mut placed = look.held.nothing();
     let mut after = None;
     loop {
-        let page = crew.store.placements_of_peer(&node.peer, after.as_ref(), PAGE_ROWS).await?;
+        let page = crew
+            .store
+            .placements_of_peer(&node.peer, after.as_ref(), PAGE_ROWS)
+            .await?;
         let Some(last) = page.last() else {
             break;
         };
         after = Some(last.cid);
         for placement in &page {
             *seen.entry(placement.state).or_default() += 1;
+            placed.add(&placement.cid);
         }
         let work = page.iter().map(|placement| look.at(placement));
-        stream::iter(work).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        together(work.collect(), AT_ONCE).await?;
     }
-    if exclusive {
-        look.let_go_of_strays().await?;
+    placed.sort();
+    if crew.tuning().exclusive {
+        look.let_go_of_strays(&placed).await?;
     }
     crew.bells.ring(&[node.peer]);
     Ok(())
@@ -200,7 +215,15 @@ impl Look<'_> {
         match placement.state {
             PlacementState::Pinned if steady && !held => {
                 let direct = stored.pin.max_depth.is_direct();
-                self.at_lost(placement, if direct { Depth::Direct } else { Depth::Recursive }).await
+                self.at_lost(
+                    placement,
+                    if direct {
+                        Depth::Direct
+                    } else {
+                        Depth::Recursive
+                    },
+                )
+                .await
             }
             PlacementState::PinQueued | PlacementState::PinError if steady && held => {
                 self.at_found(placement).await
@@ -216,7 +239,15 @@ impl Look<'_> {
         self.mended("unwanted", &placement.cid);
         let (crew, fleet) = (self.crew, self.crew.fleet());
         let now = crew.now();
-        place(&crew.store, self.permit, &placement.cid, &fleet, Occasion::Round, now).await?;
+        place(
+            &crew.store,
+            self.permit,
+            &placement.cid,
+            &fleet,
+            Occasion::Round,
+            now,
+        )
+        .await?;
         Ok(())
     }
 
@@ -226,7 +257,11 @@ impl Look<'_> {
             return Ok(());
         }
         self.mended("lost", &placement.cid);
-        self.queue(placement, Some("the node lost the pin; it is fetched again")).await
+        self.queue(
+            placement,
+            Some("the node lost the pin; it is fetched again"),
+        )
+        .await
     }
 
     /// The node has what it is still to fetch: no reason to wait.
@@ -247,22 +282,18 @@ impl Look<'_> {
     }
 
     /// Lets go of pins on the node of which nothing is known here.
-    async fn let_go_of_strays(&self) -> Result<(), WorkError> {
-        let (sender, mut listed) = mpsc::unbounded_channel();
-        let list = async {
-            for depth in [Depth::Recursive, Depth::Direct] {
-                self.kubo.pins(depth, |cid| drop(sender.send(cid))).await?;
-            }
-            drop(sender);
-            Ok::<(), WorkError>(())
-        };
-        let look = async {
-            while let Some(cid) = listed.recv().await {
-                self.at_listed(&cid).await?;
-            }
-            Ok::<(), WorkError>(())
-        };
-        tokio::try_join!(list, look).map(drop)
+    async fn let_go_of_strays(&self, placed: &Held) -> Result<(), WorkError> {
+        let mut strays = Vec::new();
+        for depth in [Depth::Recursive, Depth::Direct] {
+            let each = |cid| {
+                if strays.len() < STRAYS_MAX && !placed.contains(&cid) {
+                    strays.push(cid);
+                }
+            };
+            self.kubo.pins(depth, each).await?;
+        }
+        let work = strays.iter().map(|cid| self.at_listed(cid));
+        together(work.collect(), AT_ONCE).await
     }
 
     async fn at_listed(&self, cid: &Cid) -> Result<(), WorkError> {

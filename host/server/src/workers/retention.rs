@@ -1,7 +1,7 @@
-//! Trims the change feed: entries go when every worker that follows it has read them, and as many
-//! newer ones are kept as the operator wants for those who follow from outside.
+//! Trims the change feed: entries go when every worker that follows it has read them and they lie
+//! farther behind the head than the operator wants for those who follow from outside.
 //!
-//! The feed knows no times, so what is kept is a number of entries and not of days.
+//! The feed knows no times, so what is kept is counted in steps of its cursor and not in days.
 
 use super::crew::{Crew, WorkError};
 use super::placement;
@@ -26,7 +26,7 @@ pub(super) async fn run(crew: Crew, stop: CancellationToken) {
 async fn round(crew: &Crew) -> Result<(), WorkError> {
     let read = placement::cursor(crew).await?;
     let head = *crew.store.head().borrow();
-    let kept = crew.tuning().feed_entries_min;
+    let kept = crew.tuning().feed_span;
     let upto = Cursor(head.0.saturating_sub(kept)).min(read);
     if upto > Cursor::START {
         crew.store.trim_changes(upto).await?;

@@ -102,7 +102,10 @@ impl Tracker {
         let permit = crew.permit("tracker")?;
         let now = crew.now();
         let horizon = now.plus_millis(millis(crew.tuning().lease));
-        let due = crew.store.due_placements(&self.peer, horizon, TAKE_OVER_ROWS).await?;
+        let due = crew
+            .store
+            .due_placements(&self.peer, horizon, TAKE_OVER_ROWS)
+            .await?;
         for placement in due.iter().filter(|p| p.state == PlacementState::Pinning) {
             report::put_back(&crew.store, &permit, placement, None, now, now).await?;
         }
@@ -111,25 +114,44 @@ impl Tracker {
 
     /// Begins what is due, as far as there is room.
     async fn begin_due(&mut self) -> Result<(), WorkError> {
-        let room = self.crew.tuning().concurrency.saturating_sub(self.count(true));
+        let room = self
+            .crew
+            .tuning()
+            .concurrency
+            .saturating_sub(self.count(true));
         // What is under way and has been changed meanwhile is due too, and is passed over.
         let rows = room + SHORT_AT_ONCE + self.under_way.len();
         let rows = u32::try_from(rows).unwrap_or(u32::MAX);
         let now = self.crew.now();
-        let due = self.crew.store.due_placements(&self.peer, now, rows).await?;
+        let due = self
+            .crew
+            .store
+            .due_placements(&self.peer, now, rows)
+            .await?;
         let label = self.peer.to_string();
         let shown = i64::try_from(due.len()).unwrap_or(i64::MAX);
-        self.crew.metrics.due.with_label_values(&[&label]).set(shown);
+        self.crew
+            .metrics
+            .due
+            .with_label_values(&[&label])
+            .set(shown);
         for placement in due {
             self.consider(placement, now)?;
         }
         let busy = i64::try_from(self.under_way.len()).unwrap_or(i64::MAX);
-        self.crew.metrics.in_flight.with_label_values(&[&label]).set(busy);
+        self.crew
+            .metrics
+            .in_flight
+            .with_label_values(&[&label])
+            .set(busy);
         Ok(())
     }
 
     fn count(&self, long: bool) -> usize {
-        self.under_way.values().filter(|work| work.long == long).count()
+        self.under_way
+            .values()
+            .filter(|work| work.long == long)
+            .count()
     }
 
     /// Begins one piece of work if there is room, or cancels the one that it puts an end to.
@@ -140,8 +162,15 @@ impl Tracker {
             }
             return Ok(());
         }
-        let long = matches!(placement.state, PlacementState::PinQueued | PlacementState::Pinning);
-        let room = if long { self.crew.tuning().concurrency } else { SHORT_AT_ONCE };
+        let long = matches!(
+            placement.state,
+            PlacementState::PinQueued | PlacementState::Pinning
+        );
+        let room = if long {
+            self.crew.tuning().concurrency
+        } else {
+            SHORT_AT_ONCE
+        };
         if self.count(long) >= room {
             return Ok(());
         }
@@ -185,7 +214,12 @@ impl Tracker {
                 self.failing = true;
                 self.crew.failed("tracker", &error);
             }
-            Err(_) => self.crew.metrics.failures.with_label_values(&["tracker"]).inc(),
+            Err(_) => self
+                .crew
+                .metrics
+                .failures
+                .with_label_values(&["tracker"])
+                .inc(),
         }
     }
 }

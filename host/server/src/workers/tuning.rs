@@ -29,8 +29,9 @@ pub struct Tuning {
     pub expiry: Duration,
     /// How often the change feed is trimmed.
     pub retention: Duration,
-    /// Entries of the change feed that are always kept, for those who follow it from outside.
-    pub feed_entries_min: u64,
+    /// How far behind its head the change feed is kept, for those who follow it from outside: in
+    /// steps of its cursor. There is one for each write, and so at least one for each entry.
+    pub feed_span: u64,
     /// Whether the nodes are ours alone: then a pin there that nobody here wants is removed.
     pub exclusive: bool,
 }
@@ -54,7 +55,7 @@ impl Default for Tuning {
             reconcile: Duration::from_secs(30 * 60),
             expiry: Duration::from_secs(10),
             retention: MINUTE,
-            feed_entries_min: 1_000_000,
+            feed_span: 10_000_000,
             exclusive: false,
         }
     }
@@ -114,7 +115,10 @@ mod tests {
     #[test]
     fn twelve_attempts_span_most_of_a_day() {
         let retry = Retry::default();
-        let hours = (1..retry.attempts_max).map(|n| retry.wait_millis(n, 1_000)).sum::<u64>() / 3_600_000;
+        let hours = (1..retry.attempts_max)
+            .map(|n| retry.wait_millis(n, 1_000))
+            .sum::<u64>()
+            / 3_600_000;
         assert!((12..24).contains(&hours), "{hours} h");
     }
 }

@@ -4,6 +4,12 @@
 #[cfg(test)]
 mod identity;
 #[cfg(test)]
+mod kubo;
+#[cfg(test)]
 mod ops;
 #[cfg(test)]
+mod support;
+#[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod workers;

@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use holdfast_model::Invalid;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
+use hyper::header::TE;
 use hyper::{Request, Response};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -23,8 +24,8 @@ const CONNECT_MAX: Duration = Duration::from_secs(2);
 /// Bytes of one line. The longest that Kubo writes for us is one CID and a few words.
 const LINE_BYTES_MAX: usize = 64 * 1024;
 
-/// Bytes of an answer that is read whole; `id` with its addresses and protocols is a few KiB.
-const ANSWER_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of a refusal that are read: enough for its first words.
+const REFUSAL_BYTES_MAX: usize = 16 * 1024;
 
 /// Connections kept open for the next call.
 const IDLE_CONNECTIONS_MAX: usize = 64;
@@ -91,7 +92,8 @@ impl Caller {
         query: &[(&str, &str)],
         bounds: Bounds,
     ) -> Result<(), KuboError> {
-        self.lines(call, query, bounds, |_: serde::de::IgnoredAny| true).await
+        self.lines(call, query, bounds, |_: serde::de::IgnoredAny| true)
+            .await
     }
 
     /// A call that is answered by JSON objects, one a line. `each` says whether a line counts as
@@ -124,6 +126,8 @@ impl Caller {
         url.set_path(&format!("{}api/v0/{call}", self.base.path()));
         url.query_pairs_mut().extend_pairs(query);
         let request = Request::post(url.as_str())
+            // RFC 9110 §6.5.1: who wants trailers says so; a proxy may drop them otherwise.
+            .header(TE, "trailers")
             .body(Empty::new())
             .map_err(|e| KuboError::protocol(call, format!("no request can be made: {e}")))?;
         let sent = wait.bound(self.client.request(request)).await?;
@@ -185,7 +189,7 @@ impl Caller {
             if let Ok(data) = frame.map_err(|e| self.unreachable(&e))?.into_data() {
                 whole.extend_from_slice(&data);
             }
-            if whole.len() > ANSWER_BYTES_MAX {
+            if whole.len() > REFUSAL_BYTES_MAX {
                 break;
             }
         }
@@ -314,8 +318,17 @@ mod tests {
         ] {
             assert_eq!(base_url(api).unwrap().as_str(), url);
         }
-        for api in ["", "127.0.0.1:5001", "/unix/run/kubo.sock", "https://kubo", "http://"] {
-            assert!(base_url(api).unwrap_err().why.contains("http://127"), "{api:?}");
+        for api in [
+            "",
+            "127.0.0.1:5001",
+            "/unix/run/kubo.sock",
+            "https://kubo",
+            "http://",
+        ] {
+            assert!(
+                base_url(api).unwrap_err().why.contains("http://127"),
+                "{api:?}"
+            );
         }
     }
 

@@ -10,7 +10,9 @@ const MESSAGE_CHARS_MAX: usize = 300;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KuboError {
     /// The node cannot be reached or hung up: its health, not this call, is the trouble.
-    #[error("kubo at {api} cannot be reached ({why}); see that it runs and that kubo.api names its RPC address")]
+    #[error(
+        "kubo at {api} cannot be reached ({why}); see that it runs and that kubo.api names its RPC address"
+    )]
     Unreachable {
         /// Its address.
         api: String,

@@ -22,7 +22,10 @@ pub(super) fn by_reach<'a>(addresses: impl Iterator<Item = &'a Origin>) -> Vec<O
     if ranked.iter().any(|(reach, _)| *reach != Reach::ThisMachine) {
         ranked.retain(|(reach, _)| *reach != Reach::ThisMachine);
     }
-    ranked.into_iter().map(|(_, origin)| origin.clone()).collect()
+    ranked
+        .into_iter()
+        .map(|(_, origin)| origin.clone())
+        .collect()
 }
 
 /// The address that is nothing but a peer's id.

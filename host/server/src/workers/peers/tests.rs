@@ -1,3 +1,5 @@
+//! What is remembered of the nodes, and what clients are told of them.
+
 use super::*;
 
 const PEER: &str = "12D3KooWGHTKzeT4KaLGLrbKKyT8zKrBPXAUBRzCAN6ZMDMo4M6M";
@@ -38,13 +40,20 @@ async fn what_everybody_can_dial_comes_first() {
     .await;
     assert_eq!(
         shown(&peers),
-        ["/ip4/203.0.113.7/tcp/4001", "/dns4/pin.example/tcp/4001", "/ip4/10.0.0.7/tcp/4001"]
+        [
+            "/ip4/203.0.113.7/tcp/4001",
+            "/dns4/pin.example/tcp/4001",
+            "/ip4/10.0.0.7/tcp/4001"
+        ]
     );
 }
 
 #[tokio::test]
 async fn this_machine_is_better_than_nothing_and_the_id_better_than_neither() {
-    assert_eq!(shown(&with(&["/ip4/127.0.0.1/tcp/4001"]).await), ["/ip4/127.0.0.1/tcp/4001"]);
+    assert_eq!(
+        shown(&with(&["/ip4/127.0.0.1/tcp/4001"]).await),
+        ["/ip4/127.0.0.1/tcp/4001"]
+    );
     assert_eq!(shown(&with(&[]).await), [""]);
     assert!(Peers::default().delegates().is_empty());
 }
@@ -55,7 +64,9 @@ async fn a_restart_remembers_the_node_and_another_configuration_does_not() {
     let file = Some(dir.path().join("peers.json"));
     let peers = Peers::open(&[API.into()], Vec::new(), file.clone());
     assert!(!peers.is_complete());
-    peers.seen(API, id(&["/ip4/203.0.113.7/tcp/4001"]), UnixMillis::new(1)).await;
+    peers
+        .seen(API, id(&["/ip4/203.0.113.7/tcp/4001"]), UnixMillis::new(1))
+        .await;
 
     let again = Peers::open(&[API.into()], Vec::new(), file.clone());
     assert_eq!(again.delegates(), peers.delegates());
@@ -66,7 +77,11 @@ async fn a_restart_remembers_the_node_and_another_configuration_does_not() {
     assert!(other.ids().is_empty());
 
     std::fs::write(file.as_deref().unwrap(), "[{").unwrap();
-    assert!(Peers::open(&[API.into()], Vec::new(), file).ids().is_empty());
+    assert!(
+        Peers::open(&[API.into()], Vec::new(), file)
+            .ids()
+            .is_empty()
+    );
 }
 
 #[tokio::test]

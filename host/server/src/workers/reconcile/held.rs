@@ -10,22 +10,42 @@ use std::hash::{BuildHasher, RandomState};
 /// for one round.
 pub(super) struct Held {
     hasher: RandomState,
-    sorted: Vec<u64>,
+    hashes: Vec<u64>,
 }
 
 impl Held {
+    /// An empty set that hashes as this one does.
+    pub(super) fn nothing(&self) -> Self {
+        Self {
+            hasher: self.hasher.clone(),
+            hashes: Vec::new(),
+        }
+    }
+
+    pub(super) fn add(&mut self, cid: &Cid) {
+        self.hashes.push(self.hasher.hash_one(cid));
+    }
+
+    /// To be called between the last `add` and the first `contains`.
+    pub(super) fn sort(&mut self) {
+        self.hashes.sort_unstable();
+    }
+
     pub(super) fn contains(&self, cid: &Cid) -> bool {
-        self.sorted.binary_search(&self.hasher.hash_one(cid)).is_ok()
+        let hash = self.hasher.hash_one(cid);
+        self.hashes.binary_search(&hash).is_ok()
     }
 }
 
 /// Asks a node for all its pins, recursive and direct.
 pub(super) async fn read(kubo: &Kubo) -> Result<Held, KuboError> {
-    let hasher = RandomState::new();
-    let mut sorted = Vec::new();
+    let mut held = Held {
+        hasher: RandomState::new(),
+        hashes: Vec::new(),
+    };
     for depth in [Depth::Recursive, Depth::Direct] {
-        kubo.pins(depth, |cid| sorted.push(hasher.hash_one(cid))).await?;
+        kubo.pins(depth, |cid| held.add(&cid)).await?;
     }
-    sorted.sort_unstable();
-    Ok(Held { hasher, sorted })
+    held.sort();
+    Ok(held)
 }

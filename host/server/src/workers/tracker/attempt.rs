@@ -5,7 +5,6 @@ use crate::pins::report;
 use crate::workers::crew::{Crew, WorkError, millis};
 use crate::workers::kubo::{Depth, Kubo, KuboError};
 use crate::workers::tuning::{Retry, Tuning};
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use holdfast_model::action::DriveWork;
 use holdfast_model::limits::ORIGINS_MAX;
 use holdfast_model::{Origin, Placement, PlacementState, StoredPin};
@@ -127,11 +126,8 @@ impl Attempt {
                 }
                 () = &mut introduce, if !introduced => introduced = true,
                 _ = renew.tick() => {
-                    let lease = millis(self.tuning.lease);
-                    let store = &self.crew.store;
-                    match report::claim(store, &self.permit, claimed, lease, self.crew.now()).await? {
-                        Some(renewed) => *claimed = renewed,
-                        None => return Ok(Fetch::Overtaken),
+                    if !self.renew(claimed).await? {
+                        return Ok(Fetch::Overtaken);
                     }
                 }
                 _ = show.tick() => {
@@ -144,12 +140,25 @@ impl Attempt {
         }
     }
 
+    /// Keeps the claim for another lease; false if it is ours no more.
+    async fn renew(&self, claimed: &mut Placement) -> Result<bool, WorkError> {
+        let (crew, lease) = (&self.crew, millis(self.tuning.lease));
+        let renewed = report::claim(&crew.store, &self.permit, claimed, lease, crew.now()).await?;
+        let held = renewed.is_some();
+        if let Some(renewed) = renewed {
+            *claimed = renewed;
+        }
+        Ok(held)
+    }
+
     /// Where the content is said to be: the pin's own origins, and those of others who want it.
     async fn origins(&self, stored: &StoredPin) -> Result<Vec<Origin>, WorkError> {
         let mut origins = stored.pin.options.origins.clone();
         if stored.requests > 1 {
             let store = &self.crew.store;
-            let others = store.requests_of_pin(&stored.pin.cid, None, ORIGIN_REQUESTS_MAX).await?;
+            let others = store
+                .requests_of_pin(&stored.pin.cid, None, ORIGIN_REQUESTS_MAX)
+                .await?;
             origins.extend(others.into_iter().flat_map(|request| request.asked.origins));
         }
         let mut each: Vec<Origin> = Vec::new();
@@ -171,7 +180,11 @@ impl Attempt {
             }
             None => {
                 // It was let go in the meantime. If that has been done already, it was too early.
-                if store.placement(&claimed.cid, &claimed.peer).await?.is_none() {
+                if store
+                    .placement(&claimed.cid, &claimed.peer)
+                    .await?
+                    .is_none()
+                {
                     self.kubo.pin_rm(&claimed.cid).await?;
                 }
                 Ok("cancelled")
@@ -206,7 +219,8 @@ impl Attempt {
             .then(|| now.plus_millis(wait_millis(retry, failures)));
         let why = for_people(error);
         tracing::debug!(cid = %placement.cid, peer = %placement.peer, failures, %error, "an attempt failed");
-        let written = report::failed(&crew.store, &self.permit, placement, &why, again, now).await?;
+        let written =
+            report::failed(&crew.store, &self.permit, placement, &why, again, now).await?;
         match (written, again) {
             (None, _) => Ok("overtaken"),
             (Some(given_up), None) => {
@@ -227,7 +241,10 @@ impl Attempt {
         let now = self.crew.now();
         let why = Some("the IPFS node does not answer; waiting for it");
         let store = &self.crew.store;
-        if report::put_back(store, &self.permit, placement, why, now, now).await?.is_some() {
+        if report::put_back(store, &self.permit, placement, why, now, now)
+            .await?
+            .is_some()
+        {
             self.crew.settle(&self.permit, &placement.cid, None).await?;
         }
         self.health.send_replace(false);
@@ -257,13 +274,14 @@ async fn cancellation(cancelled: &mut watch::Receiver<Option<Why>>) -> Why {
 /// Dials those who are said to have the content. Best effort: who cannot be reached may not be
 /// needed.
 async fn introduce(kubo: Kubo, origins: Vec<Origin>) {
-    let calls = origins.iter().map(|origin| async {
-        if let Err(error) = kubo.connect(origin).await {
-            tracing::debug!(%origin, %error, "an origin cannot be dialled");
-        }
-    });
-    let mut calls: FuturesUnordered<_> = calls.collect();
-    while calls.next().await.is_some() {}
+    let calls: Vec<_> = origins.iter().map(|origin| dial(&kubo, origin)).collect();
+    futures_util::future::join_all(calls).await;
+}
+
+async fn dial(kubo: &Kubo, origin: &Origin) {
+    if let Err(error) = kubo.connect(origin).await {
+        tracing::debug!(%origin, %error, "an origin cannot be dialled");
+    }
 }
 
 fn depth(stored: &StoredPin) -> Depth {
@@ -278,7 +296,10 @@ fn depth(stored: &StoredPin) -> Depth {
 fn for_people(error: &KuboError) -> String {
     match error {
         KuboError::Stalled { after, .. } => {
-            format!("no block came for {} s; perhaps nobody provides the content", after.as_secs())
+            format!(
+                "no block came for {} s; perhaps nobody provides the content",
+                after.as_secs()
+            )
         }
         KuboError::Refused { message, .. } => message.clone(),
         KuboError::Unreachable { .. } | KuboError::Protocol { .. } => {
