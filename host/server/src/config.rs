@@ -2,7 +2,8 @@
 //!
 //! Layers, each over the one before: defaults, `holdfast.toml`, a directory of files (a mounted
 //! config map), the environment (`HOLDFAST_SECTION__KEY`), flags. [`sections`] declares every key
-//! once; reading, the reference in `schema/config.toml` and what a reload may change come from there.
+//! once; reading, the reference in `schema/config.toml` and what a reload may change come from
+//! there.
 //!
 //! *Architecture invariants:* nobody else reads the environment or a configuration file; a value
 //! that was accepted here needs no second look elsewhere.
@@ -46,7 +47,8 @@ pub struct Loaded {
     pub files: Vec<PathBuf>,
 }
 
-/// Looks deeper into a configuration than its values: reads the keys and certificates that it names.
+/// Looks deeper into a configuration than its values: reads the keys and certificates that it
+/// names.
 pub type Inspect = fn(&Config) -> Vec<Complaint>;
 
 /// Reads all layers and checks them.

@@ -18,16 +18,28 @@ pub(super) fn check(config: &Config) -> Vec<Complaint> {
     let server = &config.server;
     match (&server.tls_cert, &server.tls_key) {
         (Some(_), None) => {
-            wrong.push(Complaint::new("server.tls_key", "is missing beside tls_cert", "name the certificate's key"));
+            wrong.push(Complaint::new(
+                "server.tls_key",
+                "is missing beside tls_cert",
+                "name the certificate's key",
+            ));
         }
         (None, Some(_)) => {
-            wrong.push(Complaint::new("server.tls_cert", "is missing beside tls_key", "name the key's certificate"));
+            wrong.push(Complaint::new(
+                "server.tls_cert",
+                "is missing beside tls_key",
+                "name the key's certificate",
+            ));
         }
         _ => {}
     }
     if server.listen == config.ops.listen && server.listen.port() != 0 {
         let text = "is the main listener's address too";
-        wrong.push(Complaint::new("ops.listen", text, "write another port, such as 127.0.0.1:8421"));
+        wrong.push(Complaint::new(
+            "ops.listen",
+            text,
+            "write another port, such as 127.0.0.1:8421",
+        ));
     }
     kubo(config, &mut wrong);
     if let Some(key) = &config.auth.bootstrap_admin_key {
@@ -46,7 +58,11 @@ pub(super) fn check(config: &Config) -> Vec<Complaint> {
 
 fn kubo(config: &Config, wrong: &mut Vec<Complaint>) {
     if config.kubo.api.is_empty() {
-        wrong.push(Complaint::new("kubo.api", "names no node", "write [\"http://127.0.0.1:5001\"]"));
+        wrong.push(Complaint::new(
+            "kubo.api",
+            "names no node",
+            "write [\"http://127.0.0.1:5001\"]",
+        ));
     }
     for api in &config.kubo.api {
         let is_url = url::Url::parse(api).is_ok_and(|url| url.scheme() == "http" && url.has_host());
@@ -75,6 +91,10 @@ fn kubo(config: &Config, wrong: &mut Vec<Complaint>) {
     }
     if config.kubo.retry_first.0 > config.kubo.retry_longest.0 {
         let mend = "write a span that is not shorter than kubo.retry_first";
-        wrong.push(Complaint::new("kubo.retry_longest", "is shorter than the first wait", mend));
+        wrong.push(Complaint::new(
+            "kubo.retry_longest",
+            "is shorter than the first wait",
+            mend,
+        ));
     }
 }

@@ -41,7 +41,10 @@ impl<T: Setting> Field for T {
 
     fn changes(&self, other: &Self, path: &KeyPath, reload: Reload, out: &mut Vec<Change>) {
         if self != other {
-            out.push(Change { key: path.to_string(), reload });
+            out.push(Change {
+                key: path.to_string(),
+                reload,
+            });
         }
     }
 }

@@ -38,18 +38,23 @@ impl Sources {
     /// The file to be read.
     fn main_file(&self) -> Option<&Path> {
         let default = Path::new(FILE_DEFAULT);
-        self.file.as_deref().or_else(|| default.exists().then_some(default))
+        self.file
+            .as_deref()
+            .or_else(|| default.exists().then_some(default))
     }
 
     /// Files in which a secret may stand literally.
     pub(super) fn files(&self) -> Vec<PathBuf> {
-        self.main_file().map(Path::to_path_buf).into_iter().collect()
+        self.main_file()
+            .map(Path::to_path_buf)
+            .into_iter()
+            .collect()
     }
 }
 
 /// A key: section by section.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct KeyPath(pub(super) Vec<String>);
+pub(super) struct KeyPath(pub(super) Vec<String>);
 
 impl KeyPath {
     pub(super) fn child(&self, name: &str) -> Self {
@@ -75,7 +80,7 @@ impl fmt::Display for KeyPath {
 
 /// A value as it was written.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Raw {
+pub(super) enum Raw {
     /// From the environment, a flag or a one-value file: text that may mean anything.
     Text(String),
     /// A TOML string.
@@ -131,9 +136,17 @@ impl Gathered {
     }
 
     fn broken(&mut self, path: &Path, line: Option<usize>, wrong: String, write: &str) {
-        let origin = Origin::File { path: path.display().to_string(), line };
+        let origin = Origin::File {
+            path: path.display().to_string(),
+            line,
+        };
         let write = write.to_owned();
-        self.problems.push(Problem { origin, key: String::new(), wrong, write });
+        self.problems.push(Problem {
+            origin,
+            key: String::new(),
+            wrong,
+            write,
+        });
     }
 
     fn read(&mut self, path: &Path) -> Option<String> {
@@ -200,11 +213,17 @@ impl Gathered {
         };
         paths.sort();
         for path in paths {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default();
             if name.starts_with('.') || path.is_dir() {
                 continue;
             }
-            if path.extension().is_some_and(|extension| extension == "toml") {
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "toml")
+            {
                 self.toml_file(&path);
             } else {
                 self.value_file(&path, name);
@@ -217,12 +236,17 @@ impl Gathered {
             return;
         };
         let key = KeyPath::dotted(&name.replace("__", "."));
-        let origin = Origin::File { path: path.display().to_string(), line: None };
+        let origin = Origin::File {
+            path: path.display().to_string(),
+            line: None,
+        };
         self.put(key, Raw::Text(text.trim().to_owned()), origin);
     }
 
     fn variable(&mut self, name: &str, value: &str) {
-        let origin = Origin::Environment { name: name.to_owned() };
+        let origin = Origin::Environment {
+            name: name.to_owned(),
+        };
         if name == BOOTSTRAP_VARIABLE {
             let key = KeyPath::dotted("auth.bootstrap_admin_key");
             return self.put(key, Raw::Text(value.to_owned()), origin);
@@ -247,7 +271,10 @@ struct Source<'a> {
 impl Source<'_> {
     fn origin(&self, span: Option<std::ops::Range<usize>>) -> Origin {
         let line = span.map(|span| line_of(self.text, span.start));
-        Origin::File { path: self.path.display().to_string(), line }
+        Origin::File {
+            path: self.path.display().to_string(),
+            line,
+        }
     }
 }
 

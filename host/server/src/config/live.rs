@@ -29,7 +29,9 @@ pub struct Live {
 
 impl std::fmt::Debug for Live {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Live").field("current", &self.current).finish_non_exhaustive()
+        f.debug_struct("Live")
+            .field("current", &self.current)
+            .finish_non_exhaustive()
     }
 }
 
@@ -78,7 +80,12 @@ impl Live {
             match subscriber(&loaded.config) {
                 Ok(commit) => commits.push(commit),
                 Err(Complaint { key, wrong, write }) => {
-                    problems.push(Problem { origin: Origin::Default, key, wrong, write });
+                    problems.push(Problem {
+                        origin: Origin::Default,
+                        key,
+                        wrong,
+                        write,
+                    });
                 }
             }
         }
@@ -99,7 +106,9 @@ impl Live {
     #[must_use]
     pub fn waiting_for_restart(&self) -> Vec<String> {
         let changes = self.started.changes(&self.current.load());
-        let waiting = changes.into_iter().filter(|change| change.reload == Reload::Restart);
+        let waiting = changes
+            .into_iter()
+            .filter(|change| change.reload == Reload::Restart);
         waiting.map(|change| change.key).collect()
     }
 }

@@ -33,7 +33,10 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
-            Self::File { path, line: Some(line) } => write!(f, "{path}:{line}"),
+            Self::File {
+                path,
+                line: Some(line),
+            } => write!(f, "{path}:{line}"),
             Self::File { path, line: None } => f.write_str(path),
             Self::Environment { name } => write!(f, "${name}"),
             Self::Flag { name } => f.write_str(name),
@@ -68,7 +71,11 @@ pub struct Complaint {
 impl Complaint {
     /// Names a key, what is wrong with its value and what to write instead.
     pub fn new(key: impl Into<String>, wrong: impl Into<String>, write: impl Into<String>) -> Self {
-        Self { key: key.into(), wrong: wrong.into(), write: write.into() }
+        Self {
+            key: key.into(),
+            wrong: wrong.into(),
+            write: write.into(),
+        }
     }
 }
 
@@ -94,9 +101,16 @@ impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let places: Vec<String> = self.problems.iter().map(|p| p.origin.to_string()).collect();
         let place_width = places.iter().map(|p| p.chars().count()).max().unwrap_or(0);
-        let key_width = self.problems.iter().map(|p| p.key.chars().count()).max().unwrap_or(0);
+        let key_width = self
+            .problems
+            .iter()
+            .map(|p| p.key.chars().count())
+            .max()
+            .unwrap_or(0);
         for (problem, place) in self.problems.iter().zip(&places) {
-            let Problem { key, wrong, write, .. } = problem;
+            let Problem {
+                key, wrong, write, ..
+            } = problem;
             writeln!(f, "{place:place_width$}  {key:key_width$}  {wrong}")?;
             writeln!(f, "{:place_width$}  {:key_width$}  → {write}", "", "")?;
         }

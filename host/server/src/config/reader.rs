@@ -18,7 +18,12 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) const fn new(gathered: Gathered, environment: &'a Environment) -> Self {
-        Self { gathered, environment, known: BTreeSet::new(), known_tables: BTreeSet::new() }
+        Self {
+            gathered,
+            environment,
+            known: BTreeSet::new(),
+            known_tables: BTreeSet::new(),
+        }
     }
 
     /// The value of a key, if somebody wrote a good one.
@@ -43,7 +48,9 @@ impl<'a> Reader<'a> {
     pub(super) fn names(&mut self, path: &KeyPath) -> BTreeSet<String> {
         self.section(path);
         let depth = path.0.len();
-        let Gathered { entries, tables, .. } = &self.gathered;
+        let Gathered {
+            entries, tables, ..
+        } = &self.gathered;
         entries
             .keys()
             .chain(tables.keys())
@@ -53,10 +60,20 @@ impl<'a> Reader<'a> {
     }
 
     /// Notes that the value of a key is wrong.
-    pub(super) fn report(&mut self, path: &KeyPath, wrong: impl Into<String>, write: impl Into<String>) {
+    pub(super) fn report(
+        &mut self,
+        path: &KeyPath,
+        wrong: impl Into<String>,
+        write: impl Into<String>,
+    ) {
         let origin = self.origin(path);
         let (wrong, write) = (wrong.into(), write.into());
-        self.gathered.problems.push(Problem { origin, key: path.to_string(), wrong, write });
+        self.gathered.problems.push(Problem {
+            origin,
+            key: path.to_string(),
+            wrong,
+            write,
+        });
     }
 
     /// As [`Reader::report`], for somebody who knows the key only.
@@ -67,34 +84,60 @@ impl<'a> Reader<'a> {
 
     /// Where the value of a key came from.
     fn origin(&self, path: &KeyPath) -> Origin {
-        let Gathered { entries, tables, .. } = &self.gathered;
+        let Gathered {
+            entries, tables, ..
+        } = &self.gathered;
         let of_entry = entries.get(path).map(|entry: &Entry| &entry.origin);
-        of_entry.or_else(|| tables.get(path)).cloned().unwrap_or(Origin::Default)
+        of_entry
+            .or_else(|| tables.get(path))
+            .cloned()
+            .unwrap_or(Origin::Default)
     }
 
     /// Notes everything that no section declares.
     pub(super) fn report_unknown(&mut self) {
-        let keys: Vec<KeyPath> = self.gathered.entries.keys().cloned().collect();
-        let tables: Vec<KeyPath> = self.gathered.tables.keys().cloned().collect();
-        for path in keys.iter().filter(|path| !self.known.contains(path)) {
-            self.report_unknown_key(path);
+        let Gathered {
+            entries, tables, ..
+        } = &self.gathered;
+        let keys: Vec<KeyPath> = entries
+            .keys()
+            .filter(|path| !self.known.contains(path))
+            .cloned()
+            .collect();
+        let empty: Vec<KeyPath> = tables
+            .keys()
+            .filter(|path| !self.known_tables.contains(path))
+            .filter(|path| !entries.keys().any(|key| key.starts_with(path)))
+            .cloned()
+            .collect();
+        for path in keys {
+            self.report_unknown_key(&path);
         }
-        for path in tables.iter().filter(|path| !self.known_tables.contains(path)) {
-            let has_entries = keys.iter().any(|key| key.starts_with(path));
-            if !has_entries {
-                let (wrong, write) = ("there is no such section", self.guess(path));
-                self.report(path, wrong, write);
-            }
+        for path in empty {
+            let write = self.guess(&path);
+            self.report(&path, "there is no such section", write);
         }
     }
 
     fn report_unknown_key(&mut self, path: &KeyPath) {
         if self.known_tables.contains(path) {
-            return self.report(path, "is a section, not a value", format!("write [{path}] and the keys below it"));
+            return self.report(
+                path,
+                "is a section, not a value",
+                format!("write [{path}] and the keys below it"),
+            );
         }
-        let holder = self.known.iter().find(|known| path.starts_with(known)).cloned();
+        let holder = self
+            .known
+            .iter()
+            .find(|known| path.starts_with(known))
+            .cloned();
         if let Some(holder) = holder {
-            return self.report(path, format!("{holder} holds one value, not a table"), format!("write {holder} = …"));
+            return self.report(
+                path,
+                format!("{holder} holds one value, not a table"),
+                format!("write {holder} = …"),
+            );
         }
         let write = self.guess(path);
         self.report(path, "there is no such key", write);
@@ -109,7 +152,10 @@ impl<'a> Reader<'a> {
             .map(|known| (distance(&wanted, &known.to_string()), known))
             .min_by_key(|(distance, _)| *distance);
         // The right name in the wrong section is a guess as good as a typing error.
-        let same_name = self.known.iter().find(|known| known.0.last() == path.0.last());
+        let same_name = self
+            .known
+            .iter()
+            .find(|known| known.0.last() == path.0.last());
         match (near, same_name) {
             (Some((letters, known)), _) if letters <= TYPO_LETTERS_MAX => {
                 format!("did you mean {known}? else take it out")
@@ -151,7 +197,12 @@ mod tests {
 
     #[test]
     fn edits_are_counted() {
-        for (a, b, edits) in [("", "abc", 3), ("listen", "listen", 0), ("lisen", "listen", 1), ("kitten", "sitting", 3)] {
+        for (a, b, edits) in [
+            ("", "abc", 3),
+            ("listen", "listen", 0),
+            ("lisen", "listen", 1),
+            ("kitten", "sitting", 3),
+        ] {
             assert_eq!(distance(a, b), edits, "{a} {b}");
         }
     }

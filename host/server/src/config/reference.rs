@@ -8,7 +8,10 @@ use std::fmt::Write;
 /// Every key with its default and its meaning, as TOML that means just the defaults.
 #[must_use]
 pub fn reference() -> String {
-    let mut out = Reference { text: HEAD.to_owned(), in_example: false };
+    let mut out = Reference {
+        text: HEAD.to_owned(),
+        in_example: false,
+    };
     Config::default().describe(&mut out);
     out.text
 }
@@ -42,14 +45,25 @@ impl Reference {
         }
     }
 
-    pub(super) fn key(&mut self, name: &str, docs: &[&str], reload: Reload, value: Option<String>, example: &str) {
+    pub(super) fn key(
+        &mut self,
+        name: &str,
+        docs: &[&str],
+        reload: Reload,
+        value: Option<String>,
+        example: &str,
+    ) {
         let reload = match reload {
             Reload::Live => "live",
             Reload::Restart => "restart",
         };
         self.text.push('\n');
         for (at, line) in docs.iter().enumerate() {
-            let end = if at + 1 == docs.len() { format!(" [{reload}]") } else { String::new() };
+            let end = if at + 1 == docs.len() {
+                format!(" [{reload}]")
+            } else {
+                String::new()
+            };
             self.line(&format!("#{line}{end}"));
         }
         match value {

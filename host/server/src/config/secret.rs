@@ -50,11 +50,17 @@ impl Setting for Secret {
         let text = text(raw).ok_or_else(|| wrong("is no text".to_owned()))?;
         let (value, file) = if let Some(name) = text.strip_prefix("env:") {
             let value = environment.get(name).cloned();
-            (value.ok_or_else(|| wrong(format!("the variable {name} is not set")))?, None)
+            (
+                value.ok_or_else(|| wrong(format!("the variable {name} is not set")))?,
+                None,
+            )
         } else if let Some(path) = text.strip_prefix("file:") {
             let value = std::fs::read_to_string(path)
                 .map_err(|e| wrong(format!("{path} cannot be read: {e}")))?;
-            (value.trim_end_matches(['\r', '\n']).to_owned(), Some(PathBuf::from(path)))
+            (
+                value.trim_end_matches(['\r', '\n']).to_owned(),
+                Some(PathBuf::from(path)),
+            )
         } else {
             (text.to_owned(), None)
         };
@@ -62,7 +68,11 @@ impl Setting for Secret {
             return Err(wrong("is empty".to_owned()));
         }
         let is_literal = value == text;
-        Ok(Self { value, file, is_literal })
+        Ok(Self {
+            value,
+            file,
+            is_literal,
+        })
     }
 
     fn toml(&self) -> Option<String> {

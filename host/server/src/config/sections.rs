@@ -52,7 +52,8 @@ section! {
     Server {
         /// Where it listens.
         listen: SocketAddr = SocketAddr::new(LOOPBACK, 8420), Restart;
-        /// Certificate chain in PEM; with it and `tls_key`, HTTPS only. A changed file counts at once.
+        /// Certificate chain in PEM; with it and `tls_key`, HTTPS only. A changed file counts at
+        /// once.
         tls_cert: Option<PathBuf> = None, Restart;
         /// The certificate's private key in PEM.
         tls_key: Option<PathBuf> = None, Restart;
@@ -137,8 +138,8 @@ section! {
 section! {
     /// Cedar policies.
     Policies {
-        /// The watched folder, with `schema.cedarschema` and `*.cedar`; without it the policies that
-        /// are built in.
+        /// The watched folder, with `schema.cedarschema` and `*.cedar`; without it the policies
+        /// that are built in.
         dir: Option<PathBuf> = None, Restart;
     }
 }
@@ -234,7 +235,10 @@ macro_rules! config {
             pub fn changes(&self, other: &Self) -> Vec<Change> {
                 let (root, mut out) = (KeyPath::default(), Vec::new());
                 self.general.changes(&other.general, &root, &mut out);
-                $(self.$section.changes(&other.$section, &root.child(stringify!($section)), &mut out);)*
+                $({
+                    let path = root.child(stringify!($section));
+                    self.$section.changes(&other.$section, &path, &mut out);
+                })*
                 out
             }
         }
@@ -268,25 +272,37 @@ impl Config {
     /// The embedded store's directory.
     #[must_use]
     pub fn store_dir(&self) -> PathBuf {
-        self.store.dir.clone().unwrap_or_else(|| self.general.data.join("store"))
+        self.store
+            .dir
+            .clone()
+            .unwrap_or_else(|| self.general.data.join("store"))
     }
 
     /// The plugins' folder.
     #[must_use]
     pub fn plugins_dir(&self) -> PathBuf {
-        self.plugins.dir.clone().unwrap_or_else(|| self.general.data.join("plugins"))
+        self.plugins
+            .dir
+            .clone()
+            .unwrap_or_else(|| self.general.data.join("plugins"))
     }
 
     /// The audit log's file.
     #[must_use]
     pub fn audit_path(&self) -> PathBuf {
-        self.audit.path.clone().unwrap_or_else(|| self.general.data.join("audit.jsonl"))
+        self.audit
+            .path
+            .clone()
+            .unwrap_or_else(|| self.general.data.join("audit.jsonl"))
     }
 
     /// Files named in it whose content counts as configuration.
     pub(super) fn files(&self) -> Vec<PathBuf> {
         let issuers = self.auth.issuers.0.values();
         let keys = issuers.flat_map(|issuer| [&issuer.key, &issuer.jwks]);
-        keys.chain([&self.server.tls_cert, &self.server.tls_key]).flatten().cloned().collect()
+        keys.chain([&self.server.tls_cert, &self.server.tls_key])
+            .flatten()
+            .cloned()
+            .collect()
     }
 }

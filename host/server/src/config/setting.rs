@@ -6,19 +6,22 @@ use std::path::PathBuf;
 
 /// Why a value cannot be used, and what to write.
 #[derive(Debug)]
-pub struct Wrong {
+pub(super) struct Wrong {
     pub(super) wrong: String,
     pub(super) write: String,
 }
 
 impl Wrong {
     pub(super) fn new(raw: &Raw, is_no: &str, write: &str) -> Self {
-        Self { wrong: format!("{} is no {is_no}", shown(raw)), write: write.to_owned() }
+        Self {
+            wrong: format!("{} is no {is_no}", shown(raw)),
+            write: write.to_owned(),
+        }
     }
 }
 
 /// A value that stands behind one key.
-pub trait Setting: Clone + PartialEq + Sized {
+pub(super) trait Setting: Clone + PartialEq + Sized {
     /// What to write, as TOML, where there is no default.
     const EXAMPLE: &'static str;
 
@@ -37,7 +40,10 @@ fn shown(raw: &Raw) -> String {
     const SHOWN_CHARS_MAX: usize = 60;
     match raw {
         Raw::Text(text) | Raw::Str(text) => {
-            format!("{:?}", text.chars().take(SHOWN_CHARS_MAX).collect::<String>())
+            format!(
+                "{:?}",
+                text.chars().take(SHOWN_CHARS_MAX).collect::<String>()
+            )
         }
         Raw::Int(number) => number.to_string(),
         Raw::Bool(truth) => truth.to_string(),
@@ -86,7 +92,11 @@ impl Setting for String {
     fn read(raw: &Raw, _: &Environment) -> Result<Self, Wrong> {
         match text(raw) {
             Some(text) if !text.is_empty() => Ok(text.to_owned()),
-            _ => Err(Wrong::new(raw, "text", "write some text in quotes, or take the key out")),
+            _ => Err(Wrong::new(
+                raw,
+                "text",
+                "write some text in quotes, or take the key out",
+            )),
         }
     }
 
@@ -101,7 +111,11 @@ impl Setting for PathBuf {
     fn read(raw: &Raw, _: &Environment) -> Result<Self, Wrong> {
         match text(raw) {
             Some(text) if !text.is_empty() => Ok(Self::from(text)),
-            _ => Err(Wrong::new(raw, "path", "write a path in quotes, or take the key out")),
+            _ => Err(Wrong::new(
+                raw,
+                "path",
+                "write a path in quotes, or take the key out",
+            )),
         }
     }
 
@@ -121,7 +135,9 @@ impl Setting for SocketAddr {
                 "write an IP address and a port, such as \"127.0.0.1:8420\" or \"[::]:8420\"",
             )
         };
-        text(raw).and_then(|text| text.parse().ok()).ok_or_else(wrong)
+        text(raw)
+            .and_then(|text| text.parse().ok())
+            .ok_or_else(wrong)
     }
 
     fn toml(&self) -> Option<String> {
@@ -137,9 +153,12 @@ impl Setting for Vec<String> {
         let wrong = || Wrong::new(raw, "list of texts", "write a list such as [\"a\", \"b\"]");
         match raw {
             Raw::Str(text) => Ok(vec![text.clone()]),
-            Raw::Text(text) => {
-                Ok(text.split(',').map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned).collect())
-            }
+            Raw::Text(text) => Ok(text
+                .split(',')
+                .map(str::trim)
+                .filter(|t| !t.is_empty())
+                .map(str::to_owned)
+                .collect()),
             Raw::List(list) => list
                 .iter()
                 .map(|raw| text(raw).map(str::to_owned).ok_or_else(wrong))

@@ -57,8 +57,13 @@ impl<const MIN: u64, const MAX: u64> Setting for Bounded<MIN, MAX> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ByteSize(pub u64);
 
-const SIZES: [(&str, u64); 5] =
-    [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+const SIZES: [(&str, u64); 5] = [
+    ("TiB", 1 << 40),
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("B", 1),
+];
 
 impl ByteSize {
     /// The bytes as a count of things in memory.
@@ -86,8 +91,13 @@ impl Setting for ByteSize {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Millis(pub u64);
 
-const SPANS: [(&str, u64); 5] =
-    [("ms", 1), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
+const SPANS: [(&str, u64); 5] = [
+    ("ms", 1),
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1_000),
+];
 
 /// The longest span that is no mistake: a year.
 const SPAN_MILLIS_MAX: u64 = 365 * 86_400_000;
@@ -132,15 +142,21 @@ impl Setting for Millis {
 }
 
 fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
-    let (digits, factor) =
-        units.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)))?;
+    let (digits, factor) = units
+        .iter()
+        .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)))?;
     digits.trim_end().parse::<u64>().ok()?.checked_mul(*factor)
 }
 
 /// In the largest unit that divides it; the list has it largest first.
 fn in_unit(amount: u64, units: &[(&str, u64)]) -> String {
-    let whole = units.iter().find(|(_, factor)| amount.is_multiple_of(*factor));
-    whole.map_or_else(|| amount.to_string(), |(unit, factor)| format!("{}{unit}", amount / factor))
+    let whole = units
+        .iter()
+        .find(|(_, factor)| amount.is_multiple_of(*factor));
+    whole.map_or_else(
+        || amount.to_string(),
+        |(unit, factor)| format!("{}{unit}", amount / factor),
+    )
 }
 
 /// Sections of one kind with free names: `[auth.issuers.NAME]`.
@@ -150,7 +166,12 @@ pub struct Named<S>(pub BTreeMap<String, S>);
 impl<S: Section + Default + PartialEq> Field for Named<S> {
     fn read(reader: &mut Reader<'_>, path: &KeyPath, _: Self) -> Self {
         let names = reader.names(path);
-        Self(names.into_iter().map(|name| (name.clone(), S::read(reader, &path.child(&name)))).collect())
+        Self(
+            names
+                .into_iter()
+                .map(|name| (name.clone(), S::read(reader, &path.child(&name))))
+                .collect(),
+        )
     }
 
     fn describe(&self, path: &KeyPath, _: &[&str], _: Reload, out: &mut Reference) {
@@ -159,7 +180,10 @@ impl<S: Section + Default + PartialEq> Field for Named<S> {
 
     fn changes(&self, other: &Self, path: &KeyPath, reload: Reload, out: &mut Vec<Change>) {
         if self != other {
-            out.push(Change { key: path.to_string(), reload });
+            out.push(Change {
+                key: path.to_string(),
+                reload,
+            });
         }
     }
 }
@@ -182,7 +206,10 @@ impl Field for Pairs {
 
     fn changes(&self, other: &Self, path: &KeyPath, reload: Reload, out: &mut Vec<Change>) {
         if self != other {
-            out.push(Change { key: path.to_string(), reload });
+            out.push(Change {
+                key: path.to_string(),
+                reload,
+            });
         }
     }
 }

@@ -25,7 +25,9 @@ impl Look {
         for path in paths {
             seen.push(one(path));
             if let Ok(entries) = std::fs::read_dir(path) {
-                let inner = entries.filter_map(Result::ok).map(|entry| one(&entry.path()));
+                let inner = entries
+                    .filter_map(Result::ok)
+                    .map(|entry| one(&entry.path()));
                 seen.extend(inner.take(DIR_FILES_MAX));
             }
         }
@@ -37,7 +39,10 @@ impl Look {
 
 fn one(path: &Path) -> (PathBuf, Option<(u64, SystemTime)>) {
     let meta = std::fs::metadata(path).ok();
-    (path.to_path_buf(), meta.and_then(|meta| Some((meta.len(), meta.modified().ok()?))))
+    (
+        path.to_path_buf(),
+        meta.and_then(|meta| Some((meta.len(), meta.modified().ok()?))),
+    )
 }
 
 /// Calls `changed` after each change of what `paths` names then. A change is told once the files
