@@ -2,6 +2,8 @@
 
 // The attribute tells clippy that these are tests throughout.
 #[cfg(test)]
+mod config;
+#[cfg(test)]
 mod identity;
 #[cfg(test)]
 mod kubo;
