@@ -3,10 +3,24 @@
 //! [`Gate::permit`] is the only maker of a [`Permit`]; a verb takes the permit of its own action, so
 //! a call that was not allowed does not compile.
 //!
-//! *Architecture invariants:* nobody outside sees Cedar's types; policy knows no store and no HTTP.
+//! The way of a decision: the gate finds the policies whose scope can match (`index`), builds the
+//! entities that they may look at (`facts`), lets Cedar evaluate just those (`bundle`), and remembers
+//! what came out where it cannot depend on anything else (`bundle::memory`).
+//!
+//! *Architecture invariants:* nobody outside sees Cedar's types; policy knows no store and no HTTP;
+//! a bad set of policies never disturbs the one in force.
 
+mod bundle;
+mod error;
+mod facts;
 mod gate;
+mod index;
+mod metrics;
 mod permit;
+mod source;
+mod system;
 
-pub use gate::{Context, Decision, DecisionId, Denial, Gate, PolicyError, Revision};
+pub use error::{Finding, PolicyError};
+pub use gate::{Context, Decision, DecisionId, Denial, Gate, Revision};
 pub use permit::Permit;
+pub use system::system_principal;

@@ -1,3 +1,3 @@
-//! What keeps the program watched: audit, metrics, health, logs, shutdown.
+//! What keeps the program watched: audit, metrics, health, logs, listeners, shutdown.
 
 pub mod audit;

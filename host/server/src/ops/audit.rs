@@ -1,5 +1,290 @@
 //! The audit log: every decision, in a file of one JSON object a line.
+//!
+//! Callers put a small value into a bounded queue and go on; one thread turns the values into lines,
+//! writes them and syncs the file. When the disk does not take them, they are kept, the queue fills,
+//! callers wait, and readiness says why: nothing is dropped.
+//!
+//! What a crash can cost: `kill -9` the last [`WRITE_EVERY`] of lines, loss of power the last
+//! [`SYNC_EVERY`]. [`Audit::record_durably`] waits until neither can.
 
-/// The handle.
+mod file;
+mod line;
+mod metrics;
+mod writer;
+
+pub use line::{Event, Outcome};
+
+use holdfast_model::ErrorKind;
+use metrics::Metrics;
+use parking_lot::{Condvar, Mutex};
+use prometheus::core::Collector;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+
+/// Events that wait to be written. At some 300 bytes each this is 5 MiB, and a third of a second of
+/// the most calls one process answers.
+const QUEUE_MAX: usize = 16_384;
+
+/// How often the queue is emptied when nobody is in a hurry. Waking the thread for each event would
+/// cost more than all the rest of recording it.
+pub const WRITE_EVERY: Duration = Duration::from_millis(10);
+
+/// How often the file is synced when nobody is in a hurry: a sync competes with the store's own.
+pub const SYNC_EVERY: Duration = Duration::from_millis(200);
+
+/// Where the log is and how it grows.
 #[derive(Debug, Clone)]
-pub struct Audit;
+pub struct AuditSettings {
+    /// The file.
+    pub path: PathBuf,
+    /// Bytes after which it is renamed and a new one begun.
+    pub rotate_bytes: u64,
+}
+
+/// Why the log cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// The file cannot be opened.
+    #[error(
+        "the audit log {path} cannot be opened: {source}; make its folder writable or set audit.path"
+    )]
+    Open {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A thread or a metric could not be made.
+    #[error("the audit log cannot be started: {0}")]
+    Start(String),
+    /// The file takes no lines.
+    #[error("the audit log cannot be written: {0}; free space on its disk")]
+    Write(String),
+    /// The log was closed.
+    #[error("the audit log is closed")]
+    Closed,
+}
+
+impl AuditError {
+    /// What kind of failure it is.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Open { .. } | Self::Write(_) | Self::Closed => ErrorKind::Unavailable,
+            Self::Start(_) => ErrorKind::Internal,
+        }
+    }
+}
+
+/// The handle. Cheap to clone.
+#[derive(Clone)]
+pub struct Audit {
+    /// Without it nothing is recorded: the operator has switched the log off.
+    shared: Option<Arc<Shared>>,
+}
+
+/// What callers and the writing thread share.
+struct Shared {
+    queue: Mutex<Queue>,
+    /// Wakes the writer.
+    work: Condvar,
+    /// Wakes callers that wait for room.
+    room: Notify,
+    progress: watch::Sender<Progress>,
+    metrics: Metrics,
+}
+
+#[derive(Default)]
+struct Queue {
+    events: Vec<Event>,
+    /// Events ever put in.
+    recorded: u64,
+    /// Somebody waits for the file to be synced.
+    hurry: bool,
+    closed: bool,
+}
+
+/// How far the writer is.
+#[derive(Debug, Clone, Default)]
+struct Progress {
+    /// Events that are in the file and synced.
+    durable: u64,
+    /// Why the file takes no lines now.
+    failing: Option<Arc<str>>,
+    closed: bool,
+}
+
+impl std::fmt::Debug for Audit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Audit")
+            .field("on", &self.shared.is_some())
+            .finish()
+    }
+}
+
+impl Audit {
+    /// Opens the log and starts its thread.
+    ///
+    /// # Errors
+    /// A file that cannot be opened, a thread that cannot be started.
+    pub fn open(settings: AuditSettings) -> Result<Self, AuditError> {
+        let file = file::LogFile::open(settings)?;
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            work: Condvar::new(),
+            room: Notify::new(),
+            progress: watch::Sender::new(Progress::default()),
+            metrics: Metrics::new().map_err(|e| AuditError::Start(e.to_string()))?,
+        });
+        let writer = Arc::clone(&shared);
+        std::thread::Builder::new()
+            .name("audit".to_owned())
+            .spawn(move || writer::run(&writer, file))
+            .map_err(|e| AuditError::Start(e.to_string()))?;
+        Ok(Self {
+            shared: Some(shared),
+        })
+    }
+
+    /// A log that records nothing.
+    #[must_use]
+    pub const fn off() -> Self {
+        Self { shared: None }
+    }
+
+    /// Records a decision. Waits only while the queue is full.
+    ///
+    /// # Errors
+    /// The log is closed.
+    pub async fn record(&self, event: Event) -> Result<(), AuditError> {
+        match self.offer(event) {
+            Ok(()) => Ok(()),
+            Err(Refused::Closed) => Err(AuditError::Closed),
+            Err(Refused::Full(event)) => self.record_when_there_is_room(event).await,
+        }
+    }
+
+    /// Records a decision and waits until it is on the disk, together with those of others.
+    ///
+    /// # Errors
+    /// The file takes no lines now (the event is kept and written later), or the log is closed.
+    pub async fn record_durably(&self, event: Event) -> Result<(), AuditError> {
+        self.record(event).await?;
+        self.flush().await
+    }
+
+    /// Waits until all that was recorded before is on the disk.
+    ///
+    /// # Errors
+    /// As [`Audit::record_durably`].
+    pub async fn flush(&self) -> Result<(), AuditError> {
+        let Some(shared) = &self.shared else {
+            return Ok(());
+        };
+        let mut progress = shared.progress.subscribe();
+        let wanted = {
+            let mut queue = shared.queue.lock();
+            queue.hurry = true;
+            shared.work.notify_one();
+            queue.recorded
+        };
+        loop {
+            let seen = progress.borrow_and_update().clone();
+            if seen.durable >= wanted {
+                return Ok(());
+            }
+            if let Some(why) = seen.failing {
+                return Err(AuditError::Write(why.to_string()));
+            }
+            if seen.closed || progress.changed().await.is_err() {
+                return Err(AuditError::Closed);
+            }
+        }
+    }
+
+    /// Writes what was recorded and ends the thread.
+    ///
+    /// # Errors
+    /// As [`Audit::record_durably`].
+    pub async fn close(&self) -> Result<(), AuditError> {
+        let flushed = self.flush().await;
+        if let Some(shared) = &self.shared {
+            shared.queue.lock().closed = true;
+            shared.work.notify_one();
+            shared.room.notify_waiters();
+        }
+        flushed
+    }
+
+    /// Whether the file takes lines now: readiness asks this.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub fn check(&self) -> Result<(), AuditError> {
+        let Some(shared) = &self.shared else {
+            return Ok(());
+        };
+        let progress = shared.progress.borrow();
+        match &progress.failing {
+            Some(why) => Err(AuditError::Write(why.to_string())),
+            None if progress.closed => Err(AuditError::Closed),
+            None => Ok(()),
+        }
+    }
+
+    /// What is to be registered.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<Box<dyn Collector>> {
+        self.shared
+            .as_ref()
+            .map_or_else(Vec::new, |shared| shared.metrics.all())
+    }
+
+    async fn record_when_there_is_room(&self, event: Event) -> Result<(), AuditError> {
+        let Some(shared) = &self.shared else {
+            return Ok(());
+        };
+        let mut event = event;
+        loop {
+            let mut room = std::pin::pin!(shared.room.notified());
+            room.as_mut().enable();
+            match self.offer(event) {
+                Ok(()) => return Ok(()),
+                Err(Refused::Closed) => return Err(AuditError::Closed),
+                Err(Refused::Full(back)) => event = back,
+            }
+            shared.metrics.waits.inc();
+            room.await;
+        }
+    }
+
+    fn offer(&self, event: Event) -> Result<(), Refused> {
+        let Some(shared) = &self.shared else {
+            return Ok(());
+        };
+        let mut queue = shared.queue.lock();
+        if queue.closed {
+            return Err(Refused::Closed);
+        }
+        if queue.events.len() >= QUEUE_MAX {
+            return Err(Refused::Full(event));
+        }
+        queue.events.push(event);
+        queue.recorded += 1;
+        if queue.events.len() == QUEUE_MAX / 2 {
+            shared.work.notify_one();
+        }
+        Ok(())
+    }
+}
+
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is taken apart where it is made; a box would cost the hot path"
+)]
+enum Refused {
+    Full(Event),
+    Closed,
+}

@@ -1,0 +1,24 @@
+# Thin lines: each target names the script or the command that does the work.
+.PHONY: run test bench bench-load fmt clean
+
+run: ## build all and start a pinning service that really pins
+	examples/quickstart/run
+
+test: ## set up what the tests need and run them all
+	.ci/test
+
+bench: ## criterion benches of store, policy and plugin calls
+	cargo bench --workspace
+
+bench-load: ## the speed table as ratios in one run; JSON=1 prints it as JSON
+	@cargo build --release --quiet --package holdfast --package holdfast-benches
+	@target/release/holdfast-load $(if $(JSON),--json)
+
+fmt: ## format every workspace
+	cargo fmt --all
+	cargo fmt --all --manifest-path plugins/Cargo.toml
+	cargo fmt --all --manifest-path host/model/fuzz/Cargo.toml
+
+clean: ## forget what was built and what `make run` kept
+	cargo clean
+	rm -rf plugins/target plugins/dist host/model/fuzz/target .run

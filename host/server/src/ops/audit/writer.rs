@@ -1,0 +1,154 @@
+//! The thread that writes.
+
+use super::file::LogFile;
+use super::{Event, Progress, SYNC_EVERY, Shared, WRITE_EVERY};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long the writer waits after the system has refused a write: a full disk does not empty itself
+/// faster.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+
+struct Writer<'a> {
+    shared: &'a Shared,
+    file: LogFile,
+    /// Lines that the file has not taken yet.
+    lines: Vec<u8>,
+    /// Events in `lines`.
+    pending: u64,
+    /// Events in the file.
+    written: u64,
+    /// Events in the file and synced.
+    durable: u64,
+    synced_at: Instant,
+}
+
+/// What there is to do.
+struct Round {
+    events: Vec<Event>,
+    hurry: bool,
+    closed: bool,
+}
+
+pub(super) fn run(shared: &Shared, file: LogFile) {
+    let mut writer = Writer {
+        shared,
+        file,
+        lines: Vec::new(),
+        pending: 0,
+        written: 0,
+        durable: 0,
+        synced_at: Instant::now(),
+    };
+    let mut events = Vec::new();
+    let mut pause = WRITE_EVERY;
+    loop {
+        let round = wait(shared, events, pause, writer.pending == 0);
+        events = round.events;
+        writer.append(&mut events);
+        let result = writer.write_and_sync(round.hurry || round.closed);
+        pause = match result {
+            Ok(()) => WRITE_EVERY,
+            Err(e) => {
+                writer.report(&e);
+                RETRY_AFTER
+            }
+        };
+        if round.closed && (pause == RETRY_AFTER || writer.is_idle()) {
+            shared
+                .progress
+                .send_modify(|progress| progress.closed = true);
+            return;
+        }
+    }
+}
+
+/// Sleeps until there is a reason not to, and takes what is in the queue if it `may` (while the file
+/// takes no lines the queue must fill, or memory would). `empty` comes back as the next queue, so
+/// that neither side allocates.
+fn wait(shared: &Shared, empty: Vec<Event>, pause: Duration, may: bool) -> Round {
+    let mut queue = shared.queue.lock();
+    if !queue.hurry && !queue.closed {
+        // Whether it was woken or the time is up makes no difference.
+        let _ = shared.work.wait_for(&mut queue, pause);
+    }
+    let events = if may {
+        std::mem::replace(&mut queue.events, empty)
+    } else {
+        empty
+    };
+    let hurry = std::mem::take(&mut queue.hurry);
+    let closed = queue.closed;
+    drop(queue);
+    if !events.is_empty() {
+        shared.room.notify_waiters();
+    }
+    Round {
+        events,
+        hurry,
+        closed,
+    }
+}
+
+impl Writer<'_> {
+    fn append(&mut self, events: &mut Vec<Event>) {
+        for event in events.drain(..) {
+            let before = self.lines.len();
+            match serde_json::to_writer(&mut self.lines, &event) {
+                Ok(()) => self.lines.push(b'\n'),
+                Err(e) => {
+                    self.lines.truncate(before);
+                    tracing::error!(error = %e, "an audit event cannot be written as JSON");
+                }
+            }
+            self.pending += 1;
+        }
+    }
+
+    fn write_and_sync(&mut self, hurry: bool) -> std::io::Result<()> {
+        if self.pending > 0 {
+            self.file.write(&self.lines)?;
+            self.lines.clear();
+            self.written += self.pending;
+            self.shared.metrics.written.inc_by(self.pending);
+            self.pending = 0;
+        }
+        let due = self.synced_at.elapsed() >= SYNC_EVERY;
+        if self.durable < self.written && (hurry || due) {
+            self.file.sync()?;
+            self.durable = self.written;
+            self.synced_at = Instant::now();
+        }
+        self.publish(None);
+        Ok(())
+    }
+
+    fn report(&self, error: &std::io::Error) {
+        self.shared.metrics.failures.inc();
+        let first = self.shared.progress.borrow().failing.is_none();
+        if first {
+            tracing::error!(error = %error, "the audit log cannot be written; free space on its disk");
+        }
+        self.publish(Some(Arc::from(error.to_string())));
+    }
+
+    fn publish(&self, failing: Option<Arc<str>>) {
+        let recorded = self.shared.queue.lock().recorded;
+        let not_durable = i64::try_from(recorded.saturating_sub(self.durable)).unwrap_or(i64::MAX);
+        self.shared.metrics.not_durable.set(not_durable);
+        let durable = self.durable;
+        self.shared.progress.send_if_modified(|progress| {
+            let moved = progress.durable != durable || progress.failing != failing;
+            *progress = Progress {
+                durable,
+                failing,
+                closed: progress.closed,
+            };
+            moved
+        });
+    }
+
+    const fn is_idle(&self) -> bool {
+        self.pending == 0 && self.durable == self.written
+    }
+}

@@ -1,0 +1,4 @@
+//! Who calls: keys and tokens, good and bad.
+
+mod keys;
+mod tokens;

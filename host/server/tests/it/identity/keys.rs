@@ -1,0 +1,155 @@
+//! API keys, the first one included.
+
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use holdfast::clock::Clock;
+use holdfast::identity::jwt::Issuers;
+use holdfast::identity::{AuthError, Authenticator, BootstrapError, bootstrap, keys};
+use holdfast_model::{AccountId, ErrorKind, Role, Roles, UnixMillis};
+use holdfast_store::Store;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const START: u64 = 1_800_000_000_000;
+
+struct Scene {
+    store: Store,
+    millis: Arc<AtomicU64>,
+    door: Authenticator,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let store = Store::memory();
+        let millis = Arc::new(AtomicU64::new(START));
+        let clock = Clock::Manual(Arc::clone(&millis));
+        let door = Authenticator::new(store.clone(), clock, Issuers::default()).unwrap();
+        Self {
+            store,
+            millis,
+            door,
+        }
+    }
+
+    fn now(&self) -> UnixMillis {
+        UnixMillis::new(self.millis.load(Ordering::SeqCst))
+    }
+
+    fn pass(&self, millis: u64) {
+        self.millis.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    async fn key(&self, expires: Option<UnixMillis>) -> (holdfast_model::KeyId, String) {
+        let account = AccountId::parse("acme/web").unwrap();
+        let roles = Roles::NONE.with(Role::TenantUser);
+        let minted = keys::mint().unwrap();
+        let (key, token) = minted.into_key(account, roles, "ci".to_owned(), self.now(), expires);
+        let id = key.id.clone();
+        self.store.add_key(key).await.unwrap();
+        (id, token)
+    }
+
+    async fn call(&self, token: &str) -> Result<Arc<holdfast::identity::Principal>, AuthError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
+        self.door.authenticate(&headers).await
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_its_accounts_principal() {
+    let scene = Scene::new();
+    let (id, token) = scene.key(None).await;
+    let principal = scene.call(&token).await.unwrap();
+    assert_eq!(principal.id.as_str(), format!("key:{id}"));
+    assert_eq!(principal.account.as_str(), "acme/web");
+    assert!(principal.roles.contains(Role::TenantUser));
+    // The second call is answered from memory: the very same value.
+    assert!(Arc::ptr_eq(&principal, &scene.call(&token).await.unwrap()));
+}
+
+#[tokio::test]
+async fn a_wrong_letter_an_unknown_key_and_no_key_are_told_apart() {
+    let scene = Scene::new();
+    let (_, token) = scene.key(None).await;
+    let last = if token.ends_with('x') { 'y' } else { 'x' };
+    let mistyped = format!("{}{last}", &token[..token.len() - 1]);
+    assert!(matches!(
+        scene.call(&mistyped).await,
+        Err(AuthError::Mistyped)
+    ));
+    let unknown = keys::mint().unwrap().token;
+    assert!(matches!(
+        scene.call(&unknown).await,
+        Err(AuthError::UnknownKey)
+    ));
+    let nothing = scene
+        .door
+        .authenticate(&HeaderMap::new())
+        .await
+        .unwrap_err();
+    assert!(matches!(nothing, AuthError::Missing));
+    assert_eq!(nothing.kind(), ErrorKind::Unauthenticated);
+    assert!(!nothing.is_about_a_token());
+}
+
+#[tokio::test]
+async fn a_revoked_key_is_refused_within_five_seconds() {
+    let scene = Scene::new();
+    let (id, token) = scene.key(None).await;
+    scene.call(&token).await.unwrap();
+    scene.store.revoke_key(&id, scene.now()).await.unwrap();
+    scene.pass(5_000);
+    assert!(matches!(scene.call(&token).await, Err(AuthError::Revoked)));
+}
+
+#[tokio::test]
+async fn a_key_ends_on_time_even_when_it_is_remembered() {
+    let scene = Scene::new();
+    let (_, token) = scene.key(Some(scene.now().plus_millis(500))).await;
+    scene.call(&token).await.unwrap();
+    scene.pass(499);
+    scene.call(&token).await.unwrap();
+    scene.pass(1);
+    assert!(matches!(scene.call(&token).await, Err(AuthError::Expired)));
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_prolongs_nothing() {
+    let scene = Scene::new();
+    let (id, token) = scene.key(None).await;
+    scene.call(&token).await.unwrap();
+    scene.store.revoke_key(&id, scene.now()).await.unwrap();
+    scene.millis.store(START - 3_600_000, Ordering::SeqCst);
+    assert!(matches!(scene.call(&token).await, Err(AuthError::Revoked)));
+}
+
+#[tokio::test]
+async fn the_first_key_opens_an_empty_store_and_only_that() {
+    let scene = Scene::new();
+    let key = "correct.horse.battery-staple";
+    assert!(bootstrap(&scene.store, key, scene.now()).await.unwrap());
+    let principal = scene.call(key).await.unwrap();
+    assert_eq!(principal.account.as_str(), "default/admin");
+    let wanted: Roles = [Role::Operator, Role::TenantAdmin, Role::TenantUser]
+        .into_iter()
+        .collect();
+    assert_eq!(principal.roles, wanted);
+    assert!(
+        !bootstrap(&scene.store, "another-long-enough-key", scene.now())
+            .await
+            .unwrap()
+    );
+    assert!(scene.call("another-long-enough-key").await.is_err());
+}
+
+#[tokio::test]
+async fn weak_first_keys_are_refused() {
+    let scene = Scene::new();
+    for key in ["", "short", "with spaces in the middle", "sixteen-bytes-é-"] {
+        let refused = bootstrap(&scene.store, key, scene.now()).await;
+        assert!(matches!(refused, Err(BootstrapError::Unfit)), "{key:?}");
+    }
+    let refused = bootstrap(&scene.store, "hf_looks-like-one-of-ours", scene.now()).await;
+    assert!(matches!(refused, Err(BootstrapError::Mistyped)));
+}

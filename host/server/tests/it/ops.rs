@@ -1,0 +1,3 @@
+//! What keeps the program watched.
+
+mod audit;
