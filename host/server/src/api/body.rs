@@ -9,8 +9,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
 impl Call {
-    /// Reads the body, which must be declared as JSON. Called after the permit: who may not act need
-    /// not be listened to.
+    /// Reads the body, which must be declared as JSON.
     pub(crate) async fn body(&mut self) -> Result<Bytes, Problem> {
         check_type(&self.parts.headers)?;
         let body = self.body.take().unwrap_or_default();

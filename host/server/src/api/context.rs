@@ -19,7 +19,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use futures_util::FutureExt;
 use holdfast_model::action::Act;
-use holdfast_model::{Invalid, Principal};
+use holdfast_model::{Cid, Invalid, Principal};
 use holdfast_policy::{Context, Permit};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -193,10 +193,20 @@ impl Call {
 
     /// Asks the policies; what they decide goes to the audit log.
     pub(crate) fn permit<A: Act>(&mut self, on: A::On) -> Result<Permit<A>, Problem> {
+        self.permit_about(on, None)
+    }
+
+    /// Asks the policies about something to do with some content.
+    pub(crate) fn permit_about<A: Act>(
+        &mut self,
+        on: A::On,
+        cid: Option<Cid>,
+    ) -> Result<Permit<A>, Problem> {
+        let address = trail::remote(&self.parts).map(|remote| remote.ip());
         let principal = self.principal()?;
         let resource = on.clone().into();
         let gate = &self.station.edge.app.gate;
-        let answer = gate.permit::<A>(principal, on, &Context::default());
+        let answer = gate.permit::<A>(principal, on, &Context { cid, address });
         let decision = match &answer {
             Ok(permit) => permit.decision().clone(),
             Err(denial) => {

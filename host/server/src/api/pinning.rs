@@ -25,7 +25,7 @@ use holdfast_model::action::{
     Act, CreateRequest, DeleteRequest, ListRequests, ReadRequest, ReplaceRequest, RequestRef,
 };
 use holdfast_model::request::Asked;
-use holdfast_model::{NewRequest, PinRequest, RequestId};
+use holdfast_model::{Cid, NewRequest, PinRequest, RequestId};
 use holdfast_policy::Permit;
 use uuid::Uuid;
 
@@ -54,9 +54,9 @@ pub(crate) async fn list(call: &mut Call) -> Result<Reply, Problem> {
         (status = "4XX", description = "Refused", body = view::Failure))
 )]
 pub(crate) async fn create(call: &mut Call) -> Result<Reply, Problem> {
-    let account = call.principal()?.account.clone();
-    let permit = call.permit::<CreateRequest>(account)?;
     let asked = asked(call).await?;
+    let account = call.principal()?.account.clone();
+    let permit = call.permit_about::<CreateRequest>(account, Some(asked.cid))?;
     let request = pins::create(call.app(), &permit, fresh_id(), asked).await?;
     status(call, StatusCode::ACCEPTED, &request)
 }
@@ -69,7 +69,7 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, Problem> {
         (status = 404, description = "Not there, or not yours", body = view::Failure))
 )]
 pub(crate) async fn read(call: &mut Call) -> Result<Reply, Problem> {
-    let (sealed, permit) = permit_on::<ReadRequest>(call).await?;
+    let (sealed, permit) = permit_on::<ReadRequest>(call, None).await?;
     let request = sealed.open(&permit)?;
     status(call, StatusCode::OK, &request)
 }
@@ -84,8 +84,8 @@ pub(crate) async fn read(call: &mut Call) -> Result<Reply, Problem> {
         (status = 409, description = "A quota or funds are used up", body = view::Failure))
 )]
 pub(crate) async fn replace(call: &mut Call) -> Result<Reply, Problem> {
-    let (_, permit) = permit_on::<ReplaceRequest>(call).await?;
     let asked = asked(call).await?;
+    let (_, permit) = permit_on::<ReplaceRequest>(call, Some(asked.cid)).await?;
     let request = pins::replace(call.app(), &permit, fresh_id(), asked).await?;
     status(call, StatusCode::ACCEPTED, &request)
 }
@@ -98,33 +98,39 @@ pub(crate) async fn replace(call: &mut Call) -> Result<Reply, Problem> {
         (status = 404, description = "Not there, or not yours", body = view::Failure))
 )]
 pub(crate) async fn delete(call: &mut Call) -> Result<Reply, Problem> {
-    let (_, permit) = permit_on::<DeleteRequest>(call).await?;
+    let (_, permit) = permit_on::<DeleteRequest>(call, None).await?;
     pins::delete(call.app(), &permit).await?;
     Ok(Reply::empty(StatusCode::ACCEPTED))
 }
 
-/// Finds the request that the path names and asks the policies about it.
+/// Finds the request that the path names and asks the policies about it and about the content: the
+/// one that is asked for now, else the request's own.
 ///
 /// When there is none, the policies are asked about one of the caller's own with that id: so a
 /// caller who may not read at all learns nothing, and the answer takes as long.
-async fn permit_on<A>(call: &mut Call) -> Result<(pins::Sealed, Permit<A>), Problem>
+async fn permit_on<A>(
+    call: &mut Call,
+    cid: Option<Cid>,
+) -> Result<(pins::Sealed, Permit<A>), Problem>
 where
     A: Act<On = RequestRef>,
 {
     let id = RequestId::parse(call.segment()).map_err(|_| Problem::not_found())?;
     match pins::find(call.app(), id).await? {
         Some(sealed) => {
-            let permit = call.permit::<A>(sealed.reference())?;
+            let cid = cid.unwrap_or_else(|| sealed.cid());
+            let permit = call.permit_about::<A>(sealed.reference(), Some(cid))?;
             Ok((sealed, permit))
         }
         None => {
             let account = call.principal()?.account.clone();
-            call.permit::<A>(RequestRef { account, id })?;
+            call.permit_about::<A>(RequestRef { account, id }, cid)?;
             Err(Problem::not_found())
         }
     }
 }
 
+/// Reads what is asked for. Before the permit, because policies may look at the content.
 async fn asked(call: &mut Call) -> Result<NewRequest, Problem> {
     let bytes = call.body().await?;
     Ok(Asked::parse(&bytes)?.check()?)

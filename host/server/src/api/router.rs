@@ -12,8 +12,8 @@
 //! 4. **Panic fence and deadline** around all that follows, so that a fault or a hang costs its own
 //!    call, and counts.
 //! 5. **Authentication**: before any byte of a body is read.
-//! 6. **Body limit and body deadline**: when the handler asks for the body, so after the permit;
-//!    nobody without one makes us hold a megabyte.
+//! 6. **Body limit and body deadline**: when the handler asks for the body, so after authentication;
+//!    nobody unknown makes us hold a megabyte.
 //! 7. **Audit, metrics, trace** on the way out, where the outcome is known.
 
 use crate::api::ApiMetrics;

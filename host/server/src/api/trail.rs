@@ -6,6 +6,7 @@ use crate::api::reply::Reply;
 use crate::ops::audit::{Event, Outcome};
 use axum::extract::ConnectInfo;
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use holdfast_model::Action;
 use holdfast_model::action::Resource;
 use holdfast_policy::Decision;
@@ -46,12 +47,14 @@ pub(crate) fn event(call: &mut Call, outcome: &Result<Reply, Problem>) -> Option
         plugin: plugin.map(Box::new),
         note: problem.map(|problem| problem.note().into()),
         status: status(outcome).as_u16(),
-        remote: call
-            .parts
-            .extensions
-            .get::<ConnectInfo<SocketAddr>>()
-            .map(|ConnectInfo(remote)| *remote),
+        remote: remote(&call.parts),
     })
+}
+
+/// Where the call came from, as the listener says.
+pub(crate) fn remote(parts: &Parts) -> Option<SocketAddr> {
+    let info = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    info.map(|ConnectInfo(remote)| *remote)
 }
 
 fn ended(problem: Option<&Problem>) -> Outcome {

@@ -3,7 +3,7 @@
 use crate::app::App;
 use crate::pins::PinError;
 use holdfast_model::action::{ReadRequest, RequestRef};
-use holdfast_model::{PinRequest, RequestId};
+use holdfast_model::{Cid, PinRequest, RequestId};
 use holdfast_policy::Permit;
 use holdfast_store::StoreError;
 
@@ -28,6 +28,12 @@ impl Sealed {
             account: self.0.account.clone(),
             id: self.0.id,
         }
+    }
+
+    /// What it pins: for the policies, which may look at it.
+    #[must_use]
+    pub fn cid(&self) -> Cid {
+        self.0.asked.cid
     }
 
     /// The request itself.
