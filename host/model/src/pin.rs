@@ -13,8 +13,8 @@ use crate::peer::{Origin, PeerId};
 use crate::time::UnixMillis;
 use std::collections::BTreeMap;
 
-/// What a pin is of. Only `Data` pins are made through the Pinning Service API; the others belong to
-/// sharded content in IPFS Cluster.
+/// What a pin is of. Only `Data` pins are made through the Pinning Service API; the others belong
+/// to sharded content in IPFS Cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub enum PinType {
     /// Not told; IPFS Cluster's zero value.
