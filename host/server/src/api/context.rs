@@ -1,8 +1,8 @@
 //! The wrapper that every call runs in: admit, name, authenticate, time, audit, shape.
 //!
-//! A handler gets a [`Call`] and gives a [`Reply`] or a [`Problem`]; everything else is here, once.
-//! A change runs in a task of its own: when its caller hangs up it is still carried through, audited
-//! and counted, because half of the work may be done already.
+//! A handler gets a [`Call`] and gives a [`Reply`] or a [`Problem`]; everything else is here,
+//! once. A change runs in a task of its own: when its caller hangs up it is still carried through,
+//! audited and counted, because half of the work may be done already.
 
 use crate::api::metrics::{ApiMetrics, RouteMeters};
 use crate::api::problem::Problem;

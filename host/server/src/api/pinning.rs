@@ -4,10 +4,10 @@
 //! - A list without `status` shows requests of *every* status (the text says pinned only). The
 //!   compliance tool looks for pins by name that can never become pinned; Kubo always names the
 //!   statuses it wants.
-//! - `before` and `after` leave their own instant out; `created` has milliseconds and is unique within
-//!   an account, so pages neither repeat nor miss a row.
-//! - `count` is exact under all filters, `before` and `after` included: Kubo pages until a page holds
-//!   as many as are counted.
+//! - `before` and `after` leave their own instant out; `created` has milliseconds and is unique
+//!   within an account, so pages neither repeat nor miss a row.
+//! - `count` is exact under all filters, `before` and `after` included: Kubo pages until a page
+//!   holds as many as are counted.
 //! - An unknown query parameter or body field is refused by name.
 //! - A request of somebody else, one that is gone and an id that is none answer alike: 404.
 

@@ -1,20 +1,17 @@
 //! The one mapping from errors to HTTP, in each API's own shape.
 //!
 //! What a client is told is chosen here and is not an error's own text wherever that could tell of
-//! others or of our insides: what is hidden answers as what is missing does, to the byte; a fault of
-//! ours answers with the request id, and the cause goes to the log, once.
+//! others or of our insides: what is hidden answers as what is missing does, to the byte; a fault
+//! of ours answers with the request id, and the cause goes to the log, once.
 
-use crate::accounts::AccountError;
+mod errors;
+mod shapes;
+
 use crate::api::reply::Reply;
 use crate::api::routes::Shape;
-use crate::billing::BillingError;
-use crate::identity::AuthError;
-use crate::pins::PinError;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use holdfast_model::{ErrorKind, Invalid};
-use holdfast_policy::Denial;
+use holdfast_model::ErrorKind;
 use holdfast_runtime::PluginError;
-use holdfast_store::StoreError;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -229,184 +226,6 @@ impl Problem {
         match self.0.header {
             Some((name, value)) => reply.with_header(name, value),
             None => reply,
-        }
-    }
-}
-
-impl Told {
-    fn as_failure(&self) -> Reply {
-        #[derive(Serialize)]
-        struct Failure<'a> {
-            error: Reason<'a>,
-        }
-        #[derive(Serialize)]
-        struct Reason<'a> {
-            reason: &'a str,
-            details: &'a str,
-        }
-        let details = match &self.denied {
-            Some(denied) => &format!(
-                "{} (decision {}, policies {})",
-                self.detail, denied.decision_id, denied.policy_revision
-            ),
-            None => &self.detail,
-        };
-        let body = Failure {
-            error: Reason {
-                reason: self.code,
-                details,
-            },
-        };
-        Self::written(self.status, "application/json", &body)
-    }
-
-    fn as_problem_details(&self, request_id: u128) -> Reply {
-        /// RFC 9457, section 3.
-        #[derive(Serialize)]
-        struct Details<'a> {
-            r#type: &'a str,
-            title: &'a str,
-            status: u16,
-            detail: &'a str,
-            code: &'a str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            request_id: Option<String>,
-            #[serde(flatten)]
-            denied: Option<&'a Denied>,
-        }
-        // What is hidden and what is missing answer alike, to the byte.
-        let hides = self.status == StatusCode::NOT_FOUND;
-        let body = Details {
-            r#type: "about:blank",
-            title: self.status.canonical_reason().unwrap_or_default(),
-            status: self.status.as_u16(),
-            detail: &self.detail,
-            code: self.code,
-            request_id: (!hides).then(|| format!("{request_id:032x}")),
-            denied: self.denied.as_ref(),
-        };
-        Self::written(self.status, "application/problem+json", &body)
-    }
-
-    fn written<T: Serialize>(status: StatusCode, content_type: &'static str, body: &T) -> Reply {
-        let bytes = serde_json::to_vec(body).unwrap_or_default();
-        Reply::bytes(status, content_type, bytes)
-    }
-}
-
-impl From<Invalid> for Problem {
-    fn from(invalid: Invalid) -> Self {
-        Self::of_kind(ErrorKind::Invalid, invalid.to_string())
-    }
-}
-
-impl From<AuthError> for Problem {
-    fn from(error: AuthError) -> Self {
-        let kind = error.kind();
-        if kind != ErrorKind::Unauthenticated {
-            return Self::neighbour(kind, "the key cannot be looked up now; try again", &error);
-        }
-        let mut problem = Self::of_kind(kind, error.to_string());
-        // RFC 6750, section 3: no error code when the caller sent nothing.
-        let challenge = if error.is_about_a_token() {
-            r#"Bearer realm="holdfast", error="invalid_token""#
-        } else {
-            r#"Bearer realm="holdfast""#
-        };
-        problem.0.header = Some((
-            header::WWW_AUTHENTICATE,
-            HeaderValue::from_static(challenge),
-        ));
-        problem.saying_no()
-    }
-}
-
-impl From<Denial> for Problem {
-    fn from(denial: Denial) -> Self {
-        if denial.hidden {
-            return Self::not_found().saying_no();
-        }
-        let detail = if denial.messages.is_empty() {
-            format!("no policy grants {}", denial.action)
-        } else {
-            denial.messages.join("; ")
-        };
-        let mut problem = Self::of_kind(ErrorKind::Denied, detail);
-        problem.0.denied = Some(Denied {
-            decision_id: denial.decision.id.to_string(),
-            action: denial.action.as_str(),
-            policy_revision: denial.decision.revision.0.to_string(),
-        });
-        problem.saying_no()
-    }
-}
-
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        match error.kind() {
-            kind @ (ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Conflict) => {
-                Self::of_kind(kind, error.to_string())
-            }
-            kind @ (ErrorKind::Overloaded | ErrorKind::Unavailable) => {
-                Self::neighbour(kind, "the pin store cannot do this now; try again", &error)
-            }
-            _ => Self::internal("the store failed", &error),
-        }
-    }
-}
-
-impl From<PinError> for Problem {
-    fn from(error: PinError) -> Self {
-        let kind = error.kind();
-        match error {
-            PinError::Store(error) => error.into(),
-            PinError::Refused {
-                plugin, message, ..
-            } => {
-                let mut problem = Self::of_kind(kind, message.clone()).saying_no();
-                problem.0.plugin = Some((plugin, message));
-                problem
-            }
-            PinError::Plugin(cause) => Self::neighbour(
-                kind,
-                "an authorizer component failed, so nothing was changed; try again",
-                &cause,
-            )
-            .by_plugin(&cause),
-        }
-    }
-}
-
-impl From<BillingError> for Problem {
-    fn from(error: BillingError) -> Self {
-        match error {
-            BillingError::Store(error) => error.into(),
-            BillingError::Invalid(invalid) => invalid.into(),
-            BillingError::Plugin(none @ PluginError::None(_)) => {
-                Self::of_kind(ErrorKind::Unavailable, none.to_string())
-            }
-            BillingError::Plugin(failed) => {
-                let mut problem = Self::new(
-                    StatusCode::BAD_GATEWAY,
-                    "PRICING_FAILED",
-                    "the pricing component failed, so there is no price; none was made up",
-                );
-                problem.0.cause = Some(failed.to_string());
-                problem.by_plugin(&failed)
-            }
-            BillingError::Died(cause) => Self::internal("a quote died", &cause),
-        }
-    }
-}
-
-impl From<AccountError> for Problem {
-    fn from(error: AccountError) -> Self {
-        match error {
-            AccountError::Store(error) => error.into(),
-            AccountError::Invalid(invalid) => invalid.into(),
-            AccountError::Exceeds(_) => {
-                Self::of_kind(ErrorKind::Denied, error.to_string()).saying_no()
-            }
         }
     }
 }

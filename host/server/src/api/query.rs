@@ -35,8 +35,8 @@ impl Query {
         Ok(first)
     }
 
-    /// The members of a list parameter: separated by commas, or the parameter repeated. `None` if it
-    /// is not there at all.
+    /// The members of a list parameter: separated by commas, or the parameter repeated. `None` if
+    /// it is not there at all.
     pub(crate) fn list(&self, name: &str) -> Option<Vec<&str>> {
         self.values(name).next()?;
         let members = self.values(name).flat_map(|value| value.split(','));

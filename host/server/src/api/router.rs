@@ -1,19 +1,19 @@
 //! The router: the list of what stands between the wire and a handler.
 //!
-//! From the outside in, each with the reason why it stands there. All but the first are steps of one
-//! wrapper (`context::run`), not boxed layers: a layer costs an allocation and a virtual call on every
-//! request, and here they would be most of what a cached read costs.
+//! From the outside in, each with the reason why it stands there. All but the first are steps of
+//! one wrapper (`context::run`), not boxed layers: a layer costs an allocation and a virtual call
+//! on every request, and here they would be most of what a cached read costs.
 //!
-//! 1. **Connection limits** (slow headers, number of connections, TLS) are the listener's: they must
-//!    hold before there is a request at all.
+//! 1. **Connection limits** (slow headers, number of connections, TLS) are the listener's: they
+//!    must hold before there is a request at all.
 //! 2. **Request id**: first, so that everything after it can be named, refusals too.
 //! 3. **Admission**: a bound on the calls in flight. Before authentication, because what overloads
 //!    us need not know a key. Over the bound: 503 with `Retry-After`, at once.
 //! 4. **Panic fence and deadline** around all that follows, so that a fault or a hang costs its own
 //!    call, and counts.
 //! 5. **Authentication**: before any byte of a body is read.
-//! 6. **Body limit and body deadline**: when the handler asks for the body, so after authentication;
-//!    nobody unknown makes us hold a megabyte.
+//! 6. **Body limit and body deadline**: when the handler asks for the body, so after
+//!    authentication; nobody unknown makes us hold a megabyte.
 //! 7. **Audit, metrics, trace** on the way out, where the outcome is known.
 
 use crate::api::ApiMetrics;
@@ -33,8 +33,8 @@ use std::time::Duration;
 /// What an operator may set of the edge.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Bytes of a request's body. The largest legal one (1,000 `meta` pairs in 64 KiB, 20 origins) is
-    /// far below the default of 1 MiB.
+    /// Bytes of a request's body. The largest legal one (1,000 `meta` pairs in 64 KiB, 20 origins)
+    /// is far below the default of 1 MiB.
     pub body_bytes_max: usize,
     /// How long a body may take to arrive. 10 s carries 1 MiB over a bad mobile line.
     pub body_timeout: Duration,

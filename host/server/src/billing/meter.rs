@@ -11,7 +11,8 @@ use holdfast_policy::Permit;
 pub struct Metered {
     /// What was asked for.
     pub period: Period,
-    /// What was used. Its own period ends now if the asked one is not over: nothing is charged ahead.
+    /// What was used. Its own period ends now if the asked one is not over: nothing is charged
+    /// ahead.
     pub usage: Usage,
 }
 

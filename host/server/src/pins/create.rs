@@ -7,8 +7,8 @@ use holdfast_model::{Action, NewRequest, PinRequest, RequestId};
 use holdfast_policy::Permit;
 use holdfast_store::RequestDraft;
 
-/// Makes a pin request under a fresh id. The same content may be asked for any number of times; each
-/// is a request of its own.
+/// Makes a pin request under a fresh id. The same content may be asked for any number of times;
+/// each is a request of its own.
 ///
 /// # Errors
 /// An authorizer objects or fails, or the store does.

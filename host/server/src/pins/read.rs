@@ -7,8 +7,8 @@ use holdfast_model::{Cid, PinRequest, RequestId};
 use holdfast_policy::Permit;
 use holdfast_store::StoreError;
 
-/// A request that was found and may not be looked at yet: it tells whose it is, so that the policies
-/// can be asked, and nothing else until they have allowed it.
+/// A request that was found and may not be looked at yet: it tells whose it is, so that the
+/// policies can be asked, and nothing else until they have allowed it.
 #[derive(Debug)]
 pub struct Sealed(PinRequest);
 

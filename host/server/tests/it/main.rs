@@ -2,8 +2,18 @@
 
 // The attribute tells clippy that these are tests throughout.
 #[cfg(test)]
+mod authz;
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
 mod identity;
 #[cfg(test)]
 mod ops;
 #[cfg(test)]
+mod psa;
+#[cfg(test)]
+mod support;
+#[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod usage;
