@@ -6,6 +6,8 @@ mod authz;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod config;
+#[cfg(test)]
 mod identity;
 #[cfg(test)]
 mod ops;
