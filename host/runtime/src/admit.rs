@@ -3,7 +3,7 @@
 
 use crate::limits::WASM_BYTES_MAX;
 use std::collections::BTreeSet;
-use wasmparser::{Encoding, Parser, Payload};
+use wasmparser::{ComponentTypeRef, Encoding, Parser, Payload};
 
 /// What a plugin is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -148,7 +148,10 @@ impl Names {
                 Payload::ComponentImportSection(section) if depth == 1 => {
                     for import in section {
                         let import = import.map_err(|e| broken(&e))?;
-                        names.imports.insert(import.name.name.to_owned());
+                        // A type alone (as a world's own `use` makes) brings nothing to call.
+                        if !matches!(import.ty, ComponentTypeRef::Type(_)) {
+                            names.imports.insert(import.name.name.to_owned());
+                        }
                     }
                 }
                 Payload::ComponentExportSection(section) if depth == 1 => {

@@ -96,7 +96,7 @@ fn a_flood_of_log_lines_is_cut() {
         .flat_map(|collector| collector.collect())
         .find(|family| family.name() == "holdfast_plugin_log_dropped_lines_total")
         .unwrap();
-    assert!(dropped.get_metric()[0].get_counter().value() > 0.0);
+    assert!(dropped.get_metric()[0].get_counter().get_value() > 0.0);
 }
 
 #[test]
