@@ -2,11 +2,14 @@
 
 mod compile;
 mod memory;
+#[cfg(test)]
+mod tests;
 
+use crate::error::PolicyError;
 use crate::facts::{self, ActionFacts, Facts, Kinds};
 use crate::gate::{Context, Revision};
 use crate::index::{ActionIndex, Rule, RuleNumber};
-use cedar_policy::{Authorizer, Decision, EntityTypeName, PolicySet, Request};
+use cedar_policy::{Authorizer, Decision, Entities, EntityTypeName, PolicySet, Request, Schema};
 use holdfast_model::action::Resource;
 use holdfast_model::{Action, Principal};
 use memory::{Memory, Question};
@@ -84,13 +87,17 @@ enum Scene {
     /// It has one answer.
     Settled(Arc<Verdict>),
     /// The answer depends on the context.
-    Open { facts: Facts, slice: Arc<Slice> },
+    Open {
+        facts: Box<Facts>,
+        slice: Arc<Slice>,
+    },
 }
 
 /// One set of policies, checked and ready to decide.
 #[derive(Debug)]
 pub(crate) struct Bundle {
     pub(crate) revision: Revision,
+    pub(crate) schema: Schema,
     kinds: Kinds,
     rules: Vec<Rule>,
     /// By id, for what Cedar answers.
@@ -159,7 +166,10 @@ impl Bundle {
             }
         };
         if slice.reads_context {
-            return Scene::Open { facts, slice };
+            return Scene::Open {
+                facts: Box::new(facts),
+                slice,
+            };
         }
         let context = Context::default();
         let verdict = self.evaluate(&rules.facts, &facts, &slice.policies, &context);
@@ -186,7 +196,12 @@ impl Bundle {
         Ok(slice)
     }
 
-    /// Asks Cedar. Cedar skips a policy that fails; a forbid that fails denies here.
+    /// Every policy, as Cedar wants them.
+    pub(crate) fn all_policies(&self) -> Result<PolicySet, PolicyError> {
+        PolicySet::from_policies(self.rules.iter().map(|rule| rule.policy.clone()))
+            .map_err(|e| PolicyError::Setup(e.to_string()))
+    }
+
     fn evaluate(
         &self,
         action: &ActionFacts,
@@ -198,13 +213,20 @@ impl Bundle {
             let (who, what) = (facts.principal.clone(), facts.resource.clone());
             Request::new(who, action.uid.clone(), what, context, None).map_err(|e| e.to_string())
         });
-        let request = match request {
-            Ok(request) => request,
-            Err(why) => return Verdict::unanswerable(&why),
-        };
-        let response = self
-            .authorizer
-            .is_authorized(&request, policies, &facts.entities);
+        match request {
+            Ok(request) => self.ask(&request, policies, &facts.entities),
+            Err(why) => Verdict::unanswerable(&why),
+        }
+    }
+
+    /// Asks Cedar. Cedar skips a policy that fails; a forbid that fails denies here.
+    pub(crate) fn ask(
+        &self,
+        request: &Request,
+        policies: &PolicySet,
+        entities: &Entities,
+    ) -> Verdict {
+        let response = self.authorizer.is_authorized(request, policies, entities);
         let mut failed_forbids = Vec::new();
         let mut errors = 0;
         for error in response.diagnostics().errors() {
@@ -283,7 +305,7 @@ impl Bundle {
             facts::Named::BOTH,
         )
         .unwrap();
-        let all = PolicySet::from_policies(self.rules.iter().map(|r| r.policy.clone())).unwrap();
+        let all = self.all_policies().unwrap();
         self.evaluate(&rules.facts, &facts, &all, context)
     }
 }

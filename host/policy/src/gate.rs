@@ -1,6 +1,7 @@
 //! The door.
 
 use crate::bundle::{Bundle, Outcome, Verdict, compile};
+use crate::cases::{self, CaseReport};
 use crate::error::PolicyError;
 use crate::metrics::{PolicyMetrics, Reload};
 use crate::permit::Permit;
@@ -176,6 +177,15 @@ impl Gate {
     #[must_use]
     pub fn revision(&self) -> Revision {
         self.bundle.load().revision.clone()
+    }
+
+    /// Runs the cases of a file in the format of `cedar run-tests` against the policies in force. The
+    /// one difference: a forbid that fails denies.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is no list of cases. A case that fails is in the answer.
+    pub fn run_cases(&self, file: &Path) -> Result<Vec<CaseReport>, PolicyError> {
+        cases::run(&self.bundle.load(), file)
     }
 
     /// The gate's metrics, to be registered once.

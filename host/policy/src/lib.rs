@@ -11,6 +11,7 @@
 //! a bad set of policies never disturbs the one in force.
 
 mod bundle;
+mod cases;
 mod error;
 mod facts;
 mod gate;
@@ -20,6 +21,7 @@ mod permit;
 mod source;
 mod system;
 
+pub use cases::CaseReport;
 pub use error::{Finding, PolicyError};
 pub use gate::{Context, Decision, DecisionId, Denial, Gate, Revision};
 pub use permit::Permit;

@@ -130,7 +130,7 @@ fn policy_files(dir: &Path) -> Result<Vec<PathBuf>, PolicyError> {
 }
 
 /// Reads a file of at most `bytes_max` bytes; never more than that is held.
-fn read_text(path: &Path, bytes_max: usize) -> Result<Text, PolicyError> {
+pub(crate) fn read_text(path: &Path, bytes_max: usize) -> Result<Text, PolicyError> {
     let unreadable = |source| PolicyError::Read {
         path: path.into(),
         source,

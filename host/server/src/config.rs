@@ -1,1 +1,77 @@
-//! Placeholder.
+//! Configuration: layers of text become one typed value, or a list of everything that is wrong.
+//!
+//! Layers, each over the one before: defaults, `holdfast.toml`, a directory of files (a mounted
+//! config map), the environment (`HOLDFAST_SECTION__KEY`), flags. [`sections`] declares every key
+//! once; reading, the reference in `schema/config.toml` and what a reload may change come from
+//! there.
+//!
+//! *Architecture invariants:* nobody else reads the environment or a configuration file; a value
+//! that was accepted here needs no second look elsewhere.
+
+mod check;
+mod field;
+mod layers;
+mod live;
+mod problem;
+mod production;
+mod reader;
+mod reference;
+mod secret;
+mod section;
+mod sections;
+mod setting;
+mod value;
+pub mod watch;
+
+pub use field::{Change, Reload};
+pub use layers::{Environment, Sources};
+pub use live::{Commit, Live, Subscriber};
+pub use problem::{Complaint, Origin, Problem, Problems};
+pub use reference::reference;
+pub use secret::Secret;
+pub use sections::{
+    Audit, Auth, Config, General, Issuer, Kubo, Limits, Log, LogFormat, Ops, Plugins, Policies,
+    Server, Store, StoreKind,
+};
+pub use value::{Bounded, ByteSize, Millis, Named, Pairs};
+
+use reader::Reader;
+use std::path::PathBuf;
+
+/// A configuration that holds together, and the files it was read from.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The settings.
+    pub config: Config,
+    /// Every file that has a part in it: when one changes, it is to be read again.
+    pub files: Vec<PathBuf>,
+}
+
+/// Looks deeper into a configuration than its values: reads the keys and certificates that it
+/// names.
+pub type Inspect = fn(&Config) -> Vec<Complaint>;
+
+/// Reads all layers and checks them.
+///
+/// # Errors
+/// Everything that is wrong, at once.
+pub fn load(sources: &Sources, inspect: Inspect) -> Result<Loaded, Problems> {
+    let gathered = layers::gather(sources);
+    let mut reader = Reader::new(gathered, &sources.environment);
+    let config = Config::read(&mut reader);
+    reader.report_unknown();
+    let mut complaints = check::check(&config);
+    if config.general.production {
+        complaints.extend(production::check(&config, &sources.files()));
+    }
+    complaints.extend(inspect(&config));
+    for complaint in complaints {
+        reader.complain(complaint);
+    }
+    let (problems, mut files) = reader.finish();
+    files.extend(config.files());
+    if problems.is_empty() {
+        return Ok(Loaded { config, files });
+    }
+    Err(Problems::new(problems))
+}

@@ -10,11 +10,13 @@ mod bootstrap;
 mod error;
 pub mod jwt;
 pub mod keys;
+mod settings;
 
 pub use authenticator::Authenticator;
 pub use bootstrap::{BOOTSTRAP_KEY_BYTES_MIN, BootstrapError, bootstrap};
 pub use error::AuthError;
 pub use holdfast_model::Principal;
+pub use settings::issuers;
 
 /// Chooses the cryptography that tokens are verified with. To be called before the first token is
 /// seen; calling it again does nothing.

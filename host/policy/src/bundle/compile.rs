@@ -13,7 +13,7 @@ use cedar_policy::{Authorizer, PolicySet, Schema, ValidationMode, Validator};
 use holdfast_model::Action;
 use miette::Diagnostic;
 use parse::Parsed;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Policies in force at once. Loading takes about 0.1 ms each, and ten thousand must fit.
 const POLICIES_MAX: usize = 50_000;
@@ -44,7 +44,7 @@ pub(crate) fn compile(source: &Source) -> Result<Bundle, Vec<PolicyError>> {
         ));
     }
     if problems.is_empty() {
-        problems = validate(schema, &parsed);
+        problems = validate(schema.clone(), &parsed);
     }
     if !problems.is_empty() {
         return Err(refused(problems));
@@ -64,6 +64,7 @@ pub(crate) fn compile(source: &Source) -> Result<Bundle, Vec<PolicyError>> {
     Ok(Bundle {
         revision: source.revision(),
         numbers: ids.zip(0..).collect(),
+        schema,
         kinds,
         rules,
         actions,
@@ -100,12 +101,19 @@ fn validate(schema: Schema, parsed: &[Parsed<'_>]) -> Vec<Finding> {
         };
         parse::finding(one.file, one.offset, problem, mend)
     };
-    let errors = result
-        .validation_errors()
-        .map(|e| about(e.policy_id().as_ref(), e, "see schema.cedarschema"));
-    let warnings = result.validation_warnings().map(|w| {
-        let mend = "a policy that cannot do what it seems to is refused; mend or delete it";
-        about(w.policy_id().as_ref(), w, mend)
-    });
-    errors.chain(warnings).collect()
+    // Of a policy that has errors or several warnings the first says most.
+    let mut told = HashSet::new();
+    let mut findings = Vec::new();
+    for error in result.validation_errors() {
+        told.insert(error.policy_id().clone());
+        let mend = "see schema.cedarschema";
+        findings.push(about(error.policy_id().as_ref(), error, mend));
+    }
+    for warning in result.validation_warnings() {
+        if told.insert(warning.policy_id().clone()) {
+            let mend = "a policy that cannot do what it seems to is refused; mend or delete it";
+            findings.push(about(warning.policy_id().as_ref(), warning, mend));
+        }
+    }
+    findings
 }

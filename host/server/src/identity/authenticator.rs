@@ -16,8 +16,8 @@ use prometheus::{IntCounter, IntCounterVec, Opts};
 use quick_cache::sync::Cache;
 use std::sync::Arc;
 
-/// For how long a proof is believed without looking again. A revoked key must be refused within five
-/// seconds on every process; two leave room for a slow store.
+/// For how long a proof is believed without looking again. A revoked key must be refused within
+/// five seconds on every process; two leave room for a slow store.
 const BELIEVED_MILLIS: u64 = 2_000;
 
 /// Proofs that are remembered. At some 300 bytes each this is 20 MiB; the less used ones are looked

@@ -1,7 +1,7 @@
 //! API keys as their holders see them: `hf_<id>_<secret><checksum>`.
 //!
-//! The prefix tells scanners whose key it is, the id may stand in logs, the secret has 256 bits, and
-//! the checksum lets a typing error be told without looking anything up.
+//! The prefix tells scanners whose key it is, the id may stand in logs, the secret has 256 bits,
+//! and the checksum lets a typing error be told without looking anything up.
 
 use holdfast_model::key::KeyHash;
 use holdfast_model::{AccountId, ApiKey, Invalid, KeyId, Roles, UnixMillis};

@@ -1,8 +1,8 @@
 //! The audit log: every decision, in a file of one JSON object a line.
 //!
-//! Callers put a small value into a bounded queue and go on; one thread turns the values into lines,
-//! writes them and syncs the file. When the disk does not take them, they are kept, the queue fills,
-//! callers wait, and readiness says why: nothing is dropped.
+//! Callers put a small value into a bounded queue and go on; one thread turns the values into
+//! lines, writes them and syncs the file. When the disk does not take them, they are kept, the
+//! queue fills, callers wait, and readiness says why: nothing is dropped.
 //!
 //! What a crash can cost: `kill -9` the last [`WRITE_EVERY`] of lines, loss of power the last
 //! [`SYNC_EVERY`]. [`Audit::record_durably`] waits until neither can.
@@ -160,9 +160,9 @@ impl Audit {
     /// The log is closed.
     pub async fn record(&self, event: Event) -> Result<(), AuditError> {
         match self.offer(event) {
-            Ok(()) => Ok(()),
-            Err(Refused::Closed) => Err(AuditError::Closed),
-            Err(Refused::Full(event)) => self.record_when_there_is_room(event).await,
+            Offered::Taken => Ok(()),
+            Offered::Closed => Err(AuditError::Closed),
+            Offered::Full(event) => self.record_when_there_is_room(event).await,
         }
     }
 
@@ -251,32 +251,32 @@ impl Audit {
             let mut room = std::pin::pin!(shared.room.notified());
             room.as_mut().enable();
             match self.offer(event) {
-                Ok(()) => return Ok(()),
-                Err(Refused::Closed) => return Err(AuditError::Closed),
-                Err(Refused::Full(back)) => event = back,
+                Offered::Taken => return Ok(()),
+                Offered::Closed => return Err(AuditError::Closed),
+                Offered::Full(back) => event = back,
             }
             shared.metrics.waits.inc();
             room.await;
         }
     }
 
-    fn offer(&self, event: Event) -> Result<(), Refused> {
+    fn offer(&self, event: Event) -> Offered {
         let Some(shared) = &self.shared else {
-            return Ok(());
+            return Offered::Taken;
         };
         let mut queue = shared.queue.lock();
         if queue.closed {
-            return Err(Refused::Closed);
+            return Offered::Closed;
         }
         if queue.events.len() >= QUEUE_MAX {
-            return Err(Refused::Full(event));
+            return Offered::Full(event);
         }
         queue.events.push(event);
         queue.recorded += 1;
         if queue.events.len() == QUEUE_MAX / 2 {
             shared.work.notify_one();
         }
-        Ok(())
+        Offered::Taken
     }
 }
 
@@ -284,7 +284,8 @@ impl Audit {
     clippy::large_enum_variant,
     reason = "it is taken apart where it is made; a box would cost the hot path"
 )]
-enum Refused {
+enum Offered {
+    Taken,
     Full(Event),
     Closed,
 }

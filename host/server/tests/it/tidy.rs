@@ -6,6 +6,7 @@
 
 mod edges;
 mod files;
+mod reach;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -123,6 +124,13 @@ fn modules_of_the_server_depend_one_way() {
         .filter(|s| s.is_rust() && s.path.starts_with(edges::SERVER))
         .collect();
     let complaints: Vec<_> = modules.iter().flat_map(edges::of_module).collect();
+    must_be_none(&complaints);
+}
+
+#[test]
+fn the_outside_is_reached_where_it_may_be() {
+    let rust = sources().into_iter().filter(Source::is_rust);
+    let complaints: Vec<_> = rust.flat_map(|s| reach::of_file(&s)).collect();
     must_be_none(&complaints);
 }
 

@@ -16,7 +16,8 @@ pub struct ClaimMap {
     pub tenant_claim: Option<String>,
     /// The tenant of all of this issuer's tokens.
     pub tenant: Option<TenantId>,
-    /// The claim with the account's name in its tenant; without it, all share the account `default`.
+    /// The claim with the account's name in its tenant; without it, all share the account
+    /// `default`.
     pub account_claim: Option<String>,
     /// Claims with roles: lists, or text with spaces between.
     pub roles_claims: Vec<String>,

@@ -5,8 +5,8 @@ use super::{Event, Progress, SYNC_EVERY, Shared, WRITE_EVERY};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long the writer waits after the system has refused a write: a full disk does not empty itself
-/// faster.
+/// How long the writer waits after the system has refused a write: a full disk does not empty
+/// itself faster.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 struct Writer<'a> {
@@ -63,9 +63,9 @@ pub(super) fn run(shared: &Shared, file: LogFile) {
     }
 }
 
-/// Sleeps until there is a reason not to, and takes what is in the queue if it `may` (while the file
-/// takes no lines the queue must fill, or memory would). `empty` comes back as the next queue, so
-/// that neither side allocates.
+/// Sleeps until there is a reason not to, and takes what is in the queue if it `may` (while the
+/// file takes no lines the queue must fill, or memory would). `empty` comes back as the next
+/// queue, so that neither side allocates.
 fn wait(shared: &Shared, empty: Vec<Event>, pause: Duration, may: bool) -> Round {
     let mut queue = shared.queue.lock();
     if !queue.hurry && !queue.closed {

@@ -214,6 +214,15 @@ fn claims_that_are_not_right_are_refused() {
             with(|c| c["aud"] = json!("account")),
             TokenError::Audience,
         ),
+    ] {
+        assert_eq!(verify(&token).unwrap_err(), why, "{what}");
+    }
+}
+
+#[test]
+fn claims_that_cannot_be_used_are_refused() {
+    let missing = |claim: &str| TokenError::Claim(claim.to_owned());
+    for (what, token, why) in [
         (
             "ID token",
             with(|c| c["typ"] = json!("ID")),

@@ -1,0 +1,114 @@
+//! The configuration in force, and how another takes its place: read, check, let everybody prepare,
+//! and only when nobody objects let everybody switch. A bad candidate changes nothing.
+
+use super::field::{Change, Reload};
+use super::problem::{Complaint, Origin, Problem, Problems};
+use super::sections::Config;
+use super::{Inspect, Loaded, Sources, load};
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Puts what was prepared into force. Cannot fail.
+pub type Commit = Box<dyn FnOnce() + Send>;
+
+/// Prepares for a candidate, or says what is wrong with it.
+pub type Subscriber = Box<dyn Fn(&Config) -> Result<Commit, Complaint> + Send + Sync>;
+
+/// The configuration in force.
+pub struct Live {
+    sources: Sources,
+    inspect: Inspect,
+    current: ArcSwap<Config>,
+    /// What was in force at the start: what a restart would change is told against it.
+    started: Config,
+    files: Mutex<Vec<PathBuf>>,
+    subscribers: Mutex<Vec<Subscriber>>,
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Live")
+            .field("current", &self.current)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Live {
+    /// Begins with what was loaded.
+    #[must_use]
+    pub fn new(sources: Sources, inspect: Inspect, loaded: Loaded) -> Self {
+        Self {
+            sources,
+            inspect,
+            current: ArcSwap::from_pointee(loaded.config.clone()),
+            started: loaded.config,
+            files: Mutex::new(loaded.files),
+            subscribers: Mutex::default(),
+        }
+    }
+
+    /// What is in force now.
+    #[must_use]
+    pub fn get(&self) -> Arc<Config> {
+        self.current.load_full()
+    }
+
+    /// The files whose change is a reason to reload.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.files.lock().clone()
+    }
+
+    /// Has somebody told of every candidate from now on.
+    pub fn subscribe(&self, subscriber: Subscriber) {
+        self.subscribers.lock().push(subscriber);
+    }
+
+    /// Reads everything again and puts it into force; says which values are other ones now.
+    ///
+    /// # Errors
+    /// What is wrong with the candidate; the former configuration stays in force.
+    pub fn reload(&self) -> Result<Vec<Change>, Problems> {
+        let loaded = load(&self.sources, self.inspect)?;
+        // Held to the end: two reloads at once would mix what they switch.
+        let subscribers = self.subscribers.lock();
+        let mut commits = Vec::new();
+        let mut problems = Vec::new();
+        for subscriber in subscribers.iter() {
+            match subscriber(&loaded.config) {
+                Ok(commit) => commits.push(commit),
+                Err(Complaint { key, wrong, write }) => {
+                    problems.push(Problem {
+                        origin: Origin::Default,
+                        key,
+                        wrong,
+                        write,
+                    });
+                }
+            }
+        }
+        if !problems.is_empty() {
+            return Err(Problems::new(problems));
+        }
+        for commit in commits {
+            commit();
+        }
+        let changes = self.current.load().changes(&loaded.config);
+        *self.files.lock() = loaded.files;
+        self.current.store(Arc::new(loaded.config));
+        drop(subscribers);
+        Ok(changes)
+    }
+
+    /// The keys that are written otherwise than at the start and count after a restart only.
+    #[must_use]
+    pub fn waiting_for_restart(&self) -> Vec<String> {
+        let changes = self.started.changes(&self.current.load());
+        let waiting = changes
+            .into_iter()
+            .filter(|change| change.reload == Reload::Restart);
+        waiting.map(|change| change.key).collect()
+    }
+}

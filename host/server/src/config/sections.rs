@@ -1,0 +1,308 @@
+//! Every key, declared once.
+
+use super::field::{Change, Field, Reload};
+use super::layers::{Environment, KeyPath, Raw};
+use super::reader::Reader;
+use super::reference::Reference;
+use super::secret::Secret;
+use super::section::{Section, section, words};
+use super::setting::{Setting, Wrong, quoted, text};
+use super::value::{Bounded, ByteSize, Millis, Named, Pairs};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+words! {
+    /// Where pins are kept.
+    StoreKind {
+        /// In a directory of this machine.
+        Embedded = "embedded",
+        /// In memory: gone with the process. For trying things out.
+        Memory = "memory",
+        /// In a CQL database.
+        Cql = "cql",
+    }
+}
+
+words! {
+    /// How log lines look.
+    LogFormat {
+        /// For people.
+        Text = "text",
+        /// For machines: one JSON object a line.
+        Json = "json",
+    }
+}
+
+section! {
+    /// The host as a whole.
+    General {
+        /// Refuse to start with anything that is not safe in production: a listener beyond this
+        /// machine without TLS, a weak first key, secrets that others can read, a store in memory,
+        /// no audit log.
+        production: bool = false, Restart;
+        /// Where everything is kept that has no path of its own.
+        data: PathBuf = PathBuf::from("data"), Restart;
+    }
+}
+
+section! {
+    /// The main listener: the Pinning Service API under /psa, ours under /v1.
+    Server {
+        /// Where it listens.
+        listen: SocketAddr = SocketAddr::new(LOOPBACK, 8420), Restart;
+        /// Certificate chain in PEM; with it and `tls_key`, HTTPS only. A changed file counts at
+        /// once.
+        tls_cert: Option<PathBuf> = None, Restart;
+        /// The certificate's private key in PEM.
+        tls_key: Option<PathBuf> = None, Restart;
+        /// How long the head of a request may take to arrive; it is also for how long an idle
+        /// connection is kept.
+        header_timeout: Millis = Millis::seconds(30), Restart;
+        /// How long a request's body may take to arrive.
+        body_timeout: Millis = Millis::seconds(10), Restart;
+        /// How long one call may take in all.
+        call_timeout: Millis = Millis::seconds(30), Restart;
+        /// How long calls may still take once the host is told to stop.
+        drain_timeout: Millis = Millis::seconds(20), Restart;
+    }
+}
+
+section! {
+    /// The listener for those who run the host: /metrics, /health/live, /health/ready. It asks
+    /// nobody who they are: keep it away from the public network.
+    Ops {
+        /// Where it listens.
+        listen: SocketAddr = SocketAddr::new(LOOPBACK, 8421), Restart;
+    }
+}
+
+section! {
+    /// Bounds on what callers may use up.
+    Limits {
+        /// Connections at once; more wait to be accepted.
+        connections_max: Bounded<1, 1_000_000> = Bounded::new(8_192), Restart;
+        /// Calls at once; more are answered 503.
+        calls_max: Bounded<1, 1_000_000> = Bounded::new(4_096), Restart;
+        /// Bytes of a request's body.
+        body_bytes_max: ByteSize = ByteSize(1 << 20), Restart;
+    }
+}
+
+section! {
+    /// The pin store.
+    Store {
+        /// `embedded`, or `memory` for trying things out. (`cql` is not in this build.)
+        kind: StoreKind = StoreKind::Embedded, Restart;
+        /// The embedded store's directory; `store` in the data directory if it is not set.
+        dir: Option<PathBuf> = None, Restart;
+    }
+}
+
+section! {
+    /// The Kubo nodes that hold the content.
+    Kubo {
+        /// Addresses of their RPC APIs.
+        api: Vec<String> = vec!["http://127.0.0.1:5001".to_owned()], Restart;
+        /// Multiaddrs to show clients as delegates, each ending in /p2p/…; if there are none, what
+        /// the nodes say of themselves.
+        delegates: Vec<String> = Vec::new(), Restart;
+        /// Pins under way at once on one node. Kubo slows down beyond 10 to 20.
+        concurrency: Bounded<1, 1_024> = Bounded::new(16), Live;
+        /// The longest time without a new block before an attempt counts as failed.
+        stall_timeout: Millis = Millis::seconds(60), Live;
+        /// The longest time for one attempt, however well it goes.
+        attempt_timeout: Millis = Millis::seconds(600), Live;
+        /// Attempts before a pin is given up.
+        attempts_max: Bounded<1, 1_000> = Bounded::new(12), Live;
+        /// The wait after the first failed attempt; each further one is twice as long.
+        retry_first: Millis = Millis::seconds(30), Live;
+        /// The longest wait between attempts.
+        retry_longest: Millis = Millis::seconds(6 * 3_600), Live;
+        /// How often what should be pinned and what is are compared in full.
+        reconcile_every: Millis = Millis::seconds(30 * 60), Live;
+        /// Whether the nodes are Holdfast's alone: then what nobody here wants is unpinned there.
+        exclusive: bool = false, Live;
+    }
+}
+
+section! {
+    /// WebAssembly components that price and authorize.
+    Plugins {
+        /// The watched folder; `plugins` in the data directory if it is not set.
+        dir: Option<PathBuf> = None, Restart;
+    }
+}
+
+section! {
+    /// Cedar policies.
+    Policies {
+        /// The watched folder, with `schema.cedarschema` and `*.cedar`; without it the policies
+        /// that are built in.
+        dir: Option<PathBuf> = None, Restart;
+    }
+}
+
+section! {
+    /// Who may call.
+    Auth {
+        /// The first administrator's key, used on an empty store only; also
+        /// HOLDFAST_BOOTSTRAP_ADMIN_KEY. 16 characters or more.
+        bootstrap_admin_key: Option<Secret> = None, Restart;
+        /// Issuers of signed tokens.
+        issuers: Named<Issuer> = Named::default(), Live;
+    }
+}
+
+section! {
+    /// An issuer of signed tokens (JWT). NAME is yours to choose.
+    Issuer {
+        /// The tokens' `iss`, letter for letter (mind a slash at the end).
+        issuer: String = String::new(), Live;
+        /// The audiences of which a token must name one in `aud`.
+        audience: Vec<String> = Vec::new(), Live;
+        /// One public key in PEM. Either this or `jwks`.
+        key: Option<PathBuf> = None, Live;
+        /// A JSON Web Key Set. A changed file counts at once.
+        jwks: Option<PathBuf> = None, Live;
+        /// Signature algorithms that are accepted: RS256 … PS512, ES256, ES384, EdDSA.
+        algorithms: Vec<String> = vec!["RS256".to_owned(), "ES256".to_owned()], Live;
+        /// How far its clock may be off, in seconds.
+        leeway_seconds: Bounded<0, 30> = Bounded::new(30), Live;
+        /// The tenant of all of its tokens. Either this or `tenant_claim`.
+        tenant: Option<String> = None, Live;
+        /// The claim with the tenant, as a JSON pointer such as "/organization".
+        tenant_claim: Option<String> = None, Live;
+        /// The claim with the account's name in its tenant; without it all share `default`.
+        account_claim: Option<String> = None, Live;
+        /// The claims with roles, such as "/realm_access/roles": lists, or words with spaces.
+        roles_claims: Vec<String> = Vec::new(), Live;
+        /// What its words for roles mean here; a word that is not named means nothing.
+        role_map: Pairs = Pairs::default(), Live;
+    }
+}
+
+section! {
+    /// The audit log: every decision, one JSON object a line.
+    Audit {
+        /// Whether it is kept.
+        enabled: bool = true, Restart;
+        /// The file; `audit.jsonl` in the data directory if it is not set.
+        path: Option<PathBuf> = None, Restart;
+        /// Bytes after which the file is put aside and a new one begun.
+        rotate_bytes: ByteSize = ByteSize(256 << 20), Restart;
+    }
+}
+
+section! {
+    /// What the host says of itself on standard error.
+    Log {
+        /// `error`, `warn`, `info`, `debug`, `trace`, or per module as in "info,holdfast=debug".
+        level: String = "info".to_owned(), Live;
+        /// `text` or `json`.
+        format: LogFormat = LogFormat::Text, Restart;
+    }
+}
+
+macro_rules! config {
+    ($($(#[doc = $doc:literal])* $section:ident: $type:ident,)*) => {
+        /// All settings.
+        #[derive(Debug, Clone, PartialEq, Default)]
+        pub struct Config {
+            /// Those outside of any section.
+            pub general: General,
+            $($(#[doc = $doc])* pub $section: $type,)*
+        }
+
+        impl Config {
+            pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+                let root = KeyPath::default();
+                Self {
+                    general: General::read(reader, &root),
+                    $($section: $type::read(reader, &root.child(stringify!($section))),)*
+                }
+            }
+
+            pub(super) fn describe(&self, out: &mut Reference) {
+                let root = KeyPath::default();
+                self.general.describe(&root, out);
+                $(self.$section.describe(&root.child(stringify!($section)), out);)*
+            }
+
+            /// The keys whose values differ.
+            #[must_use]
+            pub fn changes(&self, other: &Self) -> Vec<Change> {
+                let (root, mut out) = (KeyPath::default(), Vec::new());
+                self.general.changes(&other.general, &root, &mut out);
+                $({
+                    let path = root.child(stringify!($section));
+                    self.$section.changes(&other.$section, &path, &mut out);
+                })*
+                out
+            }
+        }
+    };
+}
+
+config! {
+    /// The main listener.
+    server: Server,
+    /// The ops listener.
+    ops: Ops,
+    /// Bounds.
+    limits: Limits,
+    /// The store.
+    store: Store,
+    /// The Kubo nodes.
+    kubo: Kubo,
+    /// Components.
+    plugins: Plugins,
+    /// Policies.
+    policies: Policies,
+    /// Who may call.
+    auth: Auth,
+    /// The audit log.
+    audit: Audit,
+    /// Logs.
+    log: Log,
+}
+
+impl Config {
+    /// The embedded store's directory.
+    #[must_use]
+    pub fn store_dir(&self) -> PathBuf {
+        self.store
+            .dir
+            .clone()
+            .unwrap_or_else(|| self.general.data.join("store"))
+    }
+
+    /// The plugins' folder.
+    #[must_use]
+    pub fn plugins_dir(&self) -> PathBuf {
+        self.plugins
+            .dir
+            .clone()
+            .unwrap_or_else(|| self.general.data.join("plugins"))
+    }
+
+    /// The audit log's file.
+    #[must_use]
+    pub fn audit_path(&self) -> PathBuf {
+        self.audit
+            .path
+            .clone()
+            .unwrap_or_else(|| self.general.data.join("audit.jsonl"))
+    }
+
+    /// Files named in it whose content counts as configuration.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let issuers = self.auth.issuers.0.values();
+        let keys = issuers.flat_map(|issuer| [&issuer.key, &issuer.jwks]);
+        keys.chain([&self.server.tls_cert, &self.server.tls_key])
+            .flatten()
+            .cloned()
+            .collect()
+    }
+}

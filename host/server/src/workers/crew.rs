@@ -1,0 +1,139 @@
+//! What every worker carries: the handles, the settings, the bells.
+
+use super::metrics::WorkMetrics;
+use super::peers::Peers;
+use super::tuning::Tuning;
+use crate::clock::Clock;
+use crate::pins::place::Fleet;
+use arc_swap::ArcSwap;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use holdfast_model::action::{DriveWork, Host};
+use holdfast_model::{Cid, ErrorKind, PeerId, UnixMillis};
+use holdfast_policy::{Context, Denial, Gate, Permit, system_principal};
+use holdfast_store::{Store, StoreError};
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc};
+
+/// How long a worker waits after a failure of the store before it looks again.
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
+
+/// A failure that ends a worker's round. The round is repeated.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WorkError {
+    /// The store's.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The policies do not let the host work.
+    #[error("the policies deny {} to the host's own worker; allow it for the role system", .0.action)]
+    Denied(Box<Denial>),
+    /// A node's.
+    #[error(transparent)]
+    Kubo(#[from] super::kubo::KuboError),
+}
+
+impl WorkError {
+    /// What kind of failure it is.
+    #[must_use]
+    pub(super) const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Store(error) => error.kind(),
+            Self::Denied(_) => ErrorKind::Denied,
+            Self::Kubo(error) => error.kind(),
+        }
+    }
+}
+
+/// The handles. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Crew {
+    pub(super) store: Store,
+    pub(super) gate: Arc<Gate>,
+    pub(super) clock: Clock,
+    pub(super) peers: Peers,
+    pub(super) tuning: Arc<ArcSwap<Tuning>>,
+    pub(super) metrics: WorkMetrics,
+    pub(super) bells: Bells,
+    /// Asks for a full round.
+    pub(super) rounds: mpsc::Sender<super::reconcile::Asked>,
+}
+
+impl Crew {
+    pub(super) fn now(&self) -> UnixMillis {
+        self.clock.now()
+    }
+
+    pub(super) fn tuning(&self) -> Arc<Tuning> {
+        self.tuning.load_full()
+    }
+
+    pub(super) fn fleet(&self) -> Fleet {
+        Fleet {
+            complete: self.peers.is_complete(),
+            peers: self.peers.ids(),
+        }
+    }
+
+    /// The permit of one of the workers, for one round: a change of policy holds from the next on.
+    pub(super) fn permit(&self, worker: &str) -> Result<Permit<DriveWork>, WorkError> {
+        self.gate
+            .permit::<DriveWork>(&system_principal(worker), Host, &Context::default())
+            .map_err(|denial| WorkError::Denied(Box::new(denial)))
+    }
+
+    /// Notes a failed round: in the log once where it is handled, and in the metrics.
+    pub(super) fn failed(&self, worker: &str, error: &WorkError) {
+        self.metrics.failures.with_label_values(&[worker]).inc();
+        tracing::error!(worker, kind = %error.kind(), %error, "a round failed and will be repeated");
+    }
+
+    /// Moves the requests of a pin to where it stands.
+    pub(super) async fn settle(
+        &self,
+        permit: &Permit<DriveWork>,
+        cid: &Cid,
+        progress: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let settled =
+            crate::pins::report::settle(&self.store, permit, cid, progress, self.now()).await?;
+        for millis in settled.waited {
+            self.metrics.waited(millis);
+        }
+        Ok(())
+    }
+}
+
+/// One bell for each peer: who changes a placement rings, who drives the peer listens. A missed
+/// ring costs one poll.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Bells(Arc<Mutex<HashMap<PeerId, Arc<Notify>>>>);
+
+impl Bells {
+    pub(super) fn of(&self, peer: &PeerId) -> Arc<Notify> {
+        self.0.lock().entry(*peer).or_default().clone()
+    }
+
+    pub(super) fn ring(&self, peers: &[PeerId]) {
+        for peer in peers {
+            self.of(peer).notify_one();
+        }
+    }
+}
+
+/// Does pieces of work, `at_once` of them at a time, up to the first failure.
+pub(super) async fn together<F, E>(work: Vec<F>, at_once: usize) -> Result<(), E>
+where
+    F: Future<Output = Result<(), E>>,
+{
+    stream::iter(work)
+        .buffer_unordered(at_once)
+        .try_collect()
+        .await
+}
+
+/// Milliseconds of a duration.
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

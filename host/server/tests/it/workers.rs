@@ -1,0 +1,194 @@
+//! The workers, over a store in memory and a real Kubo node.
+
+mod given_up;
+mod mending;
+mod outage;
+mod pinning;
+mod placing;
+
+use crate::support::kubo::KuboNode;
+use holdfast::clock::Clock;
+use holdfast::workers::kubo::Patience;
+use holdfast::workers::metrics::WorkMetrics;
+use holdfast::workers::peers::Peers;
+use holdfast::workers::tuning::{Retry, Tuning};
+use holdfast::workers::{Handles, Workers};
+use holdfast_model::{
+    AccountId, Cid, NewRequest, PinRequest, Placement, PlacementState, RequestId, RequestStatus,
+};
+use holdfast_policy::Gate;
+use holdfast_store::{RequestDraft, Store};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What must come to pass does so within this time, on a loaded machine too.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Content that nobody has.
+const NOWHERE: &str = "bafkreie2v3u4hdfg3efr4xyptxadvroajgglu4crjvtjtzbc7alx3pzb3a";
+
+/// A host without its API: a store and workers on one node.
+struct Scene {
+    store: Store,
+    clock: Clock,
+    gate: Arc<Gate>,
+    peers: Peers,
+    metrics: WorkMetrics,
+    tuning: Tuning,
+    workers: Option<Workers>,
+}
+
+impl Scene {
+    fn new(api: &str, tuning: Tuning) -> Self {
+        Self {
+            store: Store::memory(),
+            clock: Clock::System,
+            gate: Arc::new(Gate::open(None).unwrap()),
+            peers: Peers::open(&[api.into()], Vec::new(), None),
+            metrics: WorkMetrics::new().unwrap(),
+            tuning,
+            workers: None,
+        }
+    }
+
+    fn begin(&mut self) {
+        let handles = Handles {
+            store: self.store.clone(),
+            gate: self.gate.clone(),
+            clock: self.clock.clone(),
+            peers: self.peers.clone(),
+        };
+        let workers = Workers::spawn(handles, self.tuning.clone(), self.metrics.clone());
+        self.workers = Some(workers.unwrap());
+    }
+
+    /// Begins and waits for the node.
+    async fn begin_with_node(&mut self) {
+        self.begin();
+        until("the node is seen", async || {
+            self.peers.nodes().iter().any(|n| n.healthy)
+        })
+        .await;
+    }
+
+    async fn on(node: &KuboNode) -> Self {
+        let mut scene = Self::new(&node.api(), brisk());
+        scene.begin_with_node().await;
+        scene
+    }
+
+    async fn reconcile(&self) {
+        self.workers.as_ref().unwrap().reconcile().await;
+    }
+
+    async fn ask(&self, account: &str, cid: &Cid) -> RequestId {
+        self.ask_until(account, cid, None).await
+    }
+
+    async fn ask_until(
+        &self,
+        account: &str,
+        cid: &Cid,
+        expires: Option<holdfast_model::UnixMillis>,
+    ) -> RequestId {
+        let draft = RequestDraft {
+            id: RequestId(uuid::Uuid::now_v7()),
+            account: account_id(account),
+            asked: NewRequest {
+                cid: *cid,
+                name: None,
+                origins: vec![],
+                meta: [].into(),
+                expires,
+            },
+        };
+        let now = self.clock.now();
+        self.store.create_request(draft, now).await.unwrap().id
+    }
+
+    async fn give_up(&self, account: &str, id: RequestId) {
+        let now = self.clock.now();
+        self.store
+            .delete_request(&account_id(account), id, now)
+            .await
+            .unwrap();
+    }
+
+    async fn request(&self, id: RequestId) -> PinRequest {
+        self.store.request(id).await.unwrap().unwrap()
+    }
+
+    async fn until_status(&self, id: RequestId, status: RequestStatus) -> PinRequest {
+        let what = format!("the request is {status}");
+        until(&what, async || self.request(id).await.status == status).await;
+        self.request(id).await
+    }
+
+    async fn placement(&self, cid: &Cid) -> Option<Placement> {
+        self.store.placements_of_pin(cid).await.unwrap().pop()
+    }
+
+    async fn until_state(&self, cid: &Cid, state: PlacementState) -> Placement {
+        let what = format!("the placement is {}", state.as_str());
+        until(&what, async || {
+            self.placement(cid).await.is_some_and(|p| p.state == state)
+        })
+        .await;
+        self.placement(cid).await.unwrap()
+    }
+
+    async fn until_gone(&self, cid: &Cid) {
+        until("the placement is gone", async || {
+            self.placement(cid).await.is_none()
+        })
+        .await;
+    }
+
+    fn mended(&self, what: &str) -> u64 {
+        self.metrics.mended.with_label_values(&[what]).get()
+    }
+}
+
+/// Settings that wait for nothing long.
+fn brisk() -> Tuning {
+    Tuning {
+        concurrency: 4,
+        patience: Patience {
+            stall: Duration::from_secs(30),
+            attempt: Duration::from_secs(60),
+            stat: Duration::from_secs(30),
+        },
+        retry: Retry {
+            attempts_max: 3,
+            first: Duration::from_millis(20),
+            longest: Duration::from_millis(100),
+        },
+        poll: Duration::from_millis(20),
+        watch_up: Duration::from_millis(200),
+        watch_down: Duration::from_millis(50),
+        lease: Duration::from_secs(600),
+        progress: Duration::from_millis(50),
+        reconcile: Duration::from_secs(3_600),
+        expiry: Duration::from_millis(50),
+        retention: Duration::from_secs(3_600),
+        feed_span: 1_000_000,
+        exclusive: false,
+    }
+}
+
+fn account_id(name: &str) -> AccountId {
+    AccountId::parse(name).unwrap()
+}
+
+fn nowhere() -> Cid {
+    Cid::parse(NOWHERE).unwrap()
+}
+
+/// Waits until something holds.
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds().await {
+        assert!(begun.elapsed() < PATIENCE, "waited in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
