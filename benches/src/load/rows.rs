@@ -1,6 +1,7 @@
 //! The rows, one file each kind of peer.
 
 mod http;
+mod plugins;
 mod policy;
 mod store;
 
@@ -28,6 +29,7 @@ const ROWS: &[(&str, Measure)] = &[
     ("list_first_page", http::list_first_page),
     ("post_pin", store::post_pin),
     ("reload_failed", http::reload_failed),
+    ("authorizer_warm", plugins::authorizer_warm),
     ("decide_10", policy::decide_10),
     ("decide_10000", policy::decide_10000),
     ("start_ms", start_ms),

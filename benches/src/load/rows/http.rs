@@ -102,7 +102,7 @@ pub(super) fn reload_failed(plan: &Plan) -> Result<Row> {
     });
     done.store(true, Ordering::SeqCst);
     replacing.join().map_err(|_| anyhow::anyhow!("the replacing thread panicked"))??;
-    let failed = u32::try_from(quotes?.failed).unwrap_or(u32::MAX);
+    let failed = quotes?.failed;
     let pairs = [(f64::from(failed), 0.0)];
     let mut row = Row::from_pairs("reload_failed", "calls", "the goal itself", "0", &pairs);
     row.ratio = f64::from(u8::from(failed > 0));
