@@ -131,7 +131,7 @@ impl Drop for KuboNode {
     }
 }
 
-/// The `ipfs` program: `HOLDFAST_TEST_KUBO`, or the one that the project's installer puts down if it
+/// The `ipfs` program: `HOLDFAST_TEST_KUBO`, or the one that the installer puts down if it
 /// is not there yet.
 fn program() -> PathBuf {
     static PROGRAM: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
