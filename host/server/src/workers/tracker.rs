@@ -99,6 +99,9 @@ impl Tracker {
     /// Makes due what a predecessor had claimed: its leases end within one lease from now.
     async fn take_over(&mut self) -> Result<(), WorkError> {
         let crew = &self.crew;
+        if !crew.tuning().alone {
+            return Ok(());
+        }
         let permit = crew.permit("tracker")?;
         let now = crew.now();
         let horizon = now.plus_millis(millis(crew.tuning().lease));

@@ -32,6 +32,9 @@ pub struct Tuning {
     /// How far behind its head the change feed is kept, for those who follow it from outside: in
     /// steps of its cursor. There is one for each write, and so at least one for each entry.
     pub feed_span: u64,
+    /// Whether this process alone drives the nodes: then it takes over at its start what a dead
+    /// predecessor was about, and need not wait for the leases to end.
+    pub alone: bool,
     /// Whether the nodes are ours alone: then a pin there that nobody here wants is removed.
     pub exclusive: bool,
 }
@@ -56,6 +59,7 @@ impl Default for Tuning {
             expiry: Duration::from_secs(10),
             retention: MINUTE,
             feed_span: 10_000_000,
+            alone: true,
             exclusive: false,
         }
     }

@@ -1,10 +1,12 @@
 //! The workers, over a store in memory and a real Kubo node.
 
+mod any_order;
 mod given_up;
 mod mending;
 mod outage;
 mod pinning;
 mod placing;
+mod settling;
 
 use crate::support::kubo::KuboNode;
 use holdfast::clock::Clock;
@@ -18,7 +20,7 @@ use holdfast_model::{
 };
 use holdfast_policy::Gate;
 use holdfast_store::{RequestDraft, Store};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 /// What must come to pass does so within this time, on a loaded machine too.
@@ -43,7 +45,7 @@ impl Scene {
         Self {
             store: Store::memory(),
             clock: Clock::System,
-            gate: Arc::new(Gate::open(None).unwrap()),
+            gate: gate(),
             peers: Peers::open(&[api.into()], Vec::new(), None),
             metrics: WorkMetrics::new().unwrap(),
             tuning,
@@ -82,25 +84,14 @@ impl Scene {
     }
 
     async fn ask(&self, account: &str, cid: &Cid) -> RequestId {
-        self.ask_until(account, cid, None).await
+        self.ask_for(account, wish(cid)).await
     }
 
-    async fn ask_until(
-        &self,
-        account: &str,
-        cid: &Cid,
-        expires: Option<holdfast_model::UnixMillis>,
-    ) -> RequestId {
+    async fn ask_for(&self, account: &str, asked: NewRequest) -> RequestId {
         let draft = RequestDraft {
             id: RequestId(uuid::Uuid::now_v7()),
             account: account_id(account),
-            asked: NewRequest {
-                cid: *cid,
-                name: None,
-                origins: vec![],
-                meta: [].into(),
-                expires,
-            },
+            asked,
         };
         let now = self.clock.now();
         self.store.create_request(draft, now).await.unwrap().id
@@ -172,7 +163,24 @@ fn brisk() -> Tuning {
         expiry: Duration::from_millis(50),
         retention: Duration::from_secs(3_600),
         feed_span: 1_000_000,
+        alone: true,
         exclusive: false,
+    }
+}
+
+/// One gate for all tests: opening one takes longer than most of them.
+fn gate() -> Arc<Gate> {
+    static GATE: LazyLock<Arc<Gate>> = LazyLock::new(|| Arc::new(Gate::open(None).unwrap()));
+    GATE.clone()
+}
+
+fn wish(cid: &Cid) -> NewRequest {
+    NewRequest {
+        cid: *cid,
+        name: None,
+        origins: vec![],
+        meta: [].into(),
+        expires: None,
     }
 }
 

@@ -50,11 +50,23 @@ impl KuboNode {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// Where other nodes reach it.
+    pub(crate) fn address(&self) -> String {
+        self.ipfs(&["id", "--format=<addrs>"])
+    }
+
     /// Kills it as `kill -9` does.
     pub(crate) fn kill(&mut self) {
         if let Some(mut daemon) = self.daemon.take() {
             daemon.kill().unwrap();
             daemon.wait().unwrap();
+        }
+    }
+
+    /// Starts it again if it was killed.
+    pub(crate) async fn resume_if_down(&mut self) {
+        if self.daemon.is_none() {
+            self.resume().await;
         }
     }
 
@@ -131,7 +143,7 @@ impl Drop for KuboNode {
     }
 }
 
-/// The `ipfs` program: `HOLDFAST_TEST_KUBO`, or the one that the project's installer puts down if it
+/// The `ipfs` program: `HOLDFAST_TEST_KUBO`, or the one that the installer puts down if it
 /// is not there yet.
 fn program() -> PathBuf {
     static PROGRAM: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();

@@ -204,9 +204,13 @@ async fn slow(State(counts): State<Arc<Counts>>, uri: Uri) -> Response {
         "/api/v0/pin/add" => {
             let now = counts.now.fetch_add(1, Ordering::SeqCst) + 1;
             counts.most.fetch_max(now, Ordering::SeqCst);
-            counts.gate.acquire().await.unwrap().forget();
-            counts.now.fetch_sub(1, Ordering::SeqCst);
-            "{\"Pins\":[\"x\"]}\n"
+            let begun = stream::iter([Ok("{\"Progress\":3}\n")]);
+            let done = stream::once(async move {
+                counts.gate.acquire().await.unwrap().forget();
+                counts.now.fetch_sub(1, Ordering::SeqCst);
+                Ok::<_, std::io::Error>("{\"Pins\":[\"x\"]}\n")
+            });
+            return Response::new(Body::from_stream(begun.chain(done)));
         }
         "/api/v0/dag/stat" => "{\"TotalSize\":5}",
         _ => "",

@@ -41,6 +41,56 @@ async fn a_request_ends_pinned_with_the_size_of_its_dag() {
 }
 
 #[tokio::test]
+async fn content_is_fetched_from_where_it_is_said_to_be() {
+    let (node, other) = (KuboNode::start().await, KuboNode::start().await);
+    let scene = Scene::on(&node).await;
+    let cid = other.add(b"on another node");
+    let dead = "/ip4/127.0.0.1/tcp/1/p2p/12D3KooWGHTKzeT4KaLGLrbKKyT8zKrBPXAUBRzCAN6ZMDMo4M6M";
+    let origins = [dead, other.address().trim()].map(|text| text.parse().unwrap());
+    let asked = NewRequest {
+        origins: origins.into(),
+        ..wish(&cid)
+    };
+    let id = scene.ask_for("acme/web", asked).await;
+    scene.until_status(id, RequestStatus::Pinned).await;
+    assert!(node.has(&cid, "recursive"));
+}
+
+#[tokio::test]
+async fn a_later_request_may_know_where_the_content_is() {
+    let (node, other) = (KuboNode::start().await, KuboNode::start().await);
+    let mut scene = Scene::new(&node.api(), brisk());
+    scene.tuning.patience.stall = Duration::from_secs(2);
+    scene.begin_with_node().await;
+    let cid = other.add(b"known to the second only");
+    let first = scene.ask("acme/web", &cid).await;
+    scene.until_status(first, RequestStatus::Pinning).await;
+    let asked = NewRequest {
+        origins: vec![other.address().trim().parse().unwrap()],
+        ..wish(&cid)
+    };
+    let second = scene.ask_for("kelp/forest", asked).await;
+    scene.until_status(first, RequestStatus::Pinned).await;
+    scene.until_status(second, RequestStatus::Pinned).await;
+}
+
+#[tokio::test]
+async fn progress_is_shown_while_blocks_come() {
+    let slow = crate::support::kubo_stand_in::SlowNode::start().await;
+    let mut scene = Scene::new(&slow.node.api, brisk());
+    scene.begin_with_node().await;
+    let id = scene.ask("acme/web", &nowhere()).await;
+    until("a block is shown", async || {
+        scene.request(id).await.details.as_deref() == Some("3 blocks are here")
+    })
+    .await;
+    assert_eq!(scene.request(id).await.status, RequestStatus::Pinning);
+    slow.allow(1);
+    let pinned = scene.until_status(id, RequestStatus::Pinned).await;
+    assert_eq!(pinned.details, None);
+}
+
+#[tokio::test]
 async fn a_dag_of_no_bytes_is_pinned_too() {
     let node = KuboNode::start().await;
     let scene = Scene::on(&node).await;
@@ -148,7 +198,11 @@ async fn what_has_expired_goes() {
     scene.begin_with_node().await;
     let (short, long) = (node.add(b"for a day"), node.add(b"for good"));
     let end = start.plus_millis(86_400_000);
-    let short_id = scene.ask_until("acme/web", &short, Some(end)).await;
+    let asked = NewRequest {
+        expires: Some(end),
+        ..wish(&short)
+    };
+    let short_id = scene.ask_for("acme/web", asked).await;
     let long_id = scene.ask("acme/web", &long).await;
     scene.until_status(short_id, RequestStatus::Pinned).await;
     scene.until_status(long_id, RequestStatus::Pinned).await;

@@ -11,14 +11,14 @@ use std::collections::BTreeMap;
 
 const NOW: UnixMillis = UnixMillis::new(1_000);
 
-fn permit() -> Permit<DriveWork> {
-    let gate = Gate::open(None).unwrap();
-    gate.permit(&system_principal("placement"), Host, &Context::default())
+pub(super) fn permit() -> Permit<DriveWork> {
+    gate()
+        .permit(&system_principal("placement"), Host, &Context::default())
         .unwrap()
 }
 
 /// Peers with identity multihashes of Ed25519 keys, as libp2p makes them.
-fn peers(count: u8) -> Vec<PeerId> {
+pub(super) fn peers(count: u8) -> Vec<PeerId> {
     let peer = |n: u8| {
         let mut bytes = vec![0x00, 0x24, 0x08, 0x01, 0x12, 0x20];
         bytes.extend([n; 32]);
@@ -27,20 +27,20 @@ fn peers(count: u8) -> Vec<PeerId> {
     (1..=count).map(peer).collect()
 }
 
-fn fleet(count: u8) -> Fleet {
+pub(super) fn fleet(count: u8) -> Fleet {
     Fleet {
         peers: peers(count),
         complete: true,
     }
 }
 
-fn cid(n: u8) -> Cid {
+pub(super) fn cid(n: u8) -> Cid {
     let mut bytes = vec![0x01, 0x55, 0x12, 0x20];
     bytes.extend([n; 32]);
     Cid::from_bytes(&bytes).unwrap()
 }
 
-async fn put(store: &Store, cid: Cid, copies: i32) {
+pub(super) async fn put(store: &Store, cid: Cid, copies: i32) {
     let mut pin = Pin::recursive(cid, NOW);
     pin.options = PinOptions {
         replication_factor_min: copies,
