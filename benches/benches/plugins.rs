@@ -1,12 +1,14 @@
 //! What a warm plugin call costs: the shipped authorizer, and a quote.
 
-#![allow(missing_docs, clippy::unwrap_used, reason = "criterion's macros; a bench may stop")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "criterion's macros; a bench may stop"
+)]
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use holdfast_model::usage::Operations;
-use holdfast_model::{
-    AccountId, Action, Cid, Period, PrincipalId, Role, Roles, UnixMillis, Usage,
-};
+use holdfast_model::{AccountId, Action, Cid, Period, PrincipalId, Role, Roles, UnixMillis, Usage};
 use holdfast_runtime::{AuthorizeCall, Plugins, PluginsConfig, QuoteCall};
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -17,7 +19,11 @@ fn shipped(dir: &Path) -> Plugins {
     for name in ["authorizer-quota.wasm", "pricing-tiered.wasm"] {
         std::fs::copy(dist.join(name), dir.join(name)).unwrap();
     }
-    Plugins::open(PluginsConfig { dir: dir.to_owned(), cache: None }).unwrap()
+    Plugins::open(PluginsConfig {
+        dir: dir.to_owned(),
+        cache: None,
+    })
+    .unwrap()
 }
 
 fn calls(c: &mut Criterion) {
@@ -39,18 +45,31 @@ fn calls(c: &mut Criterion) {
         dag_size: None,
     };
     let usage = Usage {
-        period: Period { start: UnixMillis::EPOCH, end: UnixMillis::new(2_592_000_000) },
+        period: Period {
+            start: UnixMillis::EPOCH,
+            end: UnixMillis::new(2_592_000_000),
+        },
         byte_millis: 5_000_000_000_000_000_000_000,
         level_bytes: 2_000_000_000_000,
-        operations: Operations { pin: 3, replace: 1, unpin: 1 },
+        operations: Operations {
+            pin: 3,
+            replace: 1,
+            unpin: 1,
+        },
     };
-    let quote =
-        QuoteCall { account: &account, tenant: account.tenant(), attributes: &attributes, usage: &usage };
+    let quote = QuoteCall {
+        account: &account,
+        tenant: account.tenant(),
+        attributes: &attributes,
+        usage: &usage,
+    };
     let mut group = c.benchmark_group("plugins");
     group.bench_function("authorizer_warm", |b| {
         b.iter(|| black_box(plugins.authorize(&call).unwrap()));
     });
-    group.bench_function("quote_warm", |b| b.iter(|| black_box(plugins.quote(&quote).unwrap())));
+    group.bench_function("quote_warm", |b| {
+        b.iter(|| black_box(plugins.quote(&quote).unwrap()))
+    });
     group.finish();
 }
 

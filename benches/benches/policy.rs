@@ -1,6 +1,10 @@
 //! What a decision costs: remembered, and evaluated because the asker is new.
 
-#![allow(missing_docs, clippy::unwrap_used, reason = "criterion's macros; a bench may stop")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "criterion's macros; a bench may stop"
+)]
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use holdfast_model::action::{ReadRequest, RequestRef};
@@ -19,9 +23,17 @@ fn question(n: u128) -> (Arc<Principal>, RequestRef) {
         id: PrincipalId::of_token("https://idp.example", &n.to_string()),
         account: account.clone(),
         roles: Roles::NONE.with(Role::TenantUser),
-        proof: Proof::Token { issuer: "https://idp.example".into() },
+        proof: Proof::Token {
+            issuer: "https://idp.example".into(),
+        },
     };
-    (Arc::new(principal), RequestRef { account, id: RequestId(uuid::Uuid::from_u128(n)) })
+    (
+        Arc::new(principal),
+        RequestRef {
+            account,
+            id: RequestId(uuid::Uuid::from_u128(n)),
+        },
+    )
 }
 
 fn decisions(c: &mut Criterion) {

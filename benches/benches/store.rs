@@ -1,6 +1,10 @@
 //! What the embedded store costs: a point read, a page, and durable writes that share their fsync.
 
-#![allow(missing_docs, clippy::unwrap_used, reason = "criterion's macros; a bench may stop")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "criterion's macros; a bench may stop"
+)]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use holdfast_model::{AccountId, Cid, NewRequest, RequestFilter, RequestId, UnixMillis};
@@ -29,7 +33,11 @@ fn draft() -> RequestDraft {
         expires: None,
     };
     let account = AccountId::parse("acme/web").unwrap();
-    RequestDraft { id: RequestId(uuid::Uuid::now_v7()), account, asked }
+    RequestDraft {
+        id: RequestId(uuid::Uuid::now_v7()),
+        account,
+        asked,
+    }
 }
 
 async fn write_many(store: &Store, count: u64) -> RequestId {
@@ -65,7 +73,13 @@ fn embedded(c: &mut Criterion) {
     });
     group.bench_function("first_page", |b| {
         let filter = RequestFilter::default();
-        b.iter(|| black_box(runtime.block_on(store.requests(&account, &filter, 10)).unwrap()));
+        b.iter(|| {
+            black_box(
+                runtime
+                    .block_on(store.requests(&account, &filter, 10))
+                    .unwrap(),
+            )
+        });
     });
     group.throughput(Throughput::Elements(WRITERS * 16));
     group.sample_size(10);

@@ -27,9 +27,15 @@ impl Bare {
             .stdout(Stdio::piped())
             .spawn()?;
         let mut line = String::new();
-        let stdout = child.stdout.take().context("the bare server has no output")?;
+        let stdout = child
+            .stdout
+            .take()
+            .context("the bare server has no output")?;
         BufReader::new(stdout).read_line(&mut line)?;
-        let addr = line.trim().parse().context("the bare server did not tell its address")?;
+        let addr = line
+            .trim()
+            .parse()
+            .context("the bare server did not tell its address")?;
         Ok(Self { child, addr })
     }
 }
@@ -44,8 +50,10 @@ impl Drop for Bare {
 /// The bare server itself.
 pub(crate) fn serve(bytes: usize) -> Result<()> {
     let body = Bytes::from(vec![b'x'; bytes]);
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     runtime.block_on(async move {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let mut out = std::io::stdout();

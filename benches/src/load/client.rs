@@ -39,7 +39,9 @@ pub(crate) struct Outcome {
 
 /// Runs a load on its own thread's runtime.
 pub(crate) fn run(load: Load) -> Result<Outcome> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(drive(load))
 }
 
@@ -70,7 +72,9 @@ async fn connection(load: Load, next: Arc<AtomicU64>, end: Instant) -> Result<(u
         match &load.requests {
             Requests::Same(bytes) => stream.write_all(bytes).await?,
             Requests::Numbered(make) => {
-                stream.write_all(&make(next.fetch_add(1, Ordering::Relaxed))).await?;
+                stream
+                    .write_all(&make(next.fetch_add(1, Ordering::Relaxed)))
+                    .await?;
             }
         }
         let answer = read_answer(&mut stream, &mut buffer).await?;
@@ -88,7 +92,9 @@ async fn connection(load: Load, next: Arc<AtomicU64>, end: Instant) -> Result<(u
 }
 
 async fn connect(addr: SocketAddr) -> Result<TcpStream> {
-    let stream = TcpStream::connect(addr).await.with_context(|| format!("connecting to {addr}"))?;
+    let stream = TcpStream::connect(addr)
+        .await
+        .with_context(|| format!("connecting to {addr}"))?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }
@@ -122,7 +128,9 @@ fn parse(bytes: &[u8]) -> Result<Option<(Answer, usize)>> {
     let mut length = 0;
     let mut closes = false;
     for line in head.split(|byte| *byte == b'\n').skip(1) {
-        let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else {
+            continue;
+        };
         let (name, value) = line.split_at(colon);
         let value = std::str::from_utf8(value.get(1..).unwrap_or_default())?.trim();
         if name.eq_ignore_ascii_case(b"content-length") {
@@ -140,7 +148,8 @@ fn parse(bytes: &[u8]) -> Result<Option<(Answer, usize)>> {
 /// One request without a body, as bytes.
 pub(crate) fn get(path: &str, key: &str) -> Requests {
     let text = format!(
-        "GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\naccept: */*\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nhost: localhost\r\n\
+         authorization: Bearer {key}\r\naccept: */*\r\n\r\n"
     );
     Requests::Same(text.into_bytes().into())
 }
@@ -165,8 +174,14 @@ pub(crate) fn call(addr: SocketAddr, request: &[u8]) -> Result<(u16, Vec<u8>)> {
     let mut chunk = [0; READ_BYTES];
     loop {
         if let Some((answer, length)) = parse(&bytes)? {
-            let body = bytes.windows(4).position(|four| four == b"\r\n\r\n").map_or(0, |n| n + 4);
-            return Ok((answer.status, bytes.get(body..length).unwrap_or_default().to_vec()));
+            let body = bytes
+                .windows(4)
+                .position(|four| four == b"\r\n\r\n")
+                .map_or(0, |n| n + 4);
+            return Ok((
+                answer.status,
+                bytes.get(body..length).unwrap_or_default().to_vec(),
+            ));
         }
         let n = stream.read(&mut chunk)?;
         if n == 0 {

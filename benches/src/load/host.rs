@@ -33,7 +33,10 @@ impl Host {
         {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default();
-            if matches!(name.to_str(), Some("pricing-tiered.wasm" | "authorizer-quota.wasm")) {
+            if matches!(
+                name.to_str(),
+                Some("pricing-tiered.wasm" | "authorizer-quota.wasm")
+            ) {
                 std::fs::copy(&path, plugins.join(name))?;
             }
         }
@@ -56,7 +59,13 @@ impl Host {
             .stderr(log)
             .spawn()
             .with_context(|| format!("cannot start {}", binary.display()))?;
-        let mut host = Self { child, dir, addr, key, started_in: Duration::ZERO };
+        let mut host = Self {
+            child,
+            dir,
+            addr,
+            key,
+            started_in: Duration::ZERO,
+        };
         host.wait_until_ready(ops, begin)?;
         Ok(host)
     }
@@ -100,5 +109,8 @@ fn free_addr() -> Result<SocketAddr> {
 
 /// The repository's root.
 pub(crate) fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/")).to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap_or(Path::new("/"))
+        .to_path_buf()
 }

@@ -44,9 +44,15 @@ fn main() -> Result<()> {
         None => std::env::current_exe()?.with_file_name("holdfast"),
     };
     if !binary.is_file() {
-        bail!("{} is not there; build it with: cargo build --release", binary.display());
+        bail!(
+            "{} is not there; build it with: cargo build --release",
+            binary.display()
+        );
     }
-    let plan = rows::Plan { binary, stretch: Duration::from_secs(args.seconds) };
+    let plan = rows::Plan {
+        binary,
+        stretch: Duration::from_secs(args.seconds),
+    };
     let rows = rows::measure(&plan, &args.rows)?;
     let mut out = std::io::stdout().lock();
     if args.json {

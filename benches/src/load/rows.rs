@@ -41,7 +41,10 @@ pub(crate) fn measure(plan: &Plan, wanted: &[String]) -> Result<Vec<Row>> {
         anyhow::ensure!(
             ROWS.iter().any(|(row, _)| row == name),
             "there is no row {name:?}; there are {}",
-            ROWS.iter().map(|(row, _)| *row).collect::<Vec<_>>().join(", ")
+            ROWS.iter()
+                .map(|(row, _)| *row)
+                .collect::<Vec<_>>()
+                .join(", ")
         );
     }
     ROWS.iter()
@@ -58,5 +61,11 @@ fn start_ms(plan: &Plan) -> Result<Row> {
         let ms = u32::try_from(host.started_in.as_millis()).unwrap_or(u32::MAX);
         pairs.push((f64::from(ms), 300.0));
     }
-    Ok(Row::from_pairs("start_ms", "ms", "the goal itself", "<= 300 ms", &pairs))
+    Ok(Row::from_pairs(
+        "start_ms",
+        "ms",
+        "the goal itself",
+        "<= 300 ms",
+        &pairs,
+    ))
 }

@@ -40,9 +40,15 @@ fn beside_bare_hyper(
     path: &str,
 ) -> Result<Row> {
     let requests = client::get(path, &host.key);
-    let Requests::Same(bytes) = &requests else { unreachable!("a GET is always the same") };
+    let Requests::Same(bytes) = &requests else {
+        unreachable!("a GET is always the same")
+    };
     let (status, body) = client::call(host.addr, bytes)?;
-    ensure!(status == 200, "{path} answers {status}: {}", String::from_utf8_lossy(&body));
+    ensure!(
+        status == 200,
+        "{path} answers {status}: {}",
+        String::from_utf8_lossy(&body)
+    );
     let bare = Bare::start(body.len())?;
     let load = |addr| Load {
         addr,
@@ -55,17 +61,29 @@ fn beside_bare_hyper(
     for _ in 0..ROUNDS {
         let ours = client::run(load(host.addr))?;
         let theirs = client::run(load(bare.addr))?;
-        ensure!(ours.failed == 0, "{} answers of {path} were not 200", ours.failed);
+        ensure!(
+            ours.failed == 0,
+            "{} answers of {path} were not 200",
+            ours.failed
+        );
         pairs.push((ours.per_second, theirs.per_second));
     }
-    Ok(Row::from_pairs(name, "req/s", "bare hyper, as many bytes", goal, &pairs))
+    Ok(Row::from_pairs(
+        name,
+        "req/s",
+        "bare hyper, as many bytes",
+        goal,
+        &pairs,
+    ))
 }
 
 /// Makes the `n`-th pin request and gives back its id.
 fn make_request(host: &Host, n: usize) -> Result<String> {
-    let body = format!("{{\"cid\":\"{}\",\"name\":\"load-{n}\"}}", super::store::cid(n as u64));
-    let (status, answer) =
-        client::call(host.addr, &client::post("/psa/pins", &host.key, &body))?;
+    let body = format!(
+        "{{\"cid\":\"{}\",\"name\":\"load-{n}\"}}",
+        super::store::cid(n as u64)
+    );
+    let (status, answer) = client::call(host.addr, &client::post("/psa/pins", &host.key, &body))?;
     let text = String::from_utf8_lossy(&answer);
     ensure!(status == 202, "POST /psa/pins answers {status}: {text}");
     let answer: serde_json::Value = serde_json::from_slice(&answer)?;
@@ -88,7 +106,10 @@ pub(super) fn reload_failed(plan: &Plan) -> Result<Row> {
             let mut other = component.clone();
             other.extend([0, 3, 1, b'r', round]);
             std::fs::write(plugins.join("next.tmp"), other)?;
-            std::fs::rename(plugins.join("next.tmp"), plugins.join("pricing-tiered.wasm"))?;
+            std::fs::rename(
+                plugins.join("next.tmp"),
+                plugins.join("pricing-tiered.wasm"),
+            )?;
             std::thread::sleep(Duration::from_millis(250));
         }
         Ok(())
@@ -101,7 +122,9 @@ pub(super) fn reload_failed(plan: &Plan) -> Result<Row> {
         status: 200,
     });
     done.store(true, Ordering::SeqCst);
-    replacing.join().map_err(|_| anyhow::anyhow!("the replacing thread panicked"))??;
+    replacing
+        .join()
+        .map_err(|_| anyhow::anyhow!("the replacing thread panicked"))??;
     let failed = quotes?.failed;
     let pairs = [(f64::from(failed), 0.0)];
     let mut row = Row::from_pairs("reload_failed", "calls", "the goal itself", "0", &pairs);

@@ -19,8 +19,14 @@ const CALLS: u32 = 10_000;
 pub(super) fn authorizer_warm(plan: &Plan) -> Result<Row> {
     let dir = tempfile::tempdir()?;
     let name = "authorizer-quota.wasm";
-    std::fs::copy(repository().join("plugins/dist").join(name), dir.path().join(name))?;
-    let config = PluginsConfig { dir: dir.path().to_owned(), cache: None };
+    std::fs::copy(
+        repository().join("plugins/dist").join(name),
+        dir.path().join(name),
+    )?;
+    let config = PluginsConfig {
+        dir: dir.path().to_owned(),
+        cache: None,
+    };
     let plugins = Plugins::open(config).map_err(|e| anyhow!("{e}"))?;
     let account = AccountId::parse("acme/web")?;
     let principal = PrincipalId::of_worker("bench");
@@ -52,5 +58,11 @@ pub(super) fn authorizer_warm(plan: &Plan) -> Result<Row> {
         let micros = begin.elapsed().as_secs_f64() * 1e6 / f64::from(calls);
         pairs.push((micros, GOAL_MICROS));
     }
-    Ok(Row::from_pairs("authorizer_warm", "us", "the goal itself", "<= 2 us", &pairs))
+    Ok(Row::from_pairs(
+        "authorizer_warm",
+        "us",
+        "the goal itself",
+        "<= 2 us",
+        &pairs,
+    ))
 }

@@ -31,12 +31,7 @@ pub(super) fn decide_10000(plan: &Plan) -> Result<Row> {
     decide("decide_10000", "<= 2 x decide_10", 10_000, plan)
 }
 
-fn decide(
-    name: &'static str,
-    goal: &'static str,
-    policies: usize,
-    plan: &Plan,
-) -> Result<Row> {
+fn decide(name: &'static str, goal: &'static str, policies: usize, plan: &Plan) -> Result<Row> {
     let dir = tempfile::tempdir()?;
     let text = with_policies(dir.path(), policies)?;
     let gate = Gate::open(Some(dir.path())).map_err(|e| anyhow!("{e}"))?;
@@ -56,7 +51,13 @@ fn decide(
         let theirs = micros_each(plan.stretch, &questions, |question| plain.permits(question))?;
         pairs.push((ours, theirs));
     }
-    Ok(Row::from_pairs(name, "us", "cedar-policy called plainly", goal, &pairs))
+    Ok(Row::from_pairs(
+        name,
+        "us",
+        "cedar-policy called plainly",
+        goal,
+        &pairs,
+    ))
 }
 
 /// The shipped policies and as many of single tenants as make up `count`.
@@ -87,7 +88,12 @@ fn with_policies(dir: &std::path::Path, count: usize) -> Result<String> {
         )?;
     }
     // Files have a size limit of their own; many small ones are read as one set.
-    for (n, chunk) in all.split_inclusive(";\n").collect::<Vec<_>>().chunks(64).enumerate() {
+    for (n, chunk) in all
+        .split_inclusive(";\n")
+        .collect::<Vec<_>>()
+        .chunks(64)
+        .enumerate()
+    {
         std::fs::write(dir.join(format!("{n:05}.cedar")), chunk.concat())?;
     }
     Ok(all)
@@ -106,10 +112,15 @@ impl Question {
             id: PrincipalId::of_token("https://idp.example", &n.to_string()),
             account: account.clone(),
             roles: Roles::NONE.with(Role::TenantUser),
-            proof: Proof::Token { issuer: "https://idp.example".into() },
+            proof: Proof::Token {
+                issuer: "https://idp.example".into(),
+            },
         };
         let id = RequestId(uuid::Uuid::from_u128(n as u128));
-        Ok(Self { principal: Arc::new(principal), on: RequestRef { account, id } })
+        Ok(Self {
+            principal: Arc::new(principal),
+            on: RequestRef { account, id },
+        })
     }
 }
 
@@ -121,7 +132,10 @@ struct Plain {
 
 impl Plain {
     fn new(text: &str) -> Result<Self> {
-        Ok(Self { authorizer: Authorizer::new(), policies: text.parse()? })
+        Ok(Self {
+            authorizer: Authorizer::new(),
+            policies: text.parse()?,
+        })
     }
 
     fn permits(&self, question: &Question) -> Result<()> {
@@ -142,7 +156,10 @@ impl Plain {
         let own = RestrictedExpression::new_entity_uid(owner.clone());
         of_account.insert("account".to_owned(), own);
         let mut of_user = of_account.clone();
-        of_user.insert("proof".to_owned(), RestrictedExpression::new_string("token".to_owned()));
+        of_user.insert(
+            "proof".to_owned(),
+            RestrictedExpression::new_string("token".to_owned()),
+        );
         let groups = HashSet::from([uid("Action", "read")?, uid("Action", "pinning")?]);
         let entities = Entities::from_entities(
             [
@@ -156,14 +173,22 @@ impl Plain {
             None,
         )?;
         let request = Request::new(user, action, thing, CedarContext::empty(), None)?;
-        let answer = self.authorizer.is_authorized(&request, &self.policies, &entities);
-        ensure!(answer.decision() == Decision::Allow, "plain Cedar denies what it must allow");
+        let answer = self
+            .authorizer
+            .is_authorized(&request, &self.policies, &entities);
+        ensure!(
+            answer.decision() == Decision::Allow,
+            "plain Cedar denies what it must allow"
+        );
         Ok(())
     }
 }
 
 fn uid(kind: &str, id: &str) -> Result<EntityUid> {
-    Ok(EntityUid::from_type_name_and_id(kind.parse()?, cedar_policy::EntityId::new(id)))
+    Ok(EntityUid::from_type_name_and_id(
+        kind.parse()?,
+        cedar_policy::EntityId::new(id),
+    ))
 }
 
 /// Microseconds of one call, on one thread, over the questions in turn.

@@ -40,7 +40,11 @@ pub(super) fn post_pin(plan: &Plan) -> Result<Row> {
             duration: plan.stretch,
             status: 202,
         })?;
-        ensure!(ours.failed == 0, "{} POSTs were not answered 202", ours.failed);
+        ensure!(
+            ours.failed == 0,
+            "{} POSTs were not answered 202",
+            ours.failed
+        );
         pairs.push((ours.per_second, bare_store(plan)?));
     }
     Ok(Row::from_pairs(
@@ -63,7 +67,14 @@ fn bare_store(plan: &Plan) -> Result<f64> {
         let begin = Instant::now();
         let end = begin + plan.stretch;
         let tasks: Vec<_> = (0..WRITERS)
-            .map(|_| tokio::spawn(write_until(store.clone(), account.clone(), Arc::clone(&next), end)))
+            .map(|_| {
+                tokio::spawn(write_until(
+                    store.clone(),
+                    account.clone(),
+                    Arc::clone(&next),
+                    end,
+                ))
+            })
             .collect();
         for task in tasks {
             task.await??;
@@ -97,7 +108,9 @@ async fn write_until(
             account: account.clone(),
             asked,
         };
-        store.create_request(draft, UnixMillis::new(1_700_000_000_000 + n)).await?;
+        store
+            .create_request(draft, UnixMillis::new(1_700_000_000_000 + n))
+            .await?;
     }
     Ok(())
 }

@@ -18,8 +18,14 @@ async fn scene() -> Scene {
     let (client, node) = tokio::join!(KuboNode::start(), KuboNode::start());
     let host = Holdfast::start(&node.api());
     let endpoint = format!("http://{}/psa", host.addr);
-    client.ipfs(&["pin", "remote", "service", "add", "holdfast", &endpoint, &host.key]);
-    Scene { client, _node: node, host }
+    client.ipfs(&[
+        "pin", "remote", "service", "add", "holdfast", &endpoint, &host.key,
+    ]);
+    Scene {
+        client,
+        _node: node,
+        host,
+    }
 }
 
 impl Scene {
@@ -31,8 +37,9 @@ impl Scene {
     }
 
     fn counts(&self) -> Value {
-        let listed =
-            self.client.ipfs(&["pin", "remote", "service", "ls", "--stat", "--enc=json"]);
+        let listed = self
+            .client
+            .ipfs(&["pin", "remote", "service", "ls", "--stat", "--enc=json"]);
         let listed: Value = serde_json::from_str(&listed).unwrap();
         listed["RemoteServices"][0]["Stat"]["PinCount"].clone()
     }
@@ -49,16 +56,26 @@ async fn kubo_pins_lists_and_removes_through_its_own_commands() {
 
     // Twelve more, not waited for: a listing has to page (Kubo asks for ten at a time).
     for n in 0..12 {
-        let cid = scene.client.add(format!("frond {n}").as_bytes()).to_string();
+        let cid = scene
+            .client
+            .add(format!("frond {n}").as_bytes())
+            .to_string();
         scene.remote(&["add", "--background", &format!("--name=frond-{n}"), &cid]);
     }
     let statuses = "--status=queued,pinning,pinned,failed";
     let listed = scene.remote(&["ls", statuses]);
-    let mut names: Vec<&str> = listed.lines().filter_map(|line| line.split('\t').nth(2)).collect();
+    let mut names: Vec<&str> = listed
+        .lines()
+        .filter_map(|line| line.split('\t').nth(2))
+        .collect();
     names.sort_unstable();
     names.dedup();
     assert_eq!((listed.lines().count(), names.len()), (13, 13), "{listed}");
-    until("thirteen pinned", || scene.counts()["Pinned"].clone(), |pinned| *pinned == 13);
+    until(
+        "thirteen pinned",
+        || scene.counts()["Pinned"].clone(),
+        |pinned| *pinned == 13,
+    );
 
     let found = scene.remote(&["ls", "--name=frond-7"]);
     assert_eq!(found.lines().count(), 1, "{found}");
@@ -73,7 +90,11 @@ async fn what_is_pinned_is_measured_priced_and_nobody_elses_business() {
     let scene = scene().await;
     let cid = scene.client.add(&vec![7; 300_000]).to_string();
     scene.remote(&["add", "--name=big", &cid]);
-    let size = u128::from(scene.client.size(&holdfast_model::Cid::parse(&cid).unwrap()));
+    let size = u128::from(
+        scene
+            .client
+            .size(&holdfast_model::Cid::parse(&cid).unwrap()),
+    );
 
     let (status, usage) = scene.host.ask(&scene.host.key, "GET", "/v1/usage", None);
     assert_eq!(status, 200, "{usage}");
@@ -85,7 +106,12 @@ async fn what_is_pinned_is_measured_priced_and_nobody_elses_business() {
     );
     let (status, quote) = scene.host.ask(&scene.host.key, "GET", "/v1/quote", None);
     assert_eq!(status, 200, "{quote}");
-    assert!(quote["lines"].as_array().is_some_and(|lines| !lines.is_empty()), "{quote}");
+    assert!(
+        quote["lines"]
+            .as_array()
+            .is_some_and(|lines| !lines.is_empty()),
+        "{quote}"
+    );
 
     let beta = second_tenant(&scene.host);
     let (status, listed) = scene.host.ask(&beta, "GET", "/psa/pins", None);
@@ -93,12 +119,16 @@ async fn what_is_pinned_is_measured_priced_and_nobody_elses_business() {
     let (_, mine) = scene.host.ask(&scene.host.key, "GET", "/psa/pins", None);
     let id = mine["results"][0]["requestid"].as_str().unwrap();
     for method in ["GET", "DELETE"] {
-        let (status, answer) = scene.host.ask(&beta, method, &format!("/psa/pins/{id}"), None);
+        let (status, answer) = scene
+            .host
+            .ask(&beta, method, &format!("/psa/pins/{id}"), None);
         assert_eq!(status, 404, "{method}: {answer}");
     }
     let (_, usage) = scene.host.ask(&beta, "GET", "/v1/usage", None);
     assert_eq!(number(&usage["pinned_bytes"]), 0, "{usage}");
-    let (status, _) = scene.host.ask(&beta, "GET", "/v1/usage?account=default/admin", None);
+    let (status, _) = scene
+        .host
+        .ask(&beta, "GET", "/v1/usage?account=default/admin", None);
     assert!(matches!(status, 403 | 404), "{status}");
 }
 
@@ -142,11 +172,16 @@ async fn the_next_quote_has_the_new_price_and_no_call_fails() {
     // What is no component changes nothing.
     host.drop_in("pricing-tiered.wasm", b"not a component");
     let plugins = || host.ask(&host.key, "GET", "/v1/plugins", None).1;
-    until("the refusal", plugins, |plugins| plugins.to_string().contains("component"));
+    until("the refusal", plugins, |plugins| {
+        plugins.to_string().contains("component")
+    });
     assert_eq!(quote()["total"], after["total"]);
 
     done.store(true, Ordering::SeqCst);
-    let asked: usize = asking.into_iter().map(|thread| thread.join().unwrap()).sum();
+    let asked: usize = asking
+        .into_iter()
+        .map(|thread| thread.join().unwrap())
+        .sum();
     assert!(asked > 10, "only {asked} quotes were asked for meanwhile");
 }
 
@@ -159,13 +194,19 @@ fn second_tenant(host: &Holdfast) -> String {
     let wanted = json!({ "account": "beta/main", "roles": ["tenant-user"], "label": "beta" });
     let (status, made) = host.ask(&host.key, "POST", "/v1/keys", Some(&wanted));
     assert_eq!(status, 201, "{made}");
-    made["key"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned()
+    made["key"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{made}"))
+        .to_owned()
 }
 
 /// A number that may be written as a decimal string, because it may be larger than JSON's.
 fn number(value: &Value) -> u128 {
     match value {
         Value::String(text) => text.parse().unwrap(),
-        other => other.as_u64().unwrap_or_else(|| panic!("{other} is no number")).into(),
+        other => other
+            .as_u64()
+            .unwrap_or_else(|| panic!("{other} is no number"))
+            .into(),
     }
 }

@@ -23,7 +23,11 @@ async fn the_compliance_suite_passes_nine_of_nine() {
     until(
         "a delegate",
         || host.ask(&host.key, "GET", &made, None).1,
-        |seen| seen["delegates"].as_array().is_some_and(|delegates| !delegates.is_empty()),
+        |seen| {
+            seen["delegates"]
+                .as_array()
+                .is_some_and(|delegates| !delegates.is_empty())
+        },
     );
     let suite = install();
     let report_dir = suite.ancestors().nth(3).unwrap().join("docs");
@@ -47,8 +51,12 @@ async fn the_compliance_suite_passes_nine_of_nine() {
         String::from_utf8_lossy(&run.stderr)
     );
     // Its exit code is always 0; the report is what counts.
-    let report = std::fs::read_to_string(&report)
-        .unwrap_or_else(|e| panic!("no report at {}: {e}; the suite says: {said}", report.display()));
+    let report = std::fs::read_to_string(&report).unwrap_or_else(|e| {
+        panic!(
+            "no report at {}: {e}; the suite says: {said}",
+            report.display()
+        )
+    });
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     assert_eq!(report["total"], 9, "{report}\n{said}");
     assert_eq!(report["passed"], 9, "{report}\n{said}");
@@ -62,7 +70,10 @@ fn install() -> PathBuf {
         .unwrap();
     let said = String::from_utf8_lossy(&installed.stdout);
     let path = said.split_whitespace().nth(1).unwrap_or_else(|| {
-        panic!("the suite is not installed: {}", String::from_utf8_lossy(&installed.stderr))
+        panic!(
+            "the suite is not installed: {}",
+            String::from_utf8_lossy(&installed.stderr)
+        )
     });
     PathBuf::from(path)
 }
@@ -76,6 +87,11 @@ fn find(dir: &Path, depth: usize) -> Option<PathBuf> {
         return Some(here);
     }
     let deeper = depth.checked_sub(1)?;
-    let folders = std::fs::read_dir(dir).ok()?.flatten().map(|entry| entry.path());
-    folders.filter(|path| path.is_dir()).find_map(|folder| find(&folder, deeper))
+    let folders = std::fs::read_dir(dir)
+        .ok()?
+        .flatten()
+        .map(|entry| entry.path());
+    folders
+        .filter(|path| path.is_dir())
+        .find_map(|folder| find(&folder, deeper))
 }

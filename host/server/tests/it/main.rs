@@ -6,6 +6,10 @@ mod authz;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod clients;
+#[cfg(test)]
+mod compliance;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod identity;

@@ -47,7 +47,13 @@ impl Holdfast {
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut host = Self { child, dir, addr, ops, key };
+        let mut host = Self {
+            child,
+            dir,
+            addr,
+            ops,
+            key,
+        };
         host.wait_until_ready();
         host
     }
@@ -59,7 +65,11 @@ impl Holdfast {
                 return;
             }
             let ended = self.child.try_wait().unwrap();
-            assert!(ended.is_none(), "the host ended with {ended:?}: {}", self.log());
+            assert!(
+                ended.is_none(),
+                "the host ended with {ended:?}: {}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
         panic!("the host is not ready: {}", self.log());
@@ -71,7 +81,13 @@ impl Holdfast {
     }
 
     /// Calls the host's API as the holder of `key`.
-    pub(crate) fn ask(&self, key: &str, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+    pub(crate) fn ask(
+        &self,
+        key: &str,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> (u16, Value) {
         try_ask(self.addr, method, path, key, body)
             .unwrap_or_else(|e| panic!("{method} {path}: {e}; the host says: {}", self.log()))
     }
@@ -97,14 +113,21 @@ impl Drop for Holdfast {
 }
 
 /// Asks again until `wanted` holds of the answer, and gives the answer.
-pub(crate) fn until<T: std::fmt::Debug>(what: &str, mut ask: impl FnMut() -> T, wanted: impl Fn(&T) -> bool) -> T {
+pub(crate) fn until<T: std::fmt::Debug>(
+    what: &str,
+    mut ask: impl FnMut() -> T,
+    wanted: impl Fn(&T) -> bool,
+) -> T {
     let begin = Instant::now();
     loop {
         let answer = ask();
         if wanted(&answer) {
             return answer;
         }
-        assert!(begin.elapsed() < PATIENCE, "{what} did not come about; the last answer: {answer:?}");
+        assert!(
+            begin.elapsed() < PATIENCE,
+            "{what} did not come about; the last answer: {answer:?}"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -130,17 +153,27 @@ fn try_ask(
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let status = head.get(9..12).and_then(|code| code.parse().ok()).unwrap_or(0);
+    let status = head
+        .get(9..12)
+        .and_then(|code| code.parse().ok())
+        .unwrap_or(0);
     Ok((status, serde_json::from_str(body).unwrap_or(Value::Null)))
 }
 
 fn free_addr() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
 }
 
 /// The repository's root.
 pub(crate) fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .to_path_buf()
 }
 
 /// A shipped component, built first if it is not there.
@@ -149,7 +182,9 @@ pub(crate) fn component(name: &str) -> PathBuf {
     let path = repository().join("plugins/dist").join(name);
     BUILT.call_once(|| {
         if !path.is_file() {
-            let built = Command::new(repository().join("plugins/build")).status().unwrap();
+            let built = Command::new(repository().join("plugins/build"))
+                .status()
+                .unwrap();
             assert!(built.success(), "plugins/build failed");
         }
     });
