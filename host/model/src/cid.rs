@@ -6,7 +6,7 @@
 
 use crate::error::Invalid;
 use crate::limits::CID_CHARS_MAX;
-use cid::CidGeneric;
+use cid::{CidGeneric, Version, multibase};
 use std::fmt;
 use std::str::FromStr;
 
@@ -31,9 +31,16 @@ impl Cid {
         if text.starts_with("/ipfs/") || text.contains("://") {
             return Err(invalid("is a path or a URL; send the bare CID"));
         }
-        Inner::try_from(text)
-            .map(Self)
-            .map_err(|e| invalid(&e.to_string()))
+        let cid = Inner::try_from(text).map_err(|e| invalid(&e.to_string()))?;
+        // The crate stops reading at the digest's end: `bafkqaaa` and the same with more letters
+        // would be two spellings of one pin.
+        let is_whole = cid.version() == Version::V0
+            || multibase::decode(text).is_ok_and(|(_, bytes)| bytes.len() == cid.encoded_len());
+        if is_whole {
+            Ok(Self(cid))
+        } else {
+            Err(invalid("has something after its end"))
+        }
     }
 
     /// Parses the binary form; the whole slice must be one CID.
@@ -138,6 +145,8 @@ mod tests {
             "",
             "Qm",
             "hello",
+            "bafkqaaaa4",
+            "bafkqabdimvwgy3y",
             "/ipfs/bafkqaaa",
             "ipfs://bafkqaaa",
             &long,

@@ -1,1 +1,31 @@
-//! Placeholder.
+//! The HTTP edge: bytes to a verb and back.
+//!
+//! [`ROUTES`] is the one table of what can be called; it drives the router, the OpenAPI document
+//! and the authorization test. Every call runs in one wrapper (`context`): it admits,
+//! authenticates, times, audits and shapes errors, so a handler unpacks, asks for a permit, calls
+//! one verb and converts.
+//!
+//! *Architecture invariants:* nothing else in the program knows HTTP statuses or JSON shapes; a
+//! handler reaches the store through verbs only.
+
+mod body;
+mod context;
+mod keys;
+mod metrics;
+mod money;
+mod openapi;
+mod pinning;
+mod plugins;
+mod problem;
+mod query;
+mod reply;
+mod router;
+mod routes;
+mod tenants;
+mod trail;
+mod whoami;
+
+pub use metrics::ApiMetrics;
+pub use openapi::document;
+pub use router::{Settings, router};
+pub use routes::{Access, Operation, ROUTES, Route, Shape};

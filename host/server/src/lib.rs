@@ -5,6 +5,7 @@
 //! store → the answer. Behind the answer the change feed wakes `workers`; `billing` reads what was
 //! committed. Nothing calls back up; `tests/it/tidy.rs` checks the allowed edges.
 
+pub mod accounts;
 pub mod api;
 pub mod app;
 pub mod billing;

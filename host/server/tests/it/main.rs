@@ -2,6 +2,10 @@
 
 // The attribute tells clippy that these are tests throughout.
 #[cfg(test)]
+mod authz;
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod identity;
@@ -10,8 +14,12 @@ mod kubo;
 #[cfg(test)]
 mod ops;
 #[cfg(test)]
+mod psa;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tidy;
+#[cfg(test)]
+mod usage;
 #[cfg(test)]
 mod workers;

@@ -1,4 +1,5 @@
-//! What the tests stand on.
+//! What several tests stand on.
 
+pub(crate) mod host;
 pub(crate) mod kubo;
 pub(crate) mod kubo_stand_in;

@@ -1,0 +1,35 @@
+//! The verbs on tenants and API keys.
+//!
+//! *Architecture invariant:* verbs know no HTTP.
+
+pub mod keys;
+pub mod tenants;
+
+use holdfast_model::{ErrorKind, Invalid, Role};
+use holdfast_store::StoreError;
+
+/// Why a verb did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// The store did not, or there is no such thing.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A value cannot be used.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// A key would be more than its maker may give away.
+    #[error("the role {0} is not yours to give; leave it out, or ask an operator for the key")]
+    Exceeds(Role),
+}
+
+impl AccountError {
+    /// What kind of failure it is.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Store(error) => error.kind(),
+            Self::Invalid(invalid) => invalid.kind(),
+            Self::Exceeds(_) => ErrorKind::Denied,
+        }
+    }
+}

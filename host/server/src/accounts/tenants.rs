@@ -1,0 +1,74 @@
+//! What the operator says of a tenant.
+
+use crate::accounts::AccountError;
+use crate::app::App;
+use holdfast_model::action::{ReadTenant, WriteTenant};
+use holdfast_model::{Invalid, Tenant};
+use holdfast_policy::Permit;
+use holdfast_store::StoreError;
+use std::collections::BTreeMap;
+
+/// Attributes of one tenant: plugins get all of them on every call.
+const ATTRIBUTES_MAX: usize = 64;
+
+/// Bytes of an attribute's name.
+const ATTRIBUTE_NAME_BYTES_MAX: usize = 64;
+
+/// Bytes of an attribute's value.
+const ATTRIBUTE_VALUE_BYTES_MAX: usize = 1_024;
+
+/// A tenant and its attributes.
+///
+/// # Errors
+/// There is no such tenant, or the store fails.
+pub async fn read(app: &App, permit: &Permit<ReadTenant>) -> Result<Tenant, AccountError> {
+    let tenant = app.store.tenant(permit.on()).await?;
+    Ok(tenant.ok_or(StoreError::NotFound("tenant"))?)
+}
+
+/// Sets all attributes of a tenant; makes the tenant if there is none.
+///
+/// # Errors
+/// Too many or too long attributes, or the store fails.
+pub async fn write(
+    app: &App,
+    permit: &Permit<WriteTenant>,
+    attributes: BTreeMap<String, String>,
+) -> Result<Tenant, AccountError> {
+    check(&attributes)?;
+    let known = app.store.tenant(permit.on()).await?;
+    let tenant = Tenant {
+        id: permit.on().clone(),
+        created: known.map_or_else(|| app.clock.now(), |tenant| tenant.created),
+        attributes,
+    };
+    app.store.put_tenant(tenant.clone()).await?;
+    Ok(tenant)
+}
+
+fn check(attributes: &BTreeMap<String, String>) -> Result<(), Invalid> {
+    if attributes.len() > ATTRIBUTES_MAX {
+        let why = format!(
+            "has {} pairs; send {ATTRIBUTES_MAX} at most",
+            attributes.len()
+        );
+        return Err(Invalid::new("attributes", why));
+    }
+    for (name, value) in attributes {
+        if name.is_empty() || name.len() > ATTRIBUTE_NAME_BYTES_MAX {
+            let why = format!(
+                "has a name of {} bytes; write 1 to {ATTRIBUTE_NAME_BYTES_MAX}",
+                name.len()
+            );
+            return Err(Invalid::new("attributes", why));
+        }
+        if value.len() > ATTRIBUTE_VALUE_BYTES_MAX {
+            let why = format!(
+                "has {} bytes; write {ATTRIBUTE_VALUE_BYTES_MAX} at most",
+                value.len()
+            );
+            return Err(Invalid::new(format!("attributes.{name}"), why));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,250 @@
+//! The wrapper that every call runs in: admit, name, authenticate, time, audit, shape.
+//!
+//! A handler gets a [`Call`] and gives a [`Reply`] or a [`Problem`]; everything else is here,
+//! once. A change runs in a task of its own: when its caller hangs up it is still carried through,
+//! audited and counted, because half of the work may be done already.
+
+use crate::api::metrics::{ApiMetrics, RouteMeters};
+use crate::api::problem::Problem;
+use crate::api::reply::{REQUEST_ID, Reply};
+use crate::api::router::Settings;
+use crate::api::routes::{self, Access, Route};
+use crate::api::trail::{self, Decided};
+use crate::app::App;
+use crate::identity::{AuthError, Authenticator};
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::Response;
+use futures_util::FutureExt;
+use holdfast_model::action::Act;
+use holdfast_model::{Cid, Invalid, Principal};
+use holdfast_policy::{Context, Permit};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
+use uuid::Uuid;
+
+/// What all calls share.
+#[derive(Debug)]
+pub(crate) struct Edge {
+    pub(crate) app: App,
+    authenticator: Authenticator,
+    pub(crate) settings: Settings,
+    pub(crate) metrics: ApiMetrics,
+    in_flight: AtomicUsize,
+    /// Request ids are this process's random half and a count.
+    process: u64,
+    count: AtomicU64,
+}
+
+/// A route with what serving it takes.
+#[derive(Debug)]
+pub(crate) struct Station {
+    pub(crate) edge: Arc<Edge>,
+    pub(crate) route: &'static Route,
+    pub(crate) meters: RouteMeters,
+}
+
+/// One call, as its handler sees it.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) station: Arc<Station>,
+    pub(crate) route: &'static Route,
+    pub(crate) request_id: u128,
+    pub(crate) parts: Parts,
+    pub(crate) body: Option<Body>,
+    pub(crate) principal: Option<Arc<Principal>>,
+    pub(crate) decided: Option<Decided>,
+}
+
+/// A place among the calls in flight; given back when it is dropped.
+#[derive(Debug)]
+struct Place(Arc<Station>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.edge.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.edge.metrics.left();
+    }
+}
+
+/// Serves one request.
+pub(crate) async fn run(station: Arc<Station>, request: Request) -> Response {
+    let request_id = station.edge.request_id(request.headers());
+    let shape = station.route.shape;
+    let Some(place) = admit(&station) else {
+        station.edge.metrics.shed();
+        let shed = Problem::shed().into_reply(shape, request_id);
+        return shed.into_response(request_id);
+    };
+    if !station.route.is_change() {
+        return serve(place, request, request_id).await;
+    }
+    match tokio::spawn(serve(place, request, request_id)).await {
+        Ok(response) => response,
+        Err(died) => Problem::internal("the call's task died", &died)
+            .into_reply(shape, request_id)
+            .into_response(request_id),
+    }
+}
+
+fn admit(station: &Arc<Station>) -> Option<Place> {
+    let edge = &station.edge;
+    let before = edge.in_flight.fetch_add(1, Ordering::Relaxed);
+    edge.metrics.entered();
+    let place = Place(Arc::clone(station));
+    (before < edge.settings.calls_max).then_some(place)
+}
+
+async fn serve(place: Place, request: Request, request_id: u128) -> Response {
+    let started = Instant::now();
+    let station = Arc::clone(&place.0);
+    let (parts, body) = request.into_parts();
+    let mut call = Call {
+        route: station.route,
+        station,
+        request_id,
+        parts,
+        body: Some(body),
+        principal: None,
+        decided: None,
+    };
+    let deadline = call.station.edge.settings.call_timeout;
+    let answer = AssertUnwindSafe(tokio::time::timeout(deadline, answer(&mut call)));
+    let outcome = match answer.catch_unwind().await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_elapsed)) => Err(Problem::late()),
+        Err(_panic) => Err(Problem::internal(
+            "a handler panicked",
+            &"see the line before",
+        )),
+    };
+    if let Some(event) = trail::event(&mut call, &outcome)
+        && let Err(error) = call.app().audit.record(event).await
+    {
+        tracing::error!(%error, "a decision is not in the audit log");
+    }
+    let reply = outcome.unwrap_or_else(|problem| call.shaped(problem));
+    call.station
+        .meters
+        .answered(reply.status, started.elapsed());
+    tracing::debug!(
+        request_id = %format_args!("{:032x}", call.request_id),
+        method = %call.route.method,
+        route = call.route.path,
+        status = reply.status.as_u16(),
+        "answered"
+    );
+    reply.into_response(call.request_id)
+}
+
+async fn answer(call: &mut Call) -> Result<Reply, Problem> {
+    if call.route.access != Access::Open {
+        let edge = &call.station.edge;
+        call.principal = Some(edge.authenticator.authenticate(&call.parts.headers).await?);
+    }
+    routes::handle(call).await
+}
+
+impl Edge {
+    pub(crate) fn new(
+        app: App,
+        authenticator: Authenticator,
+        settings: Settings,
+        metrics: ApiMetrics,
+    ) -> Self {
+        Self {
+            app,
+            authenticator,
+            settings,
+            metrics,
+            in_flight: AtomicUsize::new(0),
+            process: rand::random(),
+            count: AtomicU64::new(0),
+        }
+    }
+
+    /// The caller's own id for the call if it is a UUID, in any spelling, else a fresh one.
+    pub(crate) fn request_id(&self, headers: &HeaderMap) -> u128 {
+        let given = headers.get(REQUEST_ID).map(HeaderValue::as_bytes);
+        if let Some(id) = given.and_then(|given| Uuid::try_parse_ascii(given).ok()) {
+            return id.as_u128();
+        }
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        u128::from(self.process) << 64 | u128::from(count)
+    }
+}
+
+impl Call {
+    /// The handles.
+    pub(crate) fn app(&self) -> &App {
+        &self.station.edge.app
+    }
+
+    /// Who calls.
+    pub(crate) fn principal(&self) -> Result<&Arc<Principal>, Problem> {
+        self.principal
+            .as_ref()
+            .ok_or_else(|| AuthError::Missing.into())
+    }
+
+    /// Asks the policies; what they decide goes to the audit log.
+    pub(crate) fn permit<A: Act>(&mut self, on: A::On) -> Result<Permit<A>, Problem> {
+        self.permit_about(on, None)
+    }
+
+    /// Asks the policies about something to do with some content.
+    pub(crate) fn permit_about<A: Act>(
+        &mut self,
+        on: A::On,
+        cid: Option<Cid>,
+    ) -> Result<Permit<A>, Problem> {
+        let address = trail::remote(&self.parts).map(|remote| remote.ip());
+        let principal = self.principal()?;
+        let resource = on.clone().into();
+        let gate = &self.station.edge.app.gate;
+        let answer = gate.permit::<A>(principal, on, &Context { cid, address });
+        let decision = match &answer {
+            Ok(permit) => permit.decision().clone(),
+            Err(denial) => {
+                self.station.edge.metrics.denied(A::ACTION);
+                denial.decision.clone()
+            }
+        };
+        self.decided = Some(Decided {
+            action: A::ACTION,
+            resource,
+            decision,
+        });
+        answer.map_err(Problem::from)
+    }
+
+    /// The last segment of the path: the `{…}` of the route. Ids need no escapes, so one that has
+    /// them is not one.
+    pub(crate) fn segment(&self) -> &str {
+        let path = self.parts.uri.path();
+        path.rsplit_once('/').map_or(path, |(_, last)| last)
+    }
+
+    /// The query parameters, each one of `known`.
+    pub(crate) fn query(&self, known: &[&str]) -> Result<super::query::Query, Invalid> {
+        super::query::Query::parse(self.parts.uri.query(), known)
+    }
+
+    /// A problem in the words of the route's API; its cause is logged here, once.
+    fn shaped(&self, problem: Problem) -> Reply {
+        if let Some(cause) = problem.cause() {
+            let request_id = format!("{:032x}", self.request_id);
+            let route = self.route.path;
+            if problem.status() == StatusCode::INTERNAL_SERVER_ERROR {
+                tracing::error!(request_id, route, cause, "call failed");
+            } else {
+                tracing::warn!(request_id, route, cause, "call failed");
+            }
+        }
+        problem.into_reply(self.route.shape, self.request_id)
+    }
+}

@@ -1,0 +1,182 @@
+//! API keys, under `/v1/keys`.
+
+use crate::accounts::keys::{self, NewKey};
+use crate::api::context::Call;
+use crate::api::problem::Problem;
+use crate::api::reply::Reply;
+use axum::http::StatusCode;
+use holdfast_model::action::{CreateKey, KeyRef, ListKeys, RevokeKey};
+use holdfast_model::limits::PAGE_ROWS_MAX;
+use holdfast_model::{AccountId, ApiKey, Invalid, KeyId, Role, UnixMillis};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+/// Keys of a page when the caller names no limit: more than most accounts have.
+const KEYS_DEFAULT: usize = 100;
+
+/// What a client posts to get a key.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wanted {
+    /// `tenant/account`; the caller's own when it is missing.
+    #[schema(value_type = Option<String>)]
+    account: Option<AccountId>,
+    /// `tenant-user` when it is missing.
+    #[schema(value_type = Option<Vec<String>>)]
+    roles: Option<Vec<Role>>,
+    /// What people call it.
+    #[serde(default)]
+    label: String,
+    /// Until when it is good; for ever when it is missing.
+    #[schema(value_type = Option<String>, format = "date-time")]
+    expires: Option<UnixMillis>,
+}
+
+/// A key, never its secret.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Key)]
+pub(crate) struct KeyView {
+    #[schema(value_type = String)]
+    id: KeyId,
+    #[schema(value_type = String)]
+    account: AccountId,
+    #[schema(value_type = Vec<String>)]
+    roles: Vec<Role>,
+    label: String,
+    #[schema(value_type = String, format = "date-time")]
+    created: UnixMillis,
+    #[schema(value_type = Option<String>, format = "date-time")]
+    expires: Option<UnixMillis>,
+    #[schema(value_type = Option<String>, format = "date-time")]
+    revoked: Option<UnixMillis>,
+}
+
+/// A key just made.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FreshKey)]
+pub(crate) struct Fresh {
+    key: KeyView,
+    /// What to send as `Authorization: Bearer …`. Shown this once and kept nowhere.
+    secret: String,
+}
+
+/// A page of keys.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Keys)]
+pub(crate) struct Listed {
+    keys: Vec<KeyView>,
+    /// Send it as `after` to get the next page; null on the last one.
+    #[schema(value_type = Option<String>)]
+    next: Option<KeyId>,
+}
+
+/// The parameters, for the document only.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what `list` takes apart")]
+struct Parameters {
+    /// `tenant/account`; the caller's own when it is missing.
+    account: Option<String>,
+    /// The key after whose id the page begins.
+    after: Option<String>,
+    /// Rows at most, 1 to 1000; 100 when it is missing.
+    limit: Option<u32>,
+}
+
+/// Make a key.
+#[utoipa::path(
+    post, path = "/v1/keys", tag = "keys", operation_id = "createKey", request_body = Wanted,
+    responses((status = 201, description = "The key and its secret", body = Fresh))
+)]
+pub(crate) async fn create(call: &mut Call) -> Result<Reply, Problem> {
+    // Whom the key is for stands in the body, so it is read first; its bounds hold for anybody.
+    let wanted: Wanted = call.json().await?;
+    let account = match wanted.account {
+        Some(account) => account,
+        None => call.principal()?.account.clone(),
+    };
+    let permit = call.permit::<CreateKey>(account)?;
+    let wanted = NewKey {
+        roles: wanted
+            .roles
+            .unwrap_or_else(|| vec![Role::TenantUser])
+            .into(),
+        label: wanted.label,
+        expires: wanted.expires,
+    };
+    let minted = keys::create(call.app(), &permit, wanted).await?;
+    let fresh = Fresh {
+        key: KeyView::of(minted.key),
+        secret: minted.secret,
+    };
+    Reply::json(StatusCode::CREATED, &fresh)
+}
+
+/// List an account's keys.
+#[utoipa::path(
+    get, path = "/v1/keys", tag = "keys", operation_id = "listKeys", params(Parameters),
+    responses((status = 200, description = "A page of keys", body = Listed))
+)]
+pub(crate) async fn list(call: &mut Call) -> Result<Reply, Problem> {
+    let query = call.query(&["account", "after", "limit"])?;
+    let account = match query.one("account")? {
+        Some(text) => AccountId::parse(text)?,
+        None => call.principal()?.account.clone(),
+    };
+    let permit = call.permit::<ListKeys>(account)?;
+    let after = query.one("after")?.map(KeyId::parse).transpose()?;
+    let limit = limit(query.one("limit")?)?;
+    let found = keys::list(call.app(), &permit, after, limit).await?;
+    let is_full = found.len() == limit;
+    let next = found.last().filter(|_| is_full).map(|key| key.id.clone());
+    let keys = found.into_iter().map(KeyView::of).collect();
+    Reply::json(StatusCode::OK, &Listed { keys, next })
+}
+
+fn limit(text: Option<&str>) -> Result<usize, Invalid> {
+    let Some(text) = text else {
+        return Ok(KEYS_DEFAULT);
+    };
+    let limit = text.parse::<u32>().ok();
+    let limit = limit.filter(|limit| (1..=PAGE_ROWS_MAX).contains(limit));
+    limit
+        .and_then(|limit| usize::try_from(limit).ok())
+        .ok_or_else(|| {
+            let why = format!("{text:?} is no number of rows; write 1 to {PAGE_ROWS_MAX}");
+            Invalid::new("limit", why)
+        })
+}
+
+/// Revoke a key.
+#[utoipa::path(
+    delete, path = "/v1/keys/{id}", tag = "keys", operation_id = "revokeKey",
+    params(("id" = String, Path, description = "The key's id")),
+    responses((status = 200, description = "The key, revoked", body = KeyView),
+        (status = 404, description = "Not there, or not yours"))
+)]
+pub(crate) async fn revoke(call: &mut Call) -> Result<Reply, Problem> {
+    let id = KeyId::parse(call.segment()).map_err(|_| Problem::not_found())?;
+    let Some(reference) = keys::find(call.app(), &id).await? else {
+        // Asked all the same, so that what is missing answers as what is hidden does.
+        let account = call.principal()?.account.clone();
+        call.permit::<RevokeKey>(KeyRef { account, id })?;
+        return Err(Problem::not_found());
+    };
+    let permit = call.permit::<RevokeKey>(reference)?;
+    let key = keys::revoke(call.app(), &permit).await?;
+    Reply::json(StatusCode::OK, &KeyView::of(key))
+}
+
+impl KeyView {
+    fn of(key: ApiKey) -> Self {
+        Self {
+            id: key.id,
+            account: key.account,
+            roles: key.roles.into(),
+            label: key.label,
+            created: key.created,
+            expires: key.expires,
+            revoked: key.revoked.map(|revocation| revocation.at),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The API, described: generated from the handlers, kept in `schema/openapi.json` by a test.
+
+use crate::api::context::Call;
+use crate::api::problem::Problem;
+use crate::api::reply::Reply;
+use crate::api::{keys, money, pinning, plugins, tenants, whoami};
+use axum::http::StatusCode;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Holdfast",
+        description = "A pinning service: the IPFS Pinning Service API under /psa (give clients \
+            http://HOST:8420/psa as their endpoint), and our own under /v1.",
+        license(name = "Apache-2.0 OR MIT")
+    ),
+    paths(
+        pinning::list, pinning::create, pinning::read, pinning::replace, pinning::delete,
+        money::usage, money::quote,
+        keys::list, keys::create, keys::revoke,
+        tenants::read, tenants::write,
+        plugins::list, whoami::show, show
+    ),
+    components(schemas(plugins::Plugin)),
+    modifiers(&Keys),
+    security(("key" = []))
+)]
+struct Document;
+
+/// Every call but this one carries a key.
+struct Keys;
+
+impl Modify for Keys {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("key", bearer);
+    }
+}
+
+/// The document as it stands in `schema/openapi.json`.
+#[must_use]
+pub fn document() -> String {
+    let text = Document::openapi().to_pretty_json();
+    text.map(|text| text + "\n").unwrap_or_default()
+}
+
+/// This document.
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "about", operation_id = "describe", security(()),
+    responses((status = 200, description = "This document"))
+)]
+pub(crate) fn show(_call: &Call) -> Result<Reply, Problem> {
+    let body = document().into_bytes();
+    Ok(Reply::bytes(StatusCode::OK, "application/json", body))
+}

@@ -1,0 +1,231 @@
+//! The one mapping from errors to HTTP, in each API's own shape.
+//!
+//! What a client is told is chosen here and is not an error's own text wherever that could tell of
+//! others or of our insides: what is hidden answers as what is missing does, to the byte; a fault
+//! of ours answers with the request id, and the cause goes to the log, once.
+
+mod errors;
+mod shapes;
+
+use crate::api::reply::Reply;
+use crate::api::routes::Shape;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use holdfast_model::ErrorKind;
+use holdfast_runtime::PluginError;
+use serde::Serialize;
+use std::time::Duration;
+
+/// What both a missing and a hidden thing answer.
+const NOT_FOUND: &str = "the specified resource was not found";
+
+/// What went wrong, as the client is told.
+///
+/// Boxed, because it is large and rare, and every handler's result has room for one.
+#[derive(Debug)]
+pub(crate) struct Problem(Box<Told>);
+
+#[derive(Debug)]
+struct Told {
+    status: StatusCode,
+    /// The machine's word for it: `reason` and `code`.
+    code: &'static str,
+    detail: String,
+    denied: Option<Denied>,
+    header: Option<(HeaderName, HeaderValue)>,
+    /// For the log only.
+    cause: Option<String>,
+    /// Whether somebody said no, rather than something failing.
+    is_denial: bool,
+    /// The plugin that objected or failed, and what it said.
+    plugin: Option<(String, String)>,
+}
+
+/// What a denial tells of itself.
+#[derive(Debug, Serialize)]
+struct Denied {
+    decision_id: String,
+    action: &'static str,
+    policy_revision: String,
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self(Box::new(Told {
+            status,
+            code,
+            detail: detail.into(),
+            denied: None,
+            header: None,
+            cause: None,
+            is_denial: false,
+            plugin: None,
+        }))
+    }
+
+    /// The status that is answered.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// What is behind it and only the log is told.
+    pub(crate) fn cause(&self) -> Option<&str> {
+        self.0.cause.as_deref()
+    }
+
+    /// What is to be told in one line to who reads the audit log.
+    pub(crate) fn note(&self) -> &str {
+        self.cause().unwrap_or(&self.0.detail)
+    }
+
+    /// Whether somebody said no, rather than something failing.
+    pub(crate) fn is_denial(&self) -> bool {
+        self.0.is_denial
+    }
+
+    /// The plugin that objected or failed, and what it said.
+    pub(crate) fn plugin(&self) -> Option<&(String, String)> {
+        self.0.plugin.as_ref()
+    }
+
+    fn saying_no(mut self) -> Self {
+        self.0.is_denial = true;
+        self
+    }
+
+    fn by_plugin(mut self, error: &PluginError) -> Self {
+        if let PluginError::Failed { plugin, why } = error {
+            self.0.plugin = Some((plugin.clone(), why.clone()));
+        }
+        self
+    }
+
+    /// An error of some kind, with the text that the client gets.
+    fn of_kind(kind: ErrorKind, detail: impl Into<String>) -> Self {
+        let (status, code) = match kind {
+            ErrorKind::Invalid => (StatusCode::BAD_REQUEST, "BAD_REQUEST"),
+            ErrorKind::Unauthenticated => (StatusCode::UNAUTHORIZED, "UNAUTHORIZED"),
+            ErrorKind::Denied => (StatusCode::FORBIDDEN, "FORBIDDEN"),
+            ErrorKind::NotFound => return Self::not_found(),
+            ErrorKind::Conflict => (StatusCode::CONFLICT, "CONFLICT"),
+            ErrorKind::Exhausted => (StatusCode::CONFLICT, "INSUFFICIENT_FUNDS"),
+            ErrorKind::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "OVERLOADED"),
+            ErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+            ErrorKind::Corrupt | ErrorKind::Internal => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_SERVER_ERROR")
+            }
+        };
+        let mut problem = Self::new(status, code, detail);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            problem.0.header = Some((header::RETRY_AFTER, HeaderValue::from_static("1")));
+        }
+        problem
+    }
+
+    /// There is no such thing, or the caller may not know of it.
+    pub(crate) fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", NOT_FOUND)
+    }
+
+    /// No route has this path.
+    pub(crate) fn no_route() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "NOT_FOUND",
+            "there is no such path; /openapi.json lists all that there are",
+        )
+    }
+
+    /// The path is there, the method is not.
+    pub(crate) fn method_not_allowed(method: &Method) -> Self {
+        let shown: String = method.as_str().chars().take(20).collect();
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "METHOD_NOT_ALLOWED",
+            format!("{shown} cannot be done here; the Allow header lists what can"),
+        )
+    }
+
+    /// Too many calls in flight.
+    pub(crate) fn shed() -> Self {
+        Self::of_kind(
+            ErrorKind::Overloaded,
+            "too many calls at once; try again in a second",
+        )
+    }
+
+    /// The call's deadline has passed.
+    pub(crate) fn late() -> Self {
+        Self::of_kind(
+            ErrorKind::Unavailable,
+            "the call took too long and was given up; look whether it took effect before you try again",
+        )
+    }
+
+    /// The body did not arrive in time. The rest of it may still come, so the connection ends.
+    pub(crate) fn slow_body(limit: Duration) -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "REQUEST_TIMEOUT",
+            format!("the body did not arrive within {limit:?}; send it without pauses"),
+        )
+        .closing()
+    }
+
+    /// The body is over the limit.
+    pub(crate) fn large_body(bytes_max: usize) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "PAYLOAD_TOO_LARGE",
+            format!("the body is longer than {bytes_max} bytes; send less"),
+        )
+        .closing()
+    }
+
+    /// The body broke off.
+    pub(crate) fn broken_body() -> Self {
+        Self::of_kind(ErrorKind::Invalid, "the body broke off; send it whole").closing()
+    }
+
+    /// The body is not of a type that is understood.
+    pub(crate) fn media_type(detail: &str) -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UNSUPPORTED_MEDIA_TYPE",
+            detail,
+        )
+    }
+
+    /// A fault of ours.
+    pub(crate) fn internal(doing: &str, cause: &dyn std::fmt::Display) -> Self {
+        let mut problem = Self::of_kind(
+            ErrorKind::Internal,
+            "a fault on our side; give the x-request-id of this answer to who runs this host",
+        );
+        problem.0.cause = Some(format!("{doing}: {cause}"));
+        problem
+    }
+
+    fn closing(mut self) -> Self {
+        self.0.header = Some((header::CONNECTION, HeaderValue::from_static("close")));
+        self
+    }
+
+    /// A failing neighbour: the client learns that it failed and no more.
+    fn neighbour(kind: ErrorKind, detail: &str, cause: &dyn std::fmt::Display) -> Self {
+        let mut problem = Self::of_kind(kind, detail);
+        problem.0.cause = Some(cause.to_string());
+        problem
+    }
+
+    /// The answer, in the words of an API.
+    pub(crate) fn into_reply(self, shape: Shape, request_id: u128) -> Reply {
+        let reply = match shape {
+            Shape::Pinning => self.0.as_failure(),
+            Shape::Ours => self.0.as_problem_details(request_id),
+        };
+        match self.0.header {
+            Some((name, value)) => reply.with_header(name, value),
+            None => reply,
+        }
+    }
+}

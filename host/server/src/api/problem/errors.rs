@@ -1,0 +1,129 @@
+//! What each error of ours is to a client.
+
+use super::{Denied, Problem};
+use crate::accounts::AccountError;
+use crate::billing::BillingError;
+use crate::identity::AuthError;
+use crate::pins::PinError;
+use axum::http::{HeaderValue, StatusCode, header};
+use holdfast_model::{ErrorKind, Invalid};
+use holdfast_policy::Denial;
+use holdfast_runtime::PluginError;
+use holdfast_store::StoreError;
+
+impl From<Invalid> for Problem {
+    fn from(invalid: Invalid) -> Self {
+        Self::of_kind(ErrorKind::Invalid, invalid.to_string())
+    }
+}
+
+impl From<AuthError> for Problem {
+    fn from(error: AuthError) -> Self {
+        let kind = error.kind();
+        if kind != ErrorKind::Unauthenticated {
+            return Self::neighbour(kind, "the key cannot be looked up now; try again", &error);
+        }
+        let mut problem = Self::of_kind(kind, error.to_string());
+        // RFC 6750, section 3: no error code when the caller sent nothing.
+        let challenge = if error.is_about_a_token() {
+            r#"Bearer realm="holdfast", error="invalid_token""#
+        } else {
+            r#"Bearer realm="holdfast""#
+        };
+        problem.0.header = Some((
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static(challenge),
+        ));
+        problem.saying_no()
+    }
+}
+
+impl From<Denial> for Problem {
+    fn from(denial: Denial) -> Self {
+        if denial.hidden {
+            return Self::not_found().saying_no();
+        }
+        let detail = if denial.messages.is_empty() {
+            format!("no policy grants {}", denial.action)
+        } else {
+            denial.messages.join("; ")
+        };
+        let mut problem = Self::of_kind(ErrorKind::Denied, detail);
+        problem.0.denied = Some(Denied {
+            decision_id: denial.decision.id.to_string(),
+            action: denial.action.as_str(),
+            policy_revision: denial.decision.revision.0.to_string(),
+        });
+        problem.saying_no()
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error.kind() {
+            kind @ (ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Conflict) => {
+                Self::of_kind(kind, error.to_string())
+            }
+            kind @ (ErrorKind::Overloaded | ErrorKind::Unavailable) => {
+                Self::neighbour(kind, "the pin store cannot do this now; try again", &error)
+            }
+            _ => Self::internal("the store failed", &error),
+        }
+    }
+}
+
+impl From<PinError> for Problem {
+    fn from(error: PinError) -> Self {
+        let kind = error.kind();
+        match error {
+            PinError::Store(error) => error.into(),
+            PinError::Refused {
+                plugin, message, ..
+            } => {
+                let mut problem = Self::of_kind(kind, message.clone()).saying_no();
+                problem.0.plugin = Some((plugin, message));
+                problem
+            }
+            PinError::Plugin(cause) => Self::neighbour(
+                kind,
+                "an authorizer component failed, so nothing was changed; try again",
+                &cause,
+            )
+            .by_plugin(&cause),
+        }
+    }
+}
+
+impl From<BillingError> for Problem {
+    fn from(error: BillingError) -> Self {
+        match error {
+            BillingError::Store(error) => error.into(),
+            BillingError::Invalid(invalid) => invalid.into(),
+            BillingError::Plugin(none @ PluginError::None(_)) => {
+                Self::of_kind(ErrorKind::Unavailable, none.to_string())
+            }
+            BillingError::Plugin(failed) => {
+                let mut problem = Self::new(
+                    StatusCode::BAD_GATEWAY,
+                    "PRICING_FAILED",
+                    "the pricing component failed, so there is no price; none was made up",
+                );
+                problem.0.cause = Some(failed.to_string());
+                problem.by_plugin(&failed)
+            }
+            BillingError::Died(cause) => Self::internal("a quote died", &cause),
+        }
+    }
+}
+
+impl From<AccountError> for Problem {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::Store(error) => error.into(),
+            AccountError::Invalid(invalid) => invalid.into(),
+            AccountError::Exceeds(_) => {
+                Self::of_kind(ErrorKind::Denied, error.to_string()).saying_no()
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The router: the list of what stands between the wire and a handler.
+//!
+//! From the outside in, each with the reason why it stands there. All but the first are steps of
+//! one wrapper (`context::run`), not boxed layers: a layer costs an allocation and a virtual call
+//! on every request, and here they would be most of what a cached read costs.
+//!
+//! 1. **Connection limits** (slow headers, number of connections, TLS) are the listener's: they
+//!    must hold before there is a request at all.
+//! 2. **Request id**: first, so that everything after it can be named, refusals too.
+//! 3. **Admission**: a bound on the calls in flight. Before authentication, because what overloads
+//!    us need not know a key. Over the bound: 503 with `Retry-After`, at once.
+//! 4. **Panic fence and deadline** around all that follows, so that a fault or a hang costs its own
+//!    call, and counts.
+//! 5. **Authentication**: before any byte of a body is read.
+//! 6. **Body limit and body deadline**: when the handler asks for the body, so after
+//!    authentication; nobody unknown makes us hold a megabyte.
+//! 7. **Audit, metrics, trace** on the way out, where the outcome is known.
+
+use crate::api::ApiMetrics;
+use crate::api::context::{self, Edge, Station};
+use crate::api::problem::Problem;
+use crate::api::routes::{ROUTES, Shape};
+use crate::app::App;
+use crate::identity::Authenticator;
+use axum::Router;
+use axum::extract::Request;
+use axum::http::Method;
+use axum::response::Response;
+use axum::routing::{MethodFilter, on};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What an operator may set of the edge.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Bytes of a request's body. The largest legal one (1,000 `meta` pairs in 64 KiB, 20 origins)
+    /// is far below the default of 1 MiB.
+    pub body_bytes_max: usize,
+    /// How long a body may take to arrive. 10 s carries 1 MiB over a bad mobile line.
+    pub body_timeout: Duration,
+    /// How long a call may take in all. Clients give up at 30 s (Kubo's default is longer).
+    pub call_timeout: Duration,
+    /// Calls in flight. Each holds a few KiB; at 4,096 the store's queue is what waits, not memory.
+    pub calls_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 1024 * 1024,
+            body_timeout: Duration::from_secs(10),
+            call_timeout: Duration::from_secs(30),
+            calls_max: 4_096,
+        }
+    }
+}
+
+/// The router of the main listener.
+pub fn router(
+    app: App,
+    authenticator: Authenticator,
+    settings: Settings,
+    metrics: &ApiMetrics,
+) -> Router {
+    let edge = Arc::new(Edge::new(app, authenticator, settings, metrics.clone()));
+    let strays = Arc::clone(&edge);
+    let misused = Arc::clone(&edge);
+    let mut router = Router::new();
+    for route in ROUTES {
+        let station = Arc::new(Station {
+            edge: Arc::clone(&edge),
+            route,
+            meters: metrics.of(route),
+        });
+        let handler = move |request: Request| context::run(Arc::clone(&station), request);
+        router = router.route(route.path, on(filter(&route.method), handler));
+    }
+    router
+        .fallback(move |request: Request| async move { stray(&strays, &request, false) })
+        .method_not_allowed_fallback(move |request: Request| async move {
+            stray(&misused, &request, true)
+        })
+}
+
+fn filter(method: &Method) -> MethodFilter {
+    match *method {
+        Method::POST => MethodFilter::POST,
+        Method::PUT => MethodFilter::PUT,
+        Method::DELETE => MethodFilter::DELETE,
+        _ => MethodFilter::GET,
+    }
+}
+
+/// Answers what no route takes, in the shape of the API that it looks like.
+fn stray(edge: &Edge, request: &Request, has_path: bool) -> Response {
+    let path = request.uri().path();
+    let shape = if path == "/psa" || path.starts_with("/psa/") {
+        Shape::Pinning
+    } else {
+        Shape::Ours
+    };
+    let problem = if has_path {
+        Problem::method_not_allowed(request.method())
+    } else {
+        Problem::no_route()
+    };
+    edge.metrics.strayed();
+    let request_id = edge.request_id(request.headers());
+    problem
+        .into_reply(shape, request_id)
+        .into_response(request_id)
+}

@@ -1,0 +1,145 @@
+//! Who may call what: every route, as nobody, as a stranger, in too small a role, and rightly.
+
+mod audited;
+mod documents;
+mod keys;
+
+use crate::psa::{CID, pin_named};
+use crate::support::host::Host;
+use holdfast::api::{Access, ROUTES};
+use holdfast_model::Role;
+use serde_json::{Value, json};
+
+/// What a route answers to whom.
+struct Row {
+    method: &'static str,
+    route: &'static str,
+    /// What is called, with `ID` for the request or key that is there.
+    path: &'static str,
+    body: Option<Value>,
+    /// To the admin of another tenant; `None` where a call can only be about one's own account.
+    stranger: Option<u16>,
+    /// To somebody of the account in a role that is too small.
+    small: (Role, u16),
+    /// To somebody of the account who may.
+    right: (Role, u16),
+}
+
+use Role::{Auditor, ClusterNode, Operator, TenantAdmin, TenantUser};
+
+#[rustfmt::skip]
+fn table() -> Vec<Row> {
+    let pin = || Some(json!({"cid": CID}));
+    let key = || Some(json!({"account": "acme/web"}));
+    let attributes = || Some(json!({"attributes": {"plan": "free"}}));
+    let row = |method, route, path, body, stranger, small, right| Row {
+        method, route, path, body, stranger, small, right,
+    };
+    let request = "/psa/pins/{requestid}";
+    let tenant = "/v1/tenants/{tenant}";
+    let own = "?account=acme/web";
+    let (usage, quote, keys) = ("/v1/usage?account=acme/web", "/v1/quote?account=acme/web", "/v1/keys?account=acme/web");
+    assert!(usage.ends_with(own) && quote.ends_with(own) && keys.ends_with(own));
+    vec![
+        row("GET", "/psa/pins", "/psa/pins", None, None, (Auditor, 403), (TenantUser, 200)),
+        row("POST", "/psa/pins", "/psa/pins", pin(), None, (Auditor, 403), (TenantUser, 202)),
+        row("GET", request, "/psa/pins/ID", None, Some(404), (Operator, 404), (TenantUser, 200)),
+        row("POST", request, "/psa/pins/ID", pin(), Some(404), (Operator, 404), (TenantUser, 202)),
+        row("DELETE", request, "/psa/pins/ID", None, Some(404), (Operator, 404), (TenantUser, 202)),
+        row("GET", "/v1/usage", usage, None, Some(404), (ClusterNode, 403), (TenantUser, 200)),
+        // 503: allowed, and no pricing component is loaded here.
+        row("GET", "/v1/quote", quote, None, Some(404), (Auditor, 403), (TenantUser, 503)),
+        row("GET", "/v1/keys", keys, None, Some(404), (TenantUser, 403), (TenantAdmin, 200)),
+        row("POST", "/v1/keys", "/v1/keys", key(), Some(404), (TenantUser, 403), (TenantAdmin, 201)),
+        row("DELETE", "/v1/keys/{id}", "/v1/keys/KEY", None, Some(404), (TenantUser, 404), (TenantAdmin, 200)),
+        row("GET", tenant, "/v1/tenants/acme", None, Some(404), (TenantUser, 403), (TenantAdmin, 200)),
+        row("PUT", tenant, "/v1/tenants/acme", attributes(), Some(404), (TenantAdmin, 403), (Operator, 200)),
+        row("GET", "/v1/plugins", "/v1/plugins", None, Some(403), (TenantAdmin, 403), (Operator, 200)),
+    ]
+}
+
+/// The path of a row, about things of `acme/web` that were just made.
+async fn path(host: &Host, row: &Row) -> String {
+    let user = host.key("acme/web", &[TenantUser]).await;
+    let whose = host.get("/v1/whoami", &user).await.with(200);
+    let key = whose["principal"].as_str().unwrap().replace("key:", "");
+    let request = pin_named(host, &user, "theirs").await;
+    row.path.replace("ID", &request).replace("KEY", &key)
+}
+
+#[tokio::test]
+async fn every_route_answers_each_as_it_must() {
+    let host = Host::start().await;
+    let stranger = host.key("rival/web", &[TenantUser, TenantAdmin]).await;
+    for row in table() {
+        let path = path(&host, &row).await;
+        let name = format!("{} {path}", row.method);
+        let call = async |key: Option<&str>| {
+            let answer = host.call(row.method, &path, key, row.body.clone()).await;
+            (answer.status.as_u16(), answer)
+        };
+        let (status, answer) = call(None).await;
+        assert_eq!(status, 401, "{name} as nobody");
+        assert!(answer.headers.contains_key("www-authenticate"), "{name}");
+        let (status, _) = call(Some("purposefullyInvalid")).await;
+        assert_eq!(status, 401, "{name} with a wrong key");
+        if let Some(expected) = row.stranger {
+            let (status, _) = call(Some(&stranger)).await;
+            assert_eq!(status, expected, "{name} as a stranger");
+        }
+        for (role, expected) in [row.small, row.right] {
+            let key = host.key("acme/web", &[role]).await;
+            let (status, answer) = call(Some(&key)).await;
+            let shown = String::from_utf8_lossy(&answer.body);
+            assert_eq!(status, expected, "{name} as {role}: {shown}");
+        }
+    }
+}
+
+#[test]
+fn no_route_is_left_out_of_the_table() {
+    let table = table();
+    for route in ROUTES {
+        let rows = table
+            .iter()
+            .filter(|row| row.method == route.method && row.route == route.path)
+            .count();
+        let expected = usize::from(route.access == Access::Permit);
+        let (method, path) = (&route.method, route.path);
+        assert_eq!(
+            rows, expected,
+            "{method} {path}: a route that needs a permit has one row in authz.rs; one that does \
+             not is listed in schema/unauthorized-routes.txt"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_denial_names_its_decision_and_nothing_of_others() {
+    let host = Host::start().await;
+    let key = host.key("acme/web", &[TenantUser]).await;
+    let problem = host.get("/v1/plugins", &key).await;
+    assert_eq!(problem.headers["content-type"], "application/problem+json");
+    let body = problem.with(403);
+    assert_eq!(body["code"], "FORBIDDEN");
+    assert_eq!(body["action"], "listPlugins");
+    assert_eq!(body["decision_id"].as_str().unwrap().len(), 32);
+    assert_eq!(body["policy_revision"], host.app.gate.revision().0.as_ref());
+    let in_psa = host.key("acme/web", &[Auditor]).await;
+    let body = host.get("/psa/pins", &in_psa).await.with(403);
+    assert_eq!(body["error"]["reason"], "FORBIDDEN");
+    let details = body["error"]["details"].as_str().unwrap();
+    assert!(details.contains("decision "), "{details}");
+}
+
+#[tokio::test]
+async fn whoami_tells_the_caller_what_the_host_takes_them_for() {
+    let host = Host::start().await;
+    let key = host.key("acme/web", &[TenantUser, Auditor]).await;
+    let me = host.get("/v1/whoami", &key).await.with(200);
+    assert_eq!(me["tenant"], "acme");
+    assert_eq!(me["account"], "acme/web");
+    assert_eq!(me["roles"], json!(["tenant-user", "auditor"]));
+    assert!(me["principal"].as_str().unwrap().starts_with("key:"));
+    host.call("GET", "/v1/whoami", None, None).await.with(401);
+}

@@ -1,0 +1,64 @@
+//! Every decision is in the audit log, with the words of the answer.
+
+use crate::psa::pin_named;
+use crate::support::host::Host;
+use holdfast_model::Role;
+use serde_json::Value;
+
+async fn log(host: &Host) -> Vec<Value> {
+    host.app.audit.flush().await.unwrap();
+    let text = std::fs::read_to_string(host.audit_file()).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn what_was_allowed_denied_hidden_and_unknown_is_written_down() {
+    let host = Host::start().await;
+    let ours = host.key("acme/web", &[Role::TenantUser]).await;
+    let theirs = host.key("rival/web", &[Role::TenantUser]).await;
+    let id = pin_named(&host, &ours, "x").await;
+    host.get(&format!("/psa/pins/{id}"), &theirs)
+        .await
+        .with(404);
+    let denied = host.get("/v1/plugins", &ours).await.with(403);
+    host.get("/psa/pins", "nobodys-key").await.with(401);
+    let log = log(&host).await;
+    let seen: Vec<_> = log
+        .iter()
+        .map(|line| {
+            let text = |name: &str| line[name].as_str().unwrap_or("-").to_owned();
+            (text("action"), text("outcome"), line["status"].clone())
+        })
+        .collect();
+    let expected = [
+        ("createRequest", "allow", 202),
+        ("readRequest", "deny", 404),
+        ("listPlugins", "deny", 403),
+        ("-", "deny", 401),
+    ];
+    let expected = expected.map(|(action, outcome, status)| {
+        (action.to_owned(), outcome.to_owned(), Value::from(status))
+    });
+    assert_eq!(seen, expected);
+    assert_eq!(log[2]["decision_id"], denied["decision_id"]);
+    assert_eq!(log[2]["request_id"], denied["request_id"]);
+    assert_eq!(log[1]["actor"]["account"], "rival/web");
+    assert!(log[0]["remote"].as_str().unwrap().starts_with("127.0.0.1:"));
+}
+
+#[tokio::test]
+async fn a_callers_request_id_is_kept_when_it_is_one() {
+    let host = Host::start().await;
+    let id = "0193e0a0-0000-7000-8000-0000000000ff";
+    let request = axum::http::Request::get(format!("http://{}/openapi.json", host.address))
+        .header("x-request-id", id)
+        .body(http_body_util::Full::default())
+        .unwrap();
+    let answer = host.send(request).await;
+    assert_eq!(answer.headers["x-request-id"], id.replace('-', "").as_str());
+    let fresh = host.call("GET", "/openapi.json", None, None).await;
+    let fresh = fresh.headers["x-request-id"].to_str().unwrap();
+    assert_eq!(fresh.len(), 32);
+}

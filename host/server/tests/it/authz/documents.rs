@@ -1,0 +1,66 @@
+//! The documents that tell of the routes, kept true.
+
+use crate::support::host::Host;
+use holdfast::api::{Access, ROUTES, document};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Compares with a file under `schema/`, or writes it when `UPDATE_GOLDEN` is set.
+fn must_be(name: &str, text: &str) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schema");
+    let path = root.join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::create_dir_all(root).unwrap();
+        std::fs::write(&path, text).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        kept == text,
+        "schema/{name} is not what the code says; write it again with \
+         UPDATE_GOLDEN=1 cargo test -p holdfast --test it documents, and look at the difference"
+    );
+}
+
+#[test]
+fn the_api_document_is_up_to_date() {
+    must_be("openapi.json", &document());
+}
+
+#[test]
+fn the_routes_without_a_permit_are_listed() {
+    let mut text = String::from(
+        "Routes that ask the policies nothing. Every other one is in tests/it/authz.rs.\n\n",
+    );
+    for route in ROUTES {
+        let why = match route.access {
+            Access::Permit => continue,
+            Access::Known => "needs a good key and tells its holder about themselves",
+            Access::Open => "needs nothing and tells nothing about anybody",
+        };
+        text += &format!("{} {}: {why}\n", route.method, route.path);
+    }
+    must_be("unauthorized-routes.txt", &text);
+}
+
+#[test]
+fn the_api_document_has_every_route_and_no_other() {
+    let document: Value = serde_json::from_str(&document()).unwrap();
+    let mut described = BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys() {
+            described.insert(format!("{} {path}", method.to_uppercase()));
+        }
+    }
+    let routes = ROUTES
+        .iter()
+        .map(|route| format!("{} {}", route.method, route.path));
+    assert_eq!(described, routes.collect::<BTreeSet<_>>());
+}
+
+#[tokio::test]
+async fn the_api_document_is_served_to_anybody() {
+    let host = Host::start().await;
+    let answer = host.call("GET", "/openapi.json", None, None).await;
+    assert_eq!(answer.with(200)["info"]["title"], "Holdfast");
+}

@@ -1,0 +1,218 @@
+//! A whole host in this process, on a random port, and a client for it.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{HeaderMap, Request, StatusCode};
+use bytes::Bytes;
+use holdfast::api::{ApiMetrics, Settings, router};
+use holdfast::app::App;
+use holdfast::clock::Clock;
+use holdfast::identity::jwt::Issuers;
+use holdfast::identity::{Authenticator, keys};
+use holdfast::ops::audit::{Audit, AuditSettings};
+use holdfast::workers::peers::Peers;
+use holdfast_model::{AccountId, Role};
+use holdfast_policy::Gate;
+use holdfast_runtime::{Plugins, PluginsConfig};
+use holdfast_store::Store;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tower::ServiceExt;
+
+/// What a test may want otherwise.
+pub(crate) struct Options {
+    pub(crate) clock: Clock,
+    pub(crate) settings: Settings,
+    pub(crate) embedded: bool,
+    /// How long a request's head may take to arrive.
+    pub(crate) head_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            clock: Clock::System,
+            settings: Settings::default(),
+            embedded: false,
+            head_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A running host. Stops when it is dropped; its folder goes with it.
+pub(crate) struct Host {
+    pub(crate) app: App,
+    pub(crate) address: SocketAddr,
+    pub(crate) dir: tempfile::TempDir,
+    client: Client<HttpConnector, Full<Bytes>>,
+    serving: JoinHandle<()>,
+}
+
+/// An answer, whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&self.body)))
+    }
+
+    /// The body of an answer that must have this status.
+    pub(crate) fn with(&self, status: u16) -> Value {
+        let shown = String::from_utf8_lossy(&self.body);
+        assert_eq!(self.status.as_u16(), status, "{shown}");
+        if self.body.is_empty() {
+            Value::Null
+        } else {
+            self.json()
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+impl Host {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(Options::default()).await
+    }
+
+    pub(crate) async fn start_with(options: Options) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = if options.embedded {
+            Store::embedded(&dir.path().join("store")).await.unwrap()
+        } else {
+            Store::memory()
+        };
+        let audit = AuditSettings {
+            path: dir.path().join("audit.jsonl"),
+            rotate_bytes: 1 << 30,
+        };
+        let plugins = PluginsConfig {
+            dir: dir.path().join("plugins"),
+            cache: None,
+        };
+        let app = App {
+            store: store.clone(),
+            gate: Arc::new(Gate::open(None).unwrap()),
+            plugins: Arc::new(Plugins::open(plugins).unwrap()),
+            clock: options.clock.clone(),
+            audit: Audit::open(audit).unwrap(),
+            peers: Peers::default(),
+        };
+        let issuers = Issuers::default();
+        let authenticator = Authenticator::new(store, options.clock, issuers).unwrap();
+        let metrics = ApiMetrics::new().unwrap();
+        let router = router(app.clone(), authenticator, options.settings, &metrics);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = tokio::spawn(serve(listener, router, options.head_timeout));
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Self {
+            app,
+            address,
+            dir,
+            client,
+            serving,
+        }
+    }
+
+    /// The audit log's file.
+    pub(crate) fn audit_file(&self) -> PathBuf {
+        self.dir.path().join("audit.jsonl")
+    }
+
+    /// A key for an account, straight into the store.
+    pub(crate) async fn key(&self, account: &str, roles: &[Role]) -> String {
+        let account = AccountId::parse(account).unwrap();
+        let roles = roles.iter().copied().collect();
+        let now = self.app.clock.now();
+        let (key, token) =
+            keys::mint()
+                .unwrap()
+                .into_key(account, roles, "test".to_owned(), now, None);
+        self.app.store.add_key(key).await.unwrap();
+        token
+    }
+
+    /// One call; a body goes as JSON.
+    pub(crate) async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        key: Option<&str>,
+        body: Option<Value>,
+    ) -> Answer {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", self.address));
+        if let Some(key) = key {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
+        if body.is_some() {
+            request = request.header("content-type", "application/json");
+        }
+        let bytes = body.map(|body| body.to_string()).unwrap_or_default();
+        self.send(request.body(Full::from(bytes)).unwrap()).await
+    }
+
+    pub(crate) async fn get(&self, path: &str, key: &str) -> Answer {
+        self.call("GET", path, Some(key), None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, key: &str, body: Value) -> Answer {
+        self.call("POST", path, Some(key), Some(body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str, key: &str) -> Answer {
+        self.call("DELETE", path, Some(key), None).await
+    }
+
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {
+        let response = self.client.request(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: body.collect().await.unwrap().to_bytes().to_vec(),
+        }
+    }
+}
+
+async fn serve(listener: TcpListener, router: Router, head_timeout: Duration) {
+    loop {
+        let (stream, remote) = listener.accept().await.unwrap();
+        let router = router.clone();
+        let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(remote));
+            router.clone().oneshot(request.map(Body::new))
+        });
+        tokio::spawn(async move {
+            let connection = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(head_timeout)
+                .half_close(true)
+                .serve_connection(TokioIo::new(stream), service);
+            drop(connection.await);
+        });
+    }
+}
