@@ -4,12 +4,16 @@
 //! principal, no policy and no HTTP; what a method has answered is durable (the embedded backend
 //! answers after the fsync of the group commit that carried it).
 
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+mod embedded;
 mod error;
 mod memory;
 mod metrics;
 mod rules;
 mod store;
 
+pub use embedded::Embedded;
 pub use error::StoreError;
 pub use memory::Memory;
 pub use store::Store;

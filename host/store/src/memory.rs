@@ -12,7 +12,7 @@ mod requests;
 use crate::Result;
 use crate::error::StoreError;
 use crate::metrics::StoreMetrics;
-use crate::rules::check_not_in_future;
+use crate::rules::{check_follower_name, check_not_in_future};
 use holdfast_model::{
     AccountId, ApiKey, Change, Cid, Cursor, KeyId, PinRequest, Placement, RequestId, StoredPin,
     Tenant, TenantId, UnixMillis, UsageMark,
@@ -152,7 +152,9 @@ impl State {
         self.followers.get(name).copied().unwrap_or_default()
     }
 
-    pub(crate) fn save_follower(&mut self, name: &str, cursor: Cursor) {
+    pub(crate) fn save_follower(&mut self, name: &str, cursor: Cursor) -> Result<()> {
+        check_follower_name(name)?;
         self.followers.insert(name.to_owned(), cursor);
+        Ok(())
     }
 }

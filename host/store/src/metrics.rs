@@ -167,14 +167,12 @@ impl StoreMetrics {
         }
     }
 
-    #[expect(dead_code, reason = "the embedded store's writer calls it")]
     /// Notes a group commit.
     pub(crate) fn committed(&self, operations: u32, took: Duration) {
         self.group_operations.observe(f64::from(operations));
         self.commit_seconds.observe(took.as_secs_f64());
     }
 
-    #[expect(dead_code, reason = "the embedded store's writer calls it")]
     /// The number of writes that wait for the writer.
     pub(crate) fn queue(&self) -> &IntGauge {
         &self.queue_operations

@@ -2,7 +2,6 @@
 
 use crate::error::StoreError;
 use crate::{Expect, RequestDraft, Result};
-use holdfast_model::limits::PIN_BYTES_MAX;
 use holdfast_model::{
     Cursor, Invalid, NewRequest, Pin, PinRequest, RequestStatus, Tenant, TenantId, UnixMillis,
 };
@@ -74,13 +73,7 @@ pub(crate) fn begin_tenant(id: TenantId, created: UnixMillis) -> Tenant {
 /// The pin as it comes back from its stored form, which holds whole seconds and no
 /// `user_allocations`: what a write answers is what later reads answer.
 pub(crate) fn stored_form(pin: &Pin) -> Result<Pin> {
-    let seconds = |t: UnixMillis| UnixMillis::from_seconds(t.as_seconds());
-    let mut pin = pin.clone();
-    pin.options.user_allocations.clear();
-    pin.timestamp = pin.timestamp.map(seconds);
-    pin.options.expire_at = pin.options.expire_at.map(seconds);
-    let _ = PIN_BYTES_MAX;
-    Ok(pin)
+    Ok(Pin::from_proto(&pin.to_proto())?)
 }
 
 impl Expect {
@@ -111,4 +104,19 @@ pub(crate) fn check_not_in_future(cursor: Cursor, head: Cursor) -> Result<()> {
         cursor.0, head.0
     );
     Err(Invalid::new("cursor", why).into())
+}
+
+/// Bytes of a follower's name: it stands in a key.
+const FOLLOWER_NAME_BYTES_MAX: usize = 256;
+
+/// Refuses a name that is too long for a key.
+pub(crate) fn check_follower_name(name: &str) -> Result<()> {
+    if name.len() <= FOLLOWER_NAME_BYTES_MAX {
+        return Ok(());
+    }
+    let why = format!(
+        "has {} bytes; {FOLLOWER_NAME_BYTES_MAX} at most",
+        name.len()
+    );
+    Err(Invalid::new("follower", why).into())
 }

@@ -1,8 +1,9 @@
 //! The door of the store: which backend answers, and the contract that each keeps.
 
+use crate::embedded::Embedded;
 use crate::memory::Memory;
 use crate::metrics::{Operation, StoreMetrics};
-use crate::{Expect, Outcome, RequestDraft, Result, StoreError};
+use crate::{Expect, Outcome, RequestDraft, Result};
 use holdfast_model::key::KeyHash;
 use holdfast_model::{
     AccountId, ApiKey, Change, Cid, Cursor, KeyId, PeerId, Period, Pin, PinRequest, Placement,
@@ -18,6 +19,8 @@ use tokio::sync::watch;
 pub enum Store {
     /// In memory: gone with the process.
     Memory(Memory),
+    /// In a directory of this machine, used by one process.
+    Embedded(Embedded),
 }
 
 /// Hands a call to the backend, and counts and times it. In memory some calls cannot fail: `plain`.
@@ -32,6 +35,7 @@ macro_rules! dispatch {
         let began = Instant::now();
         let answer = match $store {
             Self::Memory(memory) => memory.run($in_memory),
+            Self::Embedded(embedded) => embedded.$call($($argument),*).await,
         };
         $store.metrics_kept().answered(Operation::$operation, began, &answer);
         answer
@@ -51,10 +55,7 @@ impl Store {
     /// A directory that cannot be made or written, is in use by another process, holds another
     /// format version, or is damaged; each names the path and the mend.
     pub async fn embedded(dir: &Path) -> Result<Self> {
-        Err(StoreError::Open {
-            path: dir.display().to_string(),
-            why: "the embedded store is being built".into(),
-        })
+        Embedded::open(dir).await.map(Self::Embedded)
     }
 
     // Pin requests ------------------------------------------------------------------------------
@@ -248,6 +249,7 @@ impl Store {
     pub fn head(&self) -> watch::Receiver<Cursor> {
         match self {
             Self::Memory(memory) => memory.head(),
+            Self::Embedded(embedded) => embedded.head(),
         }
     }
 
@@ -263,7 +265,7 @@ impl Store {
 
     /// Keeps where a named follower has got to.
     pub async fn save_follower(&self, name: &str, cursor: Cursor) -> Result<()> {
-        dispatch!(self, SaveFollower, plain save_follower(name, cursor))
+        dispatch!(self, SaveFollower, fallible save_follower(name, cursor))
     }
 
     // Usage -------------------------------------------------------------------------------------
@@ -351,8 +353,22 @@ impl Store {
     pub async fn close(&self) -> Result<()> {
         match self {
             Self::Memory(memory) => memory.close(),
+            Self::Embedded(embedded) => embedded.close().await,
         }
         Ok(())
+    }
+
+    /// Walks the whole store and tells what does not agree with what it follows from: indexes,
+    /// counts, usage. Nothing, if all is well.
+    ///
+    /// # Errors
+    /// Data that cannot be read at all.
+    pub async fn check(&self) -> Result<Vec<String>> {
+        match self {
+            // Nothing is kept there that follows from something else.
+            Self::Memory(_) => Ok(Vec::new()),
+            Self::Embedded(embedded) => embedded.check().await,
+        }
     }
 
     /// The store's metrics, to be registered where metrics are gathered.
@@ -364,6 +380,7 @@ impl Store {
     fn metrics_kept(&self) -> &StoreMetrics {
         match self {
             Self::Memory(memory) => memory.metrics(),
+            Self::Embedded(embedded) => embedded.metrics(),
         }
     }
 }

@@ -84,11 +84,16 @@ pub(super) fn of_crate(manifest: &Source) -> Vec<String> {
         )];
     };
     let table: toml::Table = toml::from_str(&manifest.text).unwrap();
+    // A crate's tests may ask for more features of itself.
+    let own = table
+        .get("package")
+        .and_then(|package| package.get("name")?.as_str());
     ["dependencies", "dev-dependencies", "build-dependencies"]
         .iter()
         .filter_map(|kind| table.get(*kind)?.as_table())
         .flat_map(toml::Table::keys)
-        .filter(|name| name.starts_with("holdfast") && !allowed.contains(&name.as_str()))
+        .filter(|name| name.starts_with("holdfast") && own != Some(name.as_str()))
+        .filter(|name| !allowed.contains(&name.as_str()))
         .map(|name| {
             let line = manifest.lines().find(|(_, line)| line.starts_with(name.as_str()));
             let line = line.map_or(1, |(n, _)| n);
@@ -256,6 +261,9 @@ mod tests {
             store("[dependencies]\nholdfast-model.workspace = true\n"),
             [""; 0]
         );
+        let itself =
+            "[package]\nname = \"holdfast-store\"\n[dev-dependencies]\nholdfast-store = {}\n";
+        assert_eq!(store(itself), [""; 0]);
         let met = store("[dev-dependencies]\nholdfast-policy.workspace = true\n");
         assert!(met[0].contains("Cargo.toml:2: host/store may not use holdfast-policy"));
         assert_eq!(

@@ -1,0 +1,143 @@
+//! What can go wrong with a plugin: seen from outside, and from within.
+
+use holdfast_model::ErrorKind;
+use std::fmt;
+use wasmtime::Trap;
+
+/// Why a plugin's answer cannot be used. It costs this call and nothing else.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum PluginError {
+    /// No component of this kind is loaded.
+    #[error("no {0} component is loaded; put one into the plugins folder")]
+    None(&'static str),
+    /// It failed.
+    #[error("plugin {plugin}: {why}")]
+    Failed {
+        /// Which.
+        plugin: String,
+        /// How.
+        why: String,
+    },
+    /// Too many calls at once; the same call may succeed later.
+    #[error("plugin {plugin} is busy: {why}")]
+    Overloaded {
+        /// Which.
+        plugin: String,
+        /// Which bound was reached.
+        why: String,
+    },
+}
+
+impl PluginError {
+    /// The kind of the failure.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::None(_) => ErrorKind::Unavailable,
+            Self::Failed { .. } => ErrorKind::Internal,
+            Self::Overloaded { .. } => ErrorKind::Overloaded,
+        }
+    }
+
+    pub(crate) fn of(plugin: &str, fault: &Fault) -> Self {
+        let plugin = plugin.to_owned();
+        let why = fault.to_string();
+        match fault {
+            Fault::Busy(_) => Self::Overloaded { plugin, why },
+            _ => Self::Failed { plugin, why },
+        }
+    }
+}
+
+/// How one call into a guest failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It ran for longer than it may.
+    Deadline,
+    /// It asked for more memory or table elements than it may have.
+    Memory(String),
+    /// Its stack overflowed.
+    Stack,
+    /// It trapped otherwise: a panic, mostly.
+    Trap(String),
+    /// Its answer breaks the contract.
+    Nonsense(String),
+    /// It answered with an error. The instance is sound.
+    Refused(String),
+    /// A bound of the host was reached before it ran.
+    Busy(String),
+}
+
+impl Fault {
+    /// Every label of [`Fault::label`], and `ok`.
+    pub(crate) const LABELS: [&'static str; 8] = [
+        "ok", "deadline", "memory", "stack", "trap", "nonsense", "refused", "busy",
+    ];
+
+    /// The label in metrics.
+    pub(crate) const fn label(&self) -> &'static str {
+        match self {
+            Self::Deadline => "deadline",
+            Self::Memory(_) => "memory",
+            Self::Stack => "stack",
+            Self::Trap(_) => "trap",
+            Self::Nonsense(_) => "nonsense",
+            Self::Refused(_) => "refused",
+            Self::Busy(_) => "busy",
+        }
+    }
+
+    /// Whether the instance that it happened in can be used again.
+    pub(crate) const fn spares_instance(&self) -> bool {
+        matches!(self, Self::Refused(_))
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Deadline => f.write_str(
+                "ran over its deadline and was stopped; mend its loop or raise deadline_ms under [limits]",
+            ),
+            Self::Memory(what) => f.write_str(what),
+            Self::Stack => f.write_str("overflowed its stack; mend its recursion"),
+            Self::Trap(what) => write!(f, "trapped: {what}"),
+            Self::Nonsense(what) => write!(f, "its answer is not usable: {what}"),
+            Self::Refused(what) => write!(f, "it answered with an error: {what}"),
+            Self::Busy(what) => f.write_str(what),
+        }
+    }
+}
+
+/// A limit that the guest ran into; raised as a trap from within wasmtime and found again here.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct OverLimit(pub(crate) String);
+
+impl From<wasmtime::Error> for Fault {
+    fn from(error: wasmtime::Error) -> Self {
+        if let Some(over) = error.downcast_ref::<OverLimit>() {
+            return Self::Memory(over.0.clone());
+        }
+        // Wasmtime keeps this error's type to itself.
+        if error
+            .root_cause()
+            .to_string()
+            .contains("allocated for hostcalls")
+        {
+            return Self::Nonsense(
+                "more bytes than one call may carry; answer less or raise hostcall_bytes under [limits]".into(),
+            );
+        }
+        if let Some(limit) = error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>() {
+            return Self::Busy(format!("all instances are in use ({limit})"));
+        }
+        match error.downcast_ref::<Trap>() {
+            Some(Trap::Interrupt) => Self::Deadline,
+            Some(Trap::StackOverflow) => Self::Stack,
+            Some(Trap::UnreachableCodeReached) => Self::Trap("it panicked or aborted".into()),
+            Some(trap) => Self::Trap(trap.to_string()),
+            None => Self::Trap(error.root_cause().to_string()),
+        }
+    }
+}

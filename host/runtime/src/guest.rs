@@ -1,0 +1,131 @@
+//! What the host keeps beside each instance, and the log that guests write.
+
+use crate::bindings::authorizer::holdfast::plugin::{calls, log, types};
+use crate::deadline::Deadline;
+use crate::facts::Facts;
+use crate::limits::{Held, LOG_LINE_BYTES_MAX, LOG_LINES_PER_CALL, LOG_LINES_PER_SECOND};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The data of an instance's store.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    /// What it holds.
+    pub(crate) held: Held,
+    /// When the call that runs must end.
+    pub(crate) deadline: Deadline,
+    /// What the call that runs is about.
+    pub(crate) facts: Facts,
+    /// Log lines that this call has written.
+    pub(crate) lines: u32,
+    journal: Arc<Journal>,
+}
+
+impl Guest {
+    /// The data of a new instance.
+    pub(crate) fn new(memory_bytes_max: usize, journal: Arc<Journal>) -> Self {
+        Self {
+            held: Held::new(memory_bytes_max),
+            deadline: Deadline::default(),
+            facts: Facts::default(),
+            lines: 0,
+            journal,
+        }
+    }
+}
+
+impl calls::Host for Guest {}
+impl types::Host for Guest {}
+
+impl log::Host for Guest {
+    fn write(&mut self, level: log::Level, message: String) {
+        self.lines = self.lines.saturating_add(1);
+        if self.lines <= LOG_LINES_PER_CALL {
+            self.journal.write(level, &message);
+        } else {
+            self.journal.dropped.inc();
+        }
+    }
+}
+
+/// Where the lines of one plugin go, all its instances together.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    plugin: String,
+    dropped: prometheus::IntCounter,
+    second: Mutex<(Instant, u32)>,
+}
+
+impl Journal {
+    /// The journal of a plugin.
+    pub(crate) fn new(plugin: &str, dropped: prometheus::IntCounter) -> Self {
+        Self {
+            plugin: plugin.to_owned(),
+            dropped,
+            second: Mutex::new((Instant::now(), 0)),
+        }
+    }
+
+    fn write(&self, level: log::Level, message: &str) {
+        if !self.has_room(Instant::now()) {
+            self.dropped.inc();
+            return;
+        }
+        let (plugin, line) = (&self.plugin, printable(message));
+        match level {
+            log::Level::Debug => tracing::debug!(plugin, line, "plugin says"),
+            log::Level::Info => tracing::info!(plugin, line, "plugin says"),
+            log::Level::Warn => tracing::warn!(plugin, line, "plugin says"),
+            log::Level::Error => tracing::error!(plugin, line, "plugin says"),
+        }
+    }
+
+    fn has_room(&self, now: Instant) -> bool {
+        let mut second = self.second.lock();
+        if now.duration_since(second.0) >= Duration::from_secs(1) {
+            *second = (now, 0);
+        }
+        second.1 = second.1.saturating_add(1);
+        second.1 <= LOG_LINES_PER_SECOND
+    }
+}
+
+/// The text on one line and cut: a guest cannot forge a line of the host's log.
+pub(crate) fn printable(message: &str) -> String {
+    let mut line = String::new();
+    for c in message.chars() {
+        if line.len() >= LOG_LINE_BYTES_MAX {
+            line.push('…');
+            break;
+        }
+        if c.is_control() {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_stay_lines() {
+        assert_eq!(printable("a\nb\u{1b}[0m"), "a\\nb\\u{1b}[0m");
+        let long = printable(&"ü".repeat(LOG_LINE_BYTES_MAX));
+        assert!(long.len() < LOG_LINE_BYTES_MAX + 8 && long.ends_with('…'));
+    }
+
+    #[test]
+    fn a_flood_is_cut_off_until_the_next_second() {
+        let dropped = prometheus::IntCounter::new("dropped", "dropped").unwrap();
+        let journal = Journal::new("p", dropped);
+        let now = Instant::now();
+        let written = (0..1_000).filter(|_| journal.has_room(now)).count();
+        assert_eq!(written, LOG_LINES_PER_SECOND as usize);
+        assert!(journal.has_room(now + Duration::from_secs(2)));
+    }
+}

@@ -1,0 +1,87 @@
+//! `NAME.toml` beside `NAME.wasm`: what the operator sets for a plugin.
+
+use crate::limits::LimitsOverlay;
+use serde::Deserialize;
+
+/// A manifest; without a file, all of it is empty.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Manifest {
+    /// Handed to the plugin as JSON.
+    settings: toml::Table,
+    /// What differs from the usual limits.
+    pub(crate) limits: LimitsOverlay,
+}
+
+impl Manifest {
+    /// Reads the file's text.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|e| e.to_string().trim_end().replace('\n', " "))
+    }
+
+    /// The settings as a JSON object, keys sorted, so that equal settings are equal texts.
+    pub(crate) fn settings_json(&self) -> Result<String, String> {
+        let json = json(&toml::Value::Table(self.settings.clone()))
+            .map_err(|why| format!("settings: {why}"))?;
+        Ok(json.to_string())
+    }
+}
+
+/// TOML as JSON; times become text, as JSON has none.
+fn json(value: &toml::Value) -> Result<serde_json::Value, String> {
+    Ok(match value {
+        toml::Value::String(text) => text.clone().into(),
+        toml::Value::Integer(number) => (*number).into(),
+        toml::Value::Float(number) => serde_json::Number::from_f64(*number)
+            .ok_or_else(|| format!("{number} is no number in JSON; write a finite one"))?
+            .into(),
+        toml::Value::Boolean(flag) => (*flag).into(),
+        toml::Value::Datetime(time) => time.to_string().into(),
+        toml::Value::Array(items) => items
+            .iter()
+            .map(json)
+            .collect::<Result<Vec<_>, _>>()?
+            .into(),
+        toml::Value::Table(table) => {
+            let mut pairs = table
+                .iter()
+                .map(|(key, value)| json(value).map(|value| (key.clone(), value)))
+                .collect::<Result<Vec<_>, _>>()?;
+            pairs.sort_by(|a, b| a.0.cmp(&b.0));
+            serde_json::Value::Object(pairs.into_iter().collect())
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_become_json() {
+        let manifest = Manifest::parse(
+            "[settings]\nb = 1\na = [true, \"x\"]\nt = 2026-01-01T00:00:00Z\n[limits]\ndeadline_ms = 9",
+        )
+        .unwrap();
+        assert_eq!(
+            manifest.settings_json().unwrap(),
+            r#"{"a":[true,"x"],"b":1,"t":"2026-01-01T00:00:00Z"}"#
+        );
+        assert_eq!(Manifest::default().settings_json().unwrap(), "{}");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (text, named) in [
+            ("setings = 1", "setings"),
+            ("[limits]\nmemory = 1", "memory"),
+            ("[settings", "line 1"),
+            ("settings = 3", "settings"),
+        ] {
+            let refused = Manifest::parse(text).unwrap_err();
+            assert!(refused.contains(named), "{refused}");
+        }
+        let manifest = Manifest::parse("[settings]\nx = nan").unwrap();
+        assert!(manifest.settings_json().unwrap_err().contains("finite"));
+    }
+}

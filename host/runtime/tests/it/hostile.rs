@@ -1,0 +1,130 @@
+//! Components that misbehave cost their own call a clear error, and nothing else.
+
+use crate::house::{Ask, House, told, why};
+use holdfast_runtime::Verdict;
+
+/// Every deed, and what the error says of it.
+const PRICING_DEEDS: &[(&str, &str)] = &[
+    ("loop", "deadline"),
+    ("trap", "trapped"),
+    ("panic", "panicked or aborted"),
+    ("memory", "bytes of memory"),
+    ("stack", "stack"),
+    ("giant-string", "more bytes than one call may carry"),
+    ("long-string", "item has 129 bytes"),
+    ("control-characters", "control characters"),
+    ("many-lines", "1001 lines"),
+    ("mixed-currencies", "in USD, and the total in EUR"),
+    ("no-currency", "no currency"),
+    ("negative-charge", "negative"),
+    ("positive-credit", "positive"),
+    ("wrong-sum", "sum up to 0.000001 EUR"),
+    ("overflowing-sum", "does not fit"),
+    ("rating-error", "invalid usage: no such usage"),
+    ("unheard-of", "no such deed"),
+];
+
+const AUTHORIZER_DEEDS: &[(&str, &str)] = &[
+    ("loop", "deadline"),
+    ("trap", "trapped"),
+    ("giant-message", "more bytes than one call may carry"),
+    ("long-message", "1025 bytes"),
+    ("control-characters", "control characters"),
+];
+
+#[test]
+fn a_hostile_pricing_component_costs_its_own_call() {
+    let house = House::new();
+    house.install("authorizer-quota", "quota", "");
+    for (deed, said) in PRICING_DEEDS {
+        let manifest = format!("{}[limits]\ndeadline_ms = 50\n", told(deed));
+        let info = house.install("hostile-pricing", "hostile", &manifest);
+        assert_eq!((info.state.as_str(), info.error), ("live", None), "{deed}");
+        // Twice: what one call spoils is not there for the next.
+        for _ in 0..2 {
+            let why = why(house.quote());
+            assert!(why.contains(said), "{deed}: {why}");
+            assert_eq!(Ask::new(&[]).of(&house.plugins).unwrap(), Verdict::Allow);
+        }
+    }
+    house.install("hostile-pricing", "hostile", &told("price-7"));
+    assert_eq!(house.quote().unwrap().total.micros, 7);
+}
+
+#[test]
+fn a_hostile_authorizer_fails_closed() {
+    let house = House::new();
+    house.install("hostile-pricing", "price", &told("price-7"));
+    for (deed, said) in AUTHORIZER_DEEDS {
+        house.install("hostile-authorizer", "hostile", &told(deed));
+        for _ in 0..2 {
+            let why = why(Ask::new(&[]).of(&house.plugins));
+            assert!(why.contains(said), "{deed}: {why}");
+            assert_eq!(house.quote().unwrap().total.micros, 7);
+        }
+    }
+}
+
+#[test]
+fn what_fails_at_the_start_is_refused_and_disturbs_nothing() {
+    let house = House::new();
+    house.install("hostile-pricing", "price", &told("price-7"));
+    for (deed, said) in [
+        ("init-error", "settings.do: this will never do"),
+        ("init-trap", "init: trapped"),
+        ("init-loop", "init: ran over its deadline"),
+    ] {
+        let info = house.install("hostile-pricing", "price", &told(deed));
+        assert_eq!(info.state, "refused", "{deed}");
+        assert!(info.error.unwrap().contains(said), "{deed}");
+        assert_eq!(house.quote().unwrap().total.micros, 7);
+    }
+}
+
+#[test]
+fn a_flood_of_log_lines_is_cut() {
+    let house = House::new();
+    house.install("hostile-authorizer", "hostile", &told("log-flood"));
+    // Either it ends in time or the deadline ends it: both leave the host as it was.
+    let _ = Ask::new(&[]).of(&house.plugins);
+    house.install("hostile-authorizer", "hostile", &told("allow"));
+    assert_eq!(Ask::new(&[]).of(&house.plugins).unwrap(), Verdict::Allow);
+    let dropped = house
+        .plugins
+        .metrics()
+        .iter()
+        .flat_map(|collector| collector.collect())
+        .find(|family| family.name() == "holdfast_plugin_log_dropped_lines_total")
+        .unwrap();
+    assert!(dropped.get_metric()[0].get_counter().get_value() > 0.0);
+}
+
+#[test]
+fn a_refusal_for_an_unknown_cause_is_a_refusal() {
+    let house = House::new();
+    house.install("hostile-authorizer", "hostile", &told("other-cause"));
+    assert_eq!(
+        Ask::new(&[]).of(&house.plugins).unwrap(),
+        Verdict::Deny {
+            plugin: "hostile".into(),
+            exhausted: false,
+            message: "not today".into()
+        }
+    );
+}
+
+#[test]
+fn more_calls_than_places_wait_their_turn() {
+    let house = House::new();
+    let manifest = format!("{}[limits]\nconcurrency = 2\n", told("price-7"));
+    house.install("hostile-pricing", "price", &manifest);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    assert_eq!(house.quote().unwrap().total.micros, 7);
+                }
+            });
+        }
+    });
+}

@@ -1,0 +1,193 @@
+//! What the tests stand on: built components, a folder, and calls.
+
+use holdfast_model::usage::Operations;
+use holdfast_model::{
+    AccountId, Action, Cid, Period, PrincipalId, Role, Roles, TenantId, UnixMillis, Usage,
+};
+use holdfast_runtime::{
+    AuthorizeCall, PluginError, PluginInfo, Plugins, PluginsConfig, Quote, QuoteCall, Verdict,
+};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Longer than any load takes on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A plugins folder and the door to it.
+pub(crate) struct House {
+    pub(crate) dir: TempDir,
+    pub(crate) plugins: Plugins,
+}
+
+impl House {
+    /// An empty folder.
+    pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// A folder with something in it before it is opened.
+    pub(crate) fn with(fill: impl FnOnce(&Path)) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fill(dir.path());
+        let plugins = Plugins::open(PluginsConfig {
+            dir: dir.path().to_owned(),
+            cache: None,
+        })
+        .unwrap();
+        Self { dir, plugins }
+    }
+
+    /// Puts a component under a name, by rename as an installer does, and takes it in.
+    pub(crate) fn install(&self, component: &str, name: &str, manifest: &str) -> PluginInfo {
+        put(self.dir.path(), component, name, manifest);
+        self.plugins.rescan();
+        self.last(name)
+    }
+
+    /// What is listed last under a name: the refusal, if its newest file was refused.
+    pub(crate) fn last(&self, name: &str) -> PluginInfo {
+        let infos = self.plugins.list();
+        infos.into_iter().rfind(|info| info.name == name).unwrap()
+    }
+
+    /// A quote for a small usage.
+    pub(crate) fn quote(&self) -> Result<Quote, PluginError> {
+        self.quote_for(&usage(2_592_000_000_000, Operations::default()))
+    }
+
+    /// A quote for some usage.
+    pub(crate) fn quote_for(&self, usage: &Usage) -> Result<Quote, PluginError> {
+        let account = account();
+        self.plugins.quote(&QuoteCall {
+            account: &account,
+            tenant: account.tenant(),
+            attributes: &BTreeMap::new(),
+            usage,
+        })
+    }
+}
+
+/// A call to ask authorizers about.
+pub(crate) struct Ask {
+    pub(crate) action: Action,
+    pub(crate) attributes: BTreeMap<String, String>,
+    pub(crate) meta: Option<BTreeMap<String, String>>,
+    pub(crate) cid: Option<Cid>,
+    pub(crate) request_count: u64,
+    pub(crate) pinned_bytes: u128,
+    pub(crate) dag_size: Option<u64>,
+}
+
+impl Ask {
+    /// A new request by a tenant with these attributes.
+    pub(crate) fn new(attributes: &[(&str, &str)]) -> Self {
+        Self {
+            action: Action::CreateRequest,
+            attributes: pairs(attributes),
+            meta: None,
+            cid: None,
+            request_count: 0,
+            pinned_bytes: 0,
+            dag_size: None,
+        }
+    }
+
+    /// Asks.
+    pub(crate) fn of(&self, plugins: &Plugins) -> Result<Verdict, PluginError> {
+        plugins.authorize(&AuthorizeCall {
+            action: self.action,
+            principal: &PrincipalId::of_worker("test"),
+            roles: Roles::NONE.with(Role::TenantUser),
+            account: &account(),
+            attributes: &self.attributes,
+            cid: self.cid,
+            meta: self.meta.as_ref(),
+            request_count: self.request_count,
+            pinned_bytes: self.pinned_bytes,
+            dag_size: self.dag_size,
+        })
+    }
+}
+
+/// A map of texts.
+pub(crate) fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+    pairs.iter().map(owned).collect()
+}
+
+/// The account of all calls.
+pub(crate) fn account() -> AccountId {
+    AccountId::new(&TenantId::parse("acme").unwrap(), "web").unwrap()
+}
+
+/// Usage over a January.
+pub(crate) fn usage(byte_seconds: u128, operations: Operations) -> Usage {
+    Usage {
+        period: Period {
+            start: UnixMillis::parse("2026-01-01T00:00:00Z").unwrap(),
+            end: UnixMillis::parse("2026-02-01T00:00:00Z").unwrap(),
+        },
+        byte_millis: byte_seconds * 1_000,
+        level_bytes: 0,
+        operations,
+    }
+}
+
+/// Why a plugin failed; panics if it did not.
+pub(crate) fn why<T: std::fmt::Debug>(result: Result<T, PluginError>) -> String {
+    match result {
+        Err(PluginError::Failed { why, .. }) => why,
+        other => panic!("did not fail: {other:?}"),
+    }
+}
+
+/// A manifest that tells a hostile component what to do.
+pub(crate) fn told(deed: &str) -> String {
+    format!("[settings]\ndo = \"{deed}\"\n")
+}
+
+/// Puts a component and its manifest into a folder.
+pub(crate) fn put(dir: &Path, component: &str, name: &str, manifest: &str) {
+    let place = |file: String, bytes: &[u8]| {
+        let beside = dir.join(format!(".{file}.tmp"));
+        fs::write(&beside, bytes).unwrap();
+        fs::rename(beside, dir.join(file)).unwrap();
+    };
+    place(format!("{name}.toml"), manifest.as_bytes());
+    place(format!("{name}.wasm"), &component_bytes(component));
+}
+
+/// A built component.
+pub(crate) fn component_bytes(component: &str) -> Vec<u8> {
+    fs::read(dist().join(format!("{component}.wasm"))).unwrap()
+}
+
+/// Where the built components are. The first test of a fresh clone builds them; the lock is for test
+/// binaries that run side by side.
+fn dist() -> &'static Path {
+    static DIST: OnceLock<PathBuf> = OnceLock::new();
+    DIST.get_or_init(|| {
+        let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins");
+        let dist = plugins.join("dist");
+        fs::create_dir_all(&dist).unwrap();
+        let lock = File::create(dist.join(".lock")).unwrap();
+        lock.lock().unwrap();
+        let names = [
+            "pricing-tiered",
+            "authorizer-quota",
+            "hostile-pricing",
+            "hostile-authorizer",
+        ];
+        let is_built = |name: &&str| dist.join(format!("{name}.wasm")).exists();
+        if !names.iter().all(is_built) {
+            let built = Command::new(plugins.join("build")).status().unwrap();
+            assert!(built.success(), "plugins/build failed");
+        }
+        dist
+    })
+}

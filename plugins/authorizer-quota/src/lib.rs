@@ -1,0 +1,59 @@
+//! Quotas by tenant attributes: `quota_bytes` (pinned in all), `quota_requests` (pin requests in
+//! all) and `quota_request_bytes` (one request). What is absent does not bound, unless the settings
+//! name a default: `{"quota_bytes": 1000000000, "quota_requests": 1000, "quota_request_bytes": null}`.
+
+mod quota;
+
+use holdfast_plugin::authorizer::{Action, Authorizer, Call, Decision, Level, Metadata, log};
+use quota::{Ask, Quotas, Refusal};
+
+struct QuotaAuthorizer {
+    defaults: Quotas,
+}
+
+impl Authorizer for QuotaAuthorizer {
+    fn describe() -> Metadata {
+        Metadata {
+            name: "authorizer-quota".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            description: "bounds pinned bytes and pin requests by tenant attributes".into(),
+        }
+    }
+
+    fn init(settings: &str) -> Result<Self, String> {
+        let defaults = serde_json::from_str(settings).map_err(|e| {
+            format!(
+                "{e}; write whole numbers under quota_bytes, quota_requests and quota_request_bytes"
+            )
+        })?;
+        Ok(Self { defaults })
+    }
+
+    fn authorize(&self, call: &Call) -> Decision {
+        let adds_request = match call.action() {
+            Action::CreateRequest => true,
+            Action::ReplaceRequest => false,
+            _ => return Decision::Allow,
+        };
+        let ask = Ask {
+            adds_request,
+            request_count: call.request_count(),
+            pinned_bytes: call.pinned_bytes().into(),
+            dag_size: call.dag_size(),
+        };
+        let checked = self
+            .defaults
+            .overlaid(|name| call.attribute(name))
+            .and_then(|quotas| quotas.check(&ask));
+        match checked {
+            Ok(()) => Decision::Allow,
+            Err(Refusal::Exhausted(message)) => Decision::exhausted(message),
+            Err(Refusal::Unreadable(message)) => {
+                log(Level::Warn, &format!("tenant {}: {message}", call.tenant()));
+                Decision::forbidden(message)
+            }
+        }
+    }
+}
+
+holdfast_plugin::export_authorizer!(QuotaAuthorizer);
