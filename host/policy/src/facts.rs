@@ -8,7 +8,7 @@ use crate::gate::Context;
 use cedar_policy::{
     Entities, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression, Schema,
 };
-use holdfast_model::action::Resource;
+use holdfast_model::action::{KeyRef, RequestRef, Resource};
 use holdfast_model::principal::Proof;
 use holdfast_model::{AccountId, Action, Principal, TenantId};
 use std::collections::{HashMap, HashSet};
@@ -148,8 +148,8 @@ pub(crate) fn principal_closure(kinds: &Kinds, principal: &Principal) -> Vec<Ent
 /// Everything a thing is or is in: what a policy's scope may name. The thing itself goes first.
 pub(crate) fn resource_closure(kinds: &Kinds, resource: &Resource) -> Vec<EntityUid> {
     let mut closure = vec![resource_uid(kinds, resource, true)];
-    if let Resource::Request(holdfast_model::action::RequestRef { account, .. })
-    | Resource::Key(holdfast_model::action::KeyRef { account, .. }) = resource
+    if let Resource::Request(RequestRef { account, .. }) | Resource::Key(KeyRef { account, .. }) =
+        resource
     {
         closure.push(account_uid(kinds, account));
     }
@@ -220,7 +220,6 @@ impl Cast<'_> {
     }
 
     fn add_resource(&mut self, resource: &Resource, named: bool) -> Result<EntityUid, String> {
-        use holdfast_model::action::{KeyRef, RequestRef};
         match resource {
             Resource::Host => {
                 let host = resource_uid(self.kinds, resource, true);

@@ -59,7 +59,8 @@ pub struct Denial {
     pub action: Action,
     /// The decision behind it.
     pub decision: Decision,
-    /// Whether the caller may not even know that the thing exists: answer 404.
+    /// Whether the caller may not even know that the thing exists: answer 404, as if it were not
+    /// there, and none of the messages.
     pub hidden: bool,
     /// What the policies' authors want callers to be told; static text.
     pub messages: Vec<String>,

@@ -10,6 +10,7 @@
 
 mod body;
 mod context;
+mod delegates;
 mod keys;
 mod metrics;
 mod money;

@@ -17,9 +17,10 @@ use holdfast_model::{AccountId, Action, Principal, PrincipalId, Roles, TenantId}
 use quick_cache::sync::Cache;
 use std::sync::Arc;
 
-/// Questions that are remembered: some thousand active accounts times the actions that each uses,
-/// in about 10 MiB. What falls out is decided again.
-const SCENES_MAX: usize = 16_384;
+/// Questions that are remembered: a thousand active accounts times the actions that each uses. Half
+/// a kilobyte each, or about 4 KiB where a policy reads the context, so 32 MiB at worst. What falls
+/// out is decided again.
+const SCENES_MAX: usize = 8_192;
 
 /// Sets of policies that are remembered. There are as many as there are roles taken together,
 /// actions, and tenants with policies of their own that are active at the same time.

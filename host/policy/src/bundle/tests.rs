@@ -2,6 +2,7 @@
 
 use super::{Bundle, Outcome, compile};
 use crate::error::PolicyError;
+use crate::facts;
 use crate::gate::Context;
 use crate::source::{Source, Text};
 use holdfast_model::action::{KeyRef, RequestRef, Resource};
@@ -204,19 +205,19 @@ fn compare(bundle: &Bundle, questions: &[(Principal, Action, Resource, Context)]
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
     fn the_index_says_what_cedar_says(
         policies in prop::collection::vec(policy(), 0..24),
-        questions in prop::collection::vec(question(), 40),
+        questions in prop::collection::vec(question(), 32),
     ) {
         compare(&with(&policies), &questions);
     }
 
     #[test]
     fn the_default_policies_say_what_cedar_says(
-        questions in prop::collection::vec(question(), 40),
+        questions in prop::collection::vec(question(), 32),
     ) {
         compare(built_in(), &questions);
     }
@@ -230,6 +231,38 @@ fn made_up_policies_are_mostly_good_ones() {
         .collect();
     let refused = built_in().len() + all.len() - with(&all).len();
     assert!(refused <= 1, "{refused} of {} refused", all.len());
+}
+
+/// What makes a decision cost the same with ten thousand policies of other tenants.
+#[test]
+fn policies_of_other_tenants_are_not_looked_at() {
+    let scopes = [
+        r#"(principal in Tenant::"NAME", action, resource)"#,
+        r#"(principal, action, resource in Tenant::"NAME")"#,
+        r#"(principal in Account::"NAME/web", action, resource in Account::"NAME/web")"#,
+    ];
+    let theirs = (0..100).flat_map(|n| scopes.map(|scope| scope.replace("NAME", &format!("t{n}"))));
+    let policies: Vec<String> = theirs
+        .map(|scope| format!("forbid {scope} when {{ principal.proof == \"token\" }};"))
+        .collect();
+    let found = |bundle: &Bundle, account: &str| {
+        let principal = Principal {
+            account: AccountId::parse(account).unwrap(),
+            ..Principal::clone(&crate::system_principal("test"))
+        };
+        let rules = &bundle.actions[&Action::ListRequests];
+        let what = principal.account.clone().into();
+        rules.index.matching(
+            &facts::principal_closure(&bundle.kinds, &principal),
+            &facts::resource_closure(&bundle.kinds, &what),
+        )
+    };
+    let bundle = with(&policies);
+    assert_eq!(bundle.len(), built_in().len() + 300);
+    let default = found(built_in(), "acme/web").len();
+    assert_eq!(found(&bundle, "acme/web").len(), default);
+    assert_eq!(found(&bundle, "t7/web").len(), default + 3);
+    assert_eq!(found(&bundle, "t7/app").len(), default + 2);
 }
 
 #[test]

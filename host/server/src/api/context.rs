@@ -4,6 +4,7 @@
 //! once. A change runs in a task of its own: when its caller hangs up it is still carried through,
 //! audited and counted, because half of the work may be done already.
 
+use crate::api::delegates::{Delegates, Written};
 use crate::api::metrics::{ApiMetrics, RouteMeters};
 use crate::api::problem::Problem;
 use crate::api::reply::{REQUEST_ID, Reply};
@@ -34,6 +35,7 @@ pub(crate) struct Edge {
     authenticator: Authenticator,
     pub(crate) settings: Settings,
     pub(crate) metrics: ApiMetrics,
+    delegates: Delegates,
     in_flight: AtomicUsize,
     /// Request ids are this process's random half and a count.
     process: u64,
@@ -161,6 +163,7 @@ impl Edge {
             authenticator,
             settings,
             metrics,
+            delegates: Delegates::default(),
             in_flight: AtomicUsize::new(0),
             process: rand::random(),
             count: AtomicU64::new(0),
@@ -182,6 +185,12 @@ impl Call {
     /// The handles.
     pub(crate) fn app(&self) -> &App {
         &self.station.edge.app
+    }
+
+    /// Where clients may send content, as text.
+    pub(crate) fn delegates(&self) -> Arc<Written> {
+        let edge = &self.station.edge;
+        edge.delegates.written(&edge.app.peers)
     }
 
     /// Who calls.

@@ -41,8 +41,8 @@ pub(crate) async fn list(call: &mut Call) -> Result<Reply, Problem> {
     let permit = call.permit::<ListRequests>(account)?;
     let (filter, limit) = filter::read(call)?;
     let page = pins::list(call.app(), &permit, &filter, limit).await?;
-    let delegates = call.app().peers.delegates();
-    Reply::json(StatusCode::OK, &Page::of(&page, &delegates))
+    let delegates = call.delegates();
+    Reply::json(StatusCode::OK, &Page::of(&page, &delegates.texts))
 }
 
 /// Ask for a pin.
@@ -142,6 +142,6 @@ fn fresh_id() -> RequestId {
 }
 
 fn status(call: &Call, code: StatusCode, request: &PinRequest) -> Result<Reply, Problem> {
-    let delegates = call.app().peers.delegates();
-    Reply::json(code, &Status::of(request, &delegates))
+    let delegates = call.delegates();
+    Reply::json(code, &Status::of(request, &delegates.texts))
 }

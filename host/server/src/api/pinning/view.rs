@@ -1,7 +1,6 @@
 //! The Pinning Service API's JSON, borrowed from what it shows and written once.
 
 use crate::pins;
-use holdfast_model::limits::DELEGATES_MAX;
 use holdfast_model::{Cid, Origin, PinRequest, UnixMillis};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -29,8 +28,7 @@ pub(crate) struct Status<'a> {
     created: UnixMillis,
     pin: Pin<'a>,
     /// Where to send the content: multiaddrs that end in a peer id.
-    #[schema(value_type = Vec<String>)]
-    delegates: &'a [Origin],
+    delegates: &'a [String],
     #[serde(skip_serializing_if = "Info::is_empty")]
     info: Info<'a>,
 }
@@ -86,7 +84,7 @@ pub(crate) struct Reason {
 }
 
 impl<'a> Page<'a> {
-    pub(crate) fn of(page: &'a pins::Page, delegates: &'a [Origin]) -> Self {
+    pub(crate) fn of(page: &'a pins::Page, delegates: &'a [String]) -> Self {
         let rows = page.rows.iter();
         Self {
             count: page.count,
@@ -96,7 +94,7 @@ impl<'a> Page<'a> {
 }
 
 impl<'a> Status<'a> {
-    pub(crate) fn of(request: &'a PinRequest, delegates: &'a [Origin]) -> Self {
+    pub(crate) fn of(request: &'a PinRequest, delegates: &'a [String]) -> Self {
         let asked = &request.asked;
         Self {
             requestid: request.id.0,
@@ -108,7 +106,7 @@ impl<'a> Status<'a> {
                 origins: &asked.origins,
                 meta: &asked.meta,
             },
-            delegates: delegates.get(..DELEGATES_MAX).unwrap_or(delegates),
+            delegates,
             info: Info {
                 status_details: request.details.as_deref(),
                 dag_size: request.dag_size.map(|bytes| bytes.to_string()),

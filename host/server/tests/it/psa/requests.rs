@@ -1,7 +1,7 @@
 //! One request: made, read, replaced, given up.
 
 use super::{CID, OTHER_CID, pin, pin_named, text, user};
-use crate::support::host::{Host, Options};
+use crate::support::host::{DELEGATE, Host, Options};
 use holdfast_model::{RequestId, RequestStatus, Role, UnixMillis};
 use holdfast_store::Outcome;
 use serde_json::json;
@@ -18,7 +18,7 @@ async fn a_request_is_made_read_replaced_and_given_up() {
     let made = pin(&host, &key, asked.clone()).await;
     assert_eq!(made["status"], "queued");
     assert_eq!(made["pin"], asked);
-    assert!(made["delegates"].is_array());
+    assert_eq!(made["delegates"], json!([DELEGATE]));
     let created = text(&made["created"]);
     assert_eq!(created.len(), "2026-01-01T00:00:00.000Z".len(), "{created}");
     UnixMillis::parse(&created).unwrap();

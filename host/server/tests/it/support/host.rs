@@ -12,7 +12,7 @@ use holdfast::identity::jwt::Issuers;
 use holdfast::identity::{Authenticator, keys};
 use holdfast::ops::audit::{Audit, AuditSettings};
 use holdfast::workers::peers::Peers;
-use holdfast_model::{AccountId, Role};
+use holdfast_model::{AccountId, Origin, Role};
 use holdfast_policy::Gate;
 use holdfast_runtime::{Plugins, PluginsConfig};
 use holdfast_store::Store;
@@ -29,6 +29,10 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tower::ServiceExt;
+
+/// The one address that this host hands out.
+pub(crate) const DELEGATE: &str =
+    "/ip4/192.0.2.1/tcp/4001/p2p/12D3KooWGHTKzeT4KaLGLrbKKyT8zKrBPXAUBRzCAN6ZMDMo4M6M";
 
 /// What a test may want otherwise.
 pub(crate) struct Options {
@@ -117,7 +121,7 @@ impl Host {
             plugins: Arc::new(Plugins::open(plugins).unwrap()),
             clock: options.clock.clone(),
             audit: Audit::open(audit).unwrap(),
-            peers: Peers::default(),
+            peers: Peers::open(&[], vec![Origin::parse(DELEGATE).unwrap()], None),
         };
         let issuers = Issuers::default();
         let authenticator = Authenticator::new(store, options.clock, issuers).unwrap();
