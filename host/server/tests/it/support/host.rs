@@ -57,6 +57,7 @@ impl Default for Options {
 /// A running host. Stops when it is dropped; its folder goes with it.
 pub(crate) struct Host {
     pub(crate) app: App,
+    pub(crate) metrics: ApiMetrics,
     pub(crate) address: SocketAddr,
     pub(crate) dir: tempfile::TempDir,
     client: Client<HttpConnector, Full<Bytes>>,
@@ -133,6 +134,7 @@ impl Host {
         let client = Client::builder(TokioExecutor::new()).build_http();
         Self {
             app,
+            metrics,
             address,
             dir,
             client,
