@@ -1,6 +1,7 @@
 //! The first look at a file, before anything is compiled: is it a component, of which world, and does
 //! it import only what that world has?
 
+use crate::inert;
 use crate::limits::WASM_BYTES_MAX;
 use std::collections::BTreeSet;
 use wasmparser::{ComponentTypeRef, Encoding, Parser, Payload};
@@ -46,24 +47,6 @@ impl Kind {
     }
 }
 
-/// What a Rust guest's standard library imports whether it uses it or not. Nothing stands behind
-/// these: calling one is a trap.
-const INERT: &[&str] = &[
-    "wasi:cli/environment",
-    "wasi:cli/exit",
-    "wasi:cli/stdin",
-    "wasi:cli/stdout",
-    "wasi:cli/stderr",
-    "wasi:cli/terminal-input",
-    "wasi:cli/terminal-output",
-    "wasi:cli/terminal-stdin",
-    "wasi:cli/terminal-stdout",
-    "wasi:cli/terminal-stderr",
-    "wasi:io/error",
-    "wasi:io/poll",
-    "wasi:io/streams",
-];
-
 /// The version of our package that this host speaks.
 const PACKAGE_MAJOR: &str = "1.";
 
@@ -92,7 +75,7 @@ pub(crate) fn admit(bytes: &[u8]) -> Result<Kind, String> {
         if is_ours && !version.starts_with(PACKAGE_MAJOR) {
             return Err(version_error(import));
         }
-        if !is_ours && !INERT.contains(&interface) {
+        if !is_ours && !inert::INTERFACES.contains(&interface) {
             return Err(forbidden_import(kind, import));
         }
     }

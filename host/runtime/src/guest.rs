@@ -2,6 +2,7 @@
 
 use crate::bindings::authorizer::holdfast::plugin::{calls, log, types};
 use crate::deadline::Deadline;
+use crate::error::Fault;
 use crate::facts::Facts;
 use crate::limits::{Held, LOG_LINE_BYTES_MAX, LOG_LINES_PER_CALL, LOG_LINES_PER_SECOND};
 use parking_lot::Mutex;
@@ -17,8 +18,8 @@ pub(crate) struct Guest {
     pub(crate) deadline: Deadline,
     /// What the call that runs is about.
     pub(crate) facts: Facts,
-    /// Log lines that this call has written.
-    pub(crate) lines: u32,
+    lines: u32,
+    last_words: Vec<u8>,
     journal: Arc<Journal>,
 }
 
@@ -30,7 +31,31 @@ impl Guest {
             deadline: Deadline::default(),
             facts: Facts::default(),
             lines: 0,
+            last_words: Vec::new(),
             journal,
+        }
+    }
+
+    /// Forgets the call before.
+    pub(crate) fn begin(&mut self) {
+        self.lines = 0;
+        self.last_words.clear();
+    }
+
+    /// Takes what the guest writes to standard error.
+    pub(crate) fn hear(&mut self, bytes: &[u8]) {
+        let room = LOG_LINE_BYTES_MAX.saturating_sub(self.last_words.len());
+        self.last_words.extend(bytes.iter().take(room));
+    }
+
+    /// The fault, and if it is a trap what the guest said before: a panic's message, mostly.
+    pub(crate) fn with_last_words(&mut self, fault: Fault) -> Fault {
+        match fault {
+            Fault::Trap(what) if !self.last_words.is_empty() => {
+                let words = String::from_utf8_lossy(&self.last_words);
+                Fault::Trap(format!("{what}: {}", printable(words.trim())))
+            }
+            other => other,
         }
     }
 }

@@ -18,6 +18,7 @@ mod error;
 mod facts;
 mod folder;
 mod guest;
+mod inert;
 mod limits;
 mod manifest;
 mod metrics;

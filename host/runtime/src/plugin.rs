@@ -4,6 +4,7 @@ use crate::call::PluginInfo;
 use crate::engine;
 use crate::error::Fault;
 use crate::guest::{Guest, Journal};
+use crate::inert;
 use crate::limits::{INIT_DEADLINE, Limits, METADATA_BYTES_MAX};
 use crate::metrics::{PluginMetrics, RuntimeMetrics};
 use crate::pool::{Idle, Places};
@@ -36,6 +37,8 @@ pub(crate) struct Plugin<W: World> {
     pub(crate) description: Description,
     /// Which load it was.
     pub(crate) generation: u64,
+    /// What it is an instance of; a change to its settings alone compiles nothing.
+    pub(crate) component: Component,
     engine: Engine,
     pre: W::Pre,
     places: Places,
@@ -45,16 +48,14 @@ pub(crate) struct Plugin<W: World> {
 }
 
 impl<W: World> Plugin<W> {
-    /// Compiles, links and starts a component. The error is for the operator.
+    /// Links and starts a component. The error is for the operator.
     pub(crate) fn load(
         engine: &Engine,
         candidate: Candidate,
-        wasm: &[u8],
+        component: Component,
         generation: u64,
         metrics: &RuntimeMetrics,
     ) -> Result<Self, String> {
-        let component =
-            Component::from_binary(engine, wasm).map_err(|e| format!("does not compile: {e:#}"))?;
         let pre = link::<W>(engine, &component).map_err(|e| {
             format!(
                 "does not fit the {} world: {e:#}; build it with the wit/ of this host",
@@ -70,6 +71,7 @@ impl<W: World> Plugin<W> {
                 description: String::new(),
             },
             generation,
+            component,
             engine: engine.clone(),
             pre,
             places: Places::new(candidate.limits.concurrency),
@@ -130,7 +132,8 @@ impl<W: World> Plugin<W> {
             None => self.fresh()?,
         };
         warm.begin(self.candidate.limits.deadline);
-        let outcome = run(&warm.exports, &mut warm.store);
+        let outcome = run(&warm.exports, &mut warm.store)
+            .map_err(|fault| warm.store.data_mut().with_last_words(fault));
         warm.calls = warm.calls.saturating_add(1);
         let is_sound = match &outcome {
             Ok(_) => true,
@@ -208,7 +211,7 @@ impl<W> Drop for Warm<W> {
 impl<W: World> Warm<W> {
     fn begin(&mut self, deadline: Duration) {
         let guest = self.store.data_mut();
-        guest.lines = 0;
+        guest.begin();
         let ticks = guest.deadline.begin(deadline);
         self.store.set_epoch_deadline(ticks);
     }
@@ -228,16 +231,22 @@ impl<W: World> Warm<W> {
 
     fn init(&mut self, settings: &str) -> Result<(), Fault> {
         self.begin(INIT_DEADLINE);
-        let said = self.exports.init(&mut self.store, settings)?;
+        let said = self
+            .exports
+            .init(&mut self.store, settings)
+            .map_err(|error| self.store.data_mut().with_last_words(error.into()))?;
         said.map_err(|why| Fault::Refused(crate::guest::printable(&why)))
     }
 }
 
-/// Links what the world has, and traps in the place of the inert imports (the only others that were
-/// admitted).
+/// Links what the world has and the inert imports. What of those nobody has ever called is a trap: only
+/// names on the list of inert imports were admitted.
 fn link<W: World>(engine: &Engine, component: &Component) -> wasmtime::Result<W::Pre> {
     let mut linker = Linker::new(engine);
     W::link(&mut linker)?;
+    let component_type = component.component_type();
+    let imports = component_type.imports(engine).map(|(name, _)| name);
+    inert::link(&mut linker, imports)?;
     linker.define_unknown_imports_as_traps(component)?;
     W::pre(linker.instantiate_pre(component)?)
 }

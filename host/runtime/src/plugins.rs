@@ -4,7 +4,7 @@ use crate::call::{AuthorizeCall, PluginInfo, Quote, QuoteCall, Verdict};
 use crate::engine;
 use crate::error::PluginError;
 use crate::metrics::RuntimeMetrics;
-use crate::registry::Registry;
+use crate::registry::{Look, Registry};
 use crate::watch::Watch;
 use prometheus::core::Collector;
 use std::path::PathBuf;
@@ -50,7 +50,7 @@ impl Plugins {
         // The watch begins first: what changes while the first scan runs is seen by one of the two.
         let watch = Watch::start(&dir, Arc::clone(&registry))
             .map_err(|e| failed(format!("no thread can be started ({e})")))?;
-        registry.scan();
+        registry.scan(Look::Once);
         Ok(Self {
             registry,
             _watch: watch,
@@ -107,7 +107,7 @@ impl Plugins {
 
     /// Looks at the folder now instead of when the watcher does; returns once all is taken in.
     pub fn rescan(&self) {
-        self.registry.scan();
+        self.registry.scan(Look::Once);
     }
 
     /// Waits until what is listed fulfils a condition; false if it does not in time.

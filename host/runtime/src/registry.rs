@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use wasmtime::Engine;
+use wasmtime::component::Component;
 
 /// What serves calls, replaced as a whole.
 #[derive(Debug, Default)]
@@ -57,6 +58,8 @@ struct Slot {
     loaded: Option<Loaded>,
     /// What was last tried, good or bad, so that it is not tried again.
     tried: Option<[u8; 32]>,
+    /// What the last look saw.
+    seen: Option<[u8; 32]>,
     /// Why the last candidate was refused.
     refused: Option<Refusal>,
     modified: SystemTime,
@@ -73,6 +76,16 @@ struct Refusal {
 enum Loaded {
     Authorizer(Arc<Plugin<Authorizer>>),
     Pricing(Arc<Plugin<Pricing>>),
+}
+
+/// When a file that has changed is taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// At once: the caller knows that nobody writes.
+    Once,
+    /// When the next look finds the same. An editor that empties a file before it writes it must not
+    /// give a plugin empty settings for a moment.
+    Twice,
 }
 
 /// What a scan found.
@@ -131,7 +144,7 @@ impl Registry {
 
     /// Looks at the folder and takes in what has changed. Every file is read whole and told by its
     /// digest: times lie, and a few files cost nothing.
-    pub(crate) fn scan(&self) -> Scan {
+    pub(crate) fn scan(&self, look: Look) -> Scan {
         let mut shelf = self.shelf.lock();
         let names = match folder::names(&self.dir) {
             Ok(names) => names,
@@ -158,6 +171,9 @@ impl Registry {
                 Err(why) => Err(Unread::Wrong(why)),
             };
             match read {
+                Ok(files) if look == Look::Twice && shelf.sees_first(&name, &files) => {
+                    found = Scan::Unsettled;
+                }
                 Ok(files) => is_changed |= self.take_in(&mut shelf, &name, &files),
                 Err(Unread::Wrong(why)) => is_changed |= self.refuse_unread(&mut shelf, &name, why),
                 Err(Unread::Unsettled) => found = Scan::Unsettled,
@@ -173,6 +189,8 @@ impl Registry {
 
     /// Loads what is new under a name. True if what is listed changes.
     fn take_in(&self, shelf: &mut Shelf, name: &str, files: &Files) -> bool {
+        let generation = shelf.generation.saturating_add(1);
+        let compiled = shelf.compiled(&folder::hex(&files.digest));
         let slot = shelf.slots.entry(name.to_owned()).or_insert_with(Slot::new);
         let is_touched = slot.modified != files.modified;
         slot.modified = files.modified;
@@ -180,9 +198,8 @@ impl Registry {
             return is_touched;
         }
         slot.tried = Some(files.fingerprint);
-        let generation = shelf.generation.saturating_add(1);
         let start = Instant::now();
-        match self.load(name, files, generation) {
+        match self.load(name, files, compiled, generation) {
             Ok(loaded) => {
                 tracing::info!(
                     plugin = name,
@@ -229,7 +246,13 @@ impl Registry {
         slot.refused = Some(refusal);
     }
 
-    fn load(&self, name: &str, files: &Files, generation: u64) -> Result<Loaded, Refusal> {
+    fn load(
+        &self,
+        name: &str,
+        files: &Files,
+        compiled: Option<Component>,
+        generation: u64,
+    ) -> Result<Loaded, Refusal> {
         let digest = folder::hex(&files.digest);
         let refusal = |kind: Option<Kind>, why: String| Refusal {
             digest: digest.clone(),
@@ -249,14 +272,20 @@ impl Registry {
             settings: manifest.settings_json().map_err(in_manifest)?,
             limits: usual.overlaid(&manifest.limits).map_err(in_manifest)?,
         };
-        let (engine, metrics, wasm) = (&self.engine, &self.metrics, files.wasm.as_slice());
+        let in_wasm = |why| refusal(Some(kind), format!("{name}.wasm {why}"));
+        let (engine, metrics) = (&self.engine, &self.metrics);
+        let component = match compiled {
+            Some(component) => component,
+            None => Component::from_binary(engine, &files.wasm)
+                .map_err(|e| in_wasm(format!("does not compile: {e:#}")))?,
+        };
         let loaded = match kind {
-            Kind::Authorizer => Plugin::load(engine, candidate, wasm, generation, metrics)
+            Kind::Authorizer => Plugin::load(engine, candidate, component, generation, metrics)
                 .map(|plugin| Loaded::Authorizer(Arc::new(plugin))),
-            Kind::Pricing => Plugin::load(engine, candidate, wasm, generation, metrics)
+            Kind::Pricing => Plugin::load(engine, candidate, component, generation, metrics)
                 .map(|plugin| Loaded::Pricing(Arc::new(plugin))),
         };
-        loaded.map_err(|why| refusal(Some(kind), format!("{name}.wasm {why}")))
+        loaded.map_err(in_wasm)
     }
 
     /// Puts what is on the shelf into service, in one swap.
@@ -310,6 +339,26 @@ impl Shelf {
         serving
     }
 
+    /// Whether these files are new and were not yet seen by the look before.
+    fn sees_first(&mut self, name: &str, files: &Files) -> bool {
+        let slot = self.slots.entry(name.to_owned()).or_insert_with(Slot::new);
+        let before = slot.seen.replace(files.fingerprint);
+        slot.tried != Some(files.fingerprint) && before != Some(files.fingerprint)
+    }
+
+    /// The compiled component, if one with this digest serves already.
+    fn compiled(&self, digest: &str) -> Option<Component> {
+        self.slots.values().find_map(|slot| match &slot.loaded {
+            Some(Loaded::Authorizer(plugin)) if plugin.candidate.digest == digest => {
+                Some(plugin.component.clone())
+            }
+            Some(Loaded::Pricing(plugin)) if plugin.candidate.digest == digest => {
+                Some(plugin.component.clone())
+            }
+            _ => None,
+        })
+    }
+
     /// The pricing plugin whose file is the newest; of equally old ones, the last by name.
     fn live_pricing(&self) -> Option<&String> {
         self.slots
@@ -325,6 +374,7 @@ impl Slot {
         Self {
             loaded: None,
             tried: None,
+            seen: None,
             refused: None,
             modified: SystemTime::UNIX_EPOCH,
         }

@@ -1,6 +1,6 @@
 //! The thread that follows the folder.
 
-use crate::registry::{Registry, Scan};
+use crate::registry::{Look, Registry, Scan};
 use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecursiveMode, Watcher};
 use std::path::Path;
@@ -104,7 +104,7 @@ fn follow(signals: &Receiver<Signal>, registry: &Registry, poll: Duration) {
             Err(RecvTimeoutError::Timeout) => {}
             Ok(Signal::Stop) | Err(RecvTimeoutError::Disconnected) => return,
         }
-        patience = match registry.scan() {
+        patience = match registry.scan(Look::Twice) {
             Scan::Settled => poll,
             Scan::Unsettled => SETTLE,
         };

@@ -1,7 +1,106 @@
-//! The command line.
+//! The command line: one file per subcommand.
+//!
+//! Text for people on a terminal, `--json` for machines; 0 when it is done, 1 when it failed, 2 when
+//! it was asked wrongly.
+
+mod client;
+mod config;
+mod doctor;
+mod host;
+mod keys;
+mod money;
+mod plugins;
+mod policies;
+mod serve;
+mod sources;
+mod tenants;
+mod terminal;
+
+pub use host::{Host, Role, inspect};
+
+use clap::{CommandFactory, Parser, Subcommand};
+use std::process::ExitCode;
+
+/// A pinning service for IPFS whose prices and policies are yours.
+#[derive(Debug, Parser)]
+#[command(name = "holdfast", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the host.
+    Serve(serve::Serve),
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Make, list and revoke API keys of a running host.
+    #[command(subcommand)]
+    Key(keys::Command),
+    /// What an account of a running host used.
+    Usage(money::Asked),
+    /// What that costs, line by line.
+    Quote(money::Asked),
+    /// Read and set tenants' attributes on a running host.
+    #[command(subcommand)]
+    Tenant(tenants::Command),
+    /// See a running host's plugins.
+    #[command(subcommand)]
+    Plugin(plugins::Command),
+    /// Check and test policies.
+    #[command(subcommand)]
+    Policy(policies::Command),
+    /// Look for what would keep the host from working, and say the mend.
+    Doctor(doctor::Doctor),
+    /// Write a script that completes commands in your shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Why a command failed.
+type Failure = anyhow::Error;
 
 /// Runs the command that the arguments name.
 #[must_use]
-pub fn run() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn run() -> ExitCode {
+    crate::identity::install_crypto();
+    let arguments = Arguments::parse();
+    match dispatch(arguments.command) {
+        Ok(code) => code,
+        Err(failure) => {
+            terminal::complain(&format!("{failure:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Serve(serve) => serve.run(),
+        Command::Config(command) => command.run(),
+        Command::Key(command) => wait(command.run()),
+        Command::Usage(asked) => wait(asked.usage()),
+        Command::Quote(asked) => wait(asked.quote()),
+        Command::Tenant(command) => wait(command.run()),
+        Command::Plugin(command) => wait(command.run()),
+        Command::Policy(command) => command.run(),
+        Command::Doctor(doctor) => wait(doctor.run()),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "holdfast", &mut script);
+            terminal::write(&script)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn wait(task: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(task)
 }

@@ -1,3 +1,9 @@
-//! What keeps the program watched: audit, metrics, health, logs, listeners, shutdown.
+//! What keeps the program watched and reachable: audit, metrics, health, logs, listeners.
 
 pub mod audit;
+pub mod desk;
+pub mod health;
+pub mod listen;
+pub mod metrics;
+pub mod telemetry;
+pub mod tls;

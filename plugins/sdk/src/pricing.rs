@@ -99,14 +99,14 @@ macro_rules! export_pricing {
                 {
                     PLUGIN.with(|cell| match cell.get() {
                         Some(plugin) => plugin.rate(usage),
-                None => Err($crate::pricing::RatingError::Other(
+                        None => Err($crate::pricing::RatingError::Other(
                             "init was not called".into(),
                         )),
                     })
                 }
             }
 
-            $crate::bindings::pricing::export_pricing_bindings!(Component with_types_in bindings);
+    $crate::bindings::pricing::export_pricing_bindings!(Component with_types_in bindings);
         };
     };
 }

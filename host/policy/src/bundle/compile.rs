@@ -61,7 +61,7 @@ pub(crate) fn compile(source: &Source) -> Result<Bundle, Vec<PolicyError>> {
         })
         .collect::<HashMap<Action, ActionRules>>();
     let ids = rules.iter().map(|rule| rule.policy.id().to_string());
-    Ok(Bundle {
+    let bundle = Bundle {
         revision: source.revision(),
         numbers: ids.zip(0..).collect(),
         schema,
@@ -70,7 +70,9 @@ pub(crate) fn compile(source: &Source) -> Result<Bundle, Vec<PolicyError>> {
         actions,
         authorizer: Authorizer::new(),
         memory: Memory::new(),
-    })
+    };
+    contract::wall(&bundle).map_err(|hole| refused(vec![hole]))?;
+    Ok(bundle)
 }
 
 fn refused(findings: Vec<Finding>) -> Vec<PolicyError> {

@@ -201,6 +201,22 @@ fn a_schema_that_does_not_fit_the_host_is_refused() {
 }
 
 #[test]
+fn policies_without_the_wall_are_refused() {
+    let open = "@id(\"open\") permit (principal, action in Action::\"pinning\", resource);";
+    let dir = copy();
+    fs::write(dir.path().join("open.cedar"), open).unwrap();
+    assert_eq!(problems(dir.path()), [""; 0]);
+    fs::write(dir.path().join("isolation.cedar"), "").unwrap();
+    let problems = problems(dir.path());
+    let hole =
+        "policies: {TenantUser} of one tenant may createRequest in any other; keep isolation";
+    assert!(
+        problems.len() == 1 && problems[0].starts_with(hole),
+        "{problems:#?}"
+    );
+}
+
+#[test]
 fn everything_that_is_wrong_is_told_at_once() {
     let dir = copy();
     let bad = "@id(\"a\") permit (principal, action, resource) when { principal.prof };\n\

@@ -7,7 +7,10 @@ use holdfast_runtime::Verdict;
 const PRICING_DEEDS: &[(&str, &str)] = &[
     ("loop", "deadline"),
     ("trap", "trapped"),
-    ("panic", "panicked or aborted"),
+    (
+        "panic",
+        "index out of bounds: the len is 0 but the index is 3",
+    ),
     ("memory", "bytes of memory"),
     ("stack", "stack"),
     ("giant-string", "more bytes than one call may carry"),

@@ -162,6 +162,13 @@ pub(crate) fn put(dir: &Path, component: &str, name: &str, manifest: &str) {
     place(format!("{name}.wasm"), &component_bytes(component));
 }
 
+/// The component with a custom section at its end: another file, and the same plugin.
+pub(crate) fn variant(component: &str, mark: u8) -> Vec<u8> {
+    let mut bytes = component_bytes(component);
+    bytes.extend([0, 3, 1, b'v', mark]);
+    bytes
+}
+
 /// A built component.
 pub(crate) fn component_bytes(component: &str) -> Vec<u8> {
     fs::read(dist().join(format!("{component}.wasm"))).unwrap()

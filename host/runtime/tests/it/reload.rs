@@ -1,13 +1,22 @@
 //! Replacing plugins while they serve.
 
-use crate::house::{Ask, House, PATIENCE, component_bytes, put, told};
+use crate::house::{Ask, House, PATIENCE, component_bytes, put, told, variant};
 use holdfast_runtime::{PluginInfo, Verdict};
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 fn micros(house: &House) -> i64 {
     house.quote().unwrap().total.micros
+}
+
+/// Waits for what other threads do.
+fn wait_for(condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < PATIENCE, "it never came");
+        std::thread::yield_now();
+    }
 }
 
 fn is_live(infos: &[PluginInfo], name: &str, generation: u64) -> bool {
@@ -202,40 +211,55 @@ fn the_newest_pricing_file_is_live() {
 
 #[test]
 fn a_swap_under_load_fails_no_call() {
-    const SWAPS: u64 = 12;
+    const SWAPS: u8 = 5;
     let house = House::new();
     house.install("hostile-pricing", "price", &told("price-1"));
     house.install("hostile-authorizer", "gate", &told("allow"));
     let is_over = AtomicBool::new(false);
     let calls = AtomicU64::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                let mut last = 1;
-                while !is_over.load(Ordering::Relaxed) {
-                    let micros = micros(&house);
-                    assert!(micros >= last, "an older one after a newer one");
-                    last = micros;
-                    assert_eq!(Ask::new(&[]).of(&house.plugins).unwrap(), Verdict::Allow);
-                    calls.fetch_add(1, Ordering::Relaxed);
-                }
-            });
+    let load = || {
+        let mut last = 1;
+        while !is_over.load(Ordering::Relaxed) {
+            let micros = micros(&house);
+            assert!(micros >= last, "an older one after a newer one");
+            last = micros;
+            assert_eq!(Ask::new(&[]).of(&house.plugins).unwrap(), Verdict::Allow);
+            calls.fetch_add(1, Ordering::Relaxed);
         }
-        for price in 2..=SWAPS {
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(load);
+        }
+        for swap in 2..=SWAPS {
             let before = calls.load(Ordering::Relaxed);
-            house.install(
-                "hostile-authorizer",
-                "gate",
-                &format!("{}x = {price}", told("allow")),
-            );
-            let info = house.install("hostile-pricing", "price", &told(&format!("price-{price}")));
-            assert_eq!(info.state, "live");
-            assert!(
-                calls.load(Ordering::Relaxed) > before,
-                "calls went on meanwhile"
-            );
+            // New code and new settings for both, so all of it is done: compile, link, start, swap.
+            for (name, deed) in [("price", format!("price-{swap}")), ("gate", "allow".into())] {
+                let component = if name == "price" {
+                    "hostile-pricing"
+                } else {
+                    "hostile-authorizer"
+                };
+                let beside = house.dir.path().join("new.tmp");
+                fs::write(&beside, variant(component, swap)).unwrap();
+                fs::rename(&beside, house.dir.path().join(format!("{name}.wasm"))).unwrap();
+                fs::write(house.dir.path().join(format!("{name}.toml")), told(&deed)).unwrap();
+            }
+            house.plugins.rescan();
+            assert_eq!(house.last("price").state, "live");
+            assert_eq!(micros(&house), i64::from(swap));
+            wait_for(|| calls.load(Ordering::Relaxed) > before);
         }
         is_over.store(true, Ordering::Relaxed);
     });
-    assert_eq!(micros(&house), i64::try_from(SWAPS).unwrap());
+}
+
+#[test]
+fn a_change_of_settings_is_a_new_generation_of_the_same_component() {
+    let house = House::new();
+    let first = house.install("hostile-pricing", "price", &told("price-1"));
+    let second = house.install("hostile-pricing", "price", &told("price-2"));
+    assert_eq!(first.digest, second.digest);
+    assert!(second.generation > first.generation);
+    assert_eq!(micros(&house), 2);
 }

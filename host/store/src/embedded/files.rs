@@ -3,6 +3,7 @@
 //! ```text
 //! LOCK     locked by the process that uses the directory
 //! FORMAT   one line: which layout `db` has
+//! CLOSED   after a clean stop: the last commit, which must be there again at the next start
 //! db/      the fjall database
 //! db.new/  a database that is being made; complete once FORMAT is there
 //! probe    written to see whether a disk that failed works again
@@ -11,6 +12,9 @@
 //! fjall cannot resume an interrupted creation of its own, so a new database is made beside its place
 //! and moved there, and `FORMAT` is written in between: without it, `db.new` is thrown away; with it,
 //! `db.new` is complete and only has to be moved.
+//!
+//! `CLOSED` exists because fjall takes a journal that ends early for one whose last write was torn by
+//! a crash, and says nothing; after a clean stop no write can have been torn.
 
 use super::draft::{commit, numbers_of, write_of_numbers};
 use super::row::Numbers;
@@ -78,12 +82,37 @@ impl Directory {
             why,
         };
         let tables = open_database(&path).map_err(failed)?;
-        match numbers_of(&tables)? {
-            Some(numbers) => Ok((tables, numbers)),
-            None => Err(failed(
-                "is damaged: its row of numbers is missing; restore it from a backup".into(),
-            )),
+        let Some(numbers) = numbers_of(&tables)? else {
+            return Err(failed(damaged("its row of numbers is missing")));
+        };
+        self.check_closed(numbers.commit).map_err(failed)?;
+        Ok((tables, numbers))
+    }
+
+    /// Notes a clean stop after a commit. Not having noted it costs the next start a check, no more.
+    pub(super) fn note_closed(&self, commit: u64) {
+        let noted = self.replace("CLOSED", &format!("{commit}\n"));
+        if let Err(error) = noted {
+            tracing::warn!(path = %self.path.display(), %error, "a clean stop could not be noted");
         }
+    }
+
+    fn check_closed(&self, commit: u64) -> std::result::Result<(), String> {
+        let path = self.path.join("CLOSED");
+        let Ok(noted) = fs::read_to_string(&path) else {
+            return Ok(());
+        };
+        if noted.trim_end() != commit.to_string() {
+            let what = format!(
+                "it was closed at commit {} and is at {commit}",
+                noted.trim_end()
+            );
+            return Err(damaged(&what));
+        }
+        // Durably, or else a crash after further commits would be taken for damage.
+        fs::remove_file(&path)
+            .and_then(|()| sync_directory(&self.path))
+            .map_err(|e| cannot("remove CLOSED", &e))
     }
 
     /// Tells whether the disk takes bytes again.
@@ -107,7 +136,7 @@ impl Directory {
         }
         if !at("db").exists() {
             if !at("db.new").exists() {
-                return Err("is damaged: db is missing; restore it from a backup".into());
+                return Err(damaged("db is missing"));
             }
             fs::rename(at("db.new"), at("db")).map_err(|e| cannot("move db.new to db", &e))?;
         }
@@ -126,15 +155,17 @@ impl Directory {
         commit(&tables, &[write]).map_err(|e| cannot("write to db.new", &e))?;
         drop(tables);
         sync_directory(&staged).map_err(|e| cannot("sync db.new", &e))?;
-        self.write_format().map_err(|e| cannot("write FORMAT", &e))
+        self.replace("FORMAT", FORMAT)
+            .map_err(|e| cannot("write FORMAT", &e))
     }
 
-    fn write_format(&self) -> io::Result<()> {
-        let staged = self.path.join("FORMAT.new");
+    /// Writes a small file so that it is there whole, or as it was before.
+    fn replace(&self, name: &str, text: &str) -> io::Result<()> {
+        let staged = self.path.join(format!("{name}.new"));
         let mut file = File::create(&staged)?;
-        file.write_all(FORMAT.as_bytes())?;
+        file.write_all(text.as_bytes())?;
         file.sync_all()?;
-        fs::rename(staged, self.path.join("FORMAT"))?;
+        fs::rename(staged, self.path.join(name))?;
         sync_directory(&self.path)
     }
 
@@ -192,9 +223,13 @@ fn open_database(path: &Path) -> std::result::Result<Tables, String> {
         Ok(Err(fjall::Error::Io(e))) if e.kind() != io::ErrorKind::UnexpectedEof => Err(format!(
             "cannot be opened ({e}); mend the disk, its space or the permissions, or restore a backup"
         )),
-        Ok(Err(e)) => Err(format!("is damaged ({e}); restore it from a backup")),
-        Err(_) => Err("is damaged (fjall cannot read it); restore it from a backup".into()),
+        Ok(Err(e)) => Err(damaged(&e.to_string())),
+        Err(_) => Err(damaged("fjall cannot read it")),
     }
+}
+
+fn damaged(what: &str) -> String {
+    format!("is damaged: {what}; restore it from a backup")
 }
 
 fn other_format(format: &str) -> String {

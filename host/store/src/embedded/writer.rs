@@ -108,6 +108,10 @@ impl Writer {
             }
         }
         *self.shared.standing.write() = Standing::Closed;
+        if self.failure.is_none() {
+            self.directory.note_closed(self.numbers.commit);
+        }
+        // With it goes the lock: from here on the directory may be opened again.
         drop(self.directory);
         for done in closing {
             let _ = done.send(());

@@ -1,4 +1,10 @@
 //! The store from outside: one contract, its backends, and what may happen to a directory.
+#![cfg(test)]
 
-#[cfg(test)]
+mod child;
 mod contract;
+mod crash;
+mod directory;
+mod disk;
+mod oracle;
+mod speed;

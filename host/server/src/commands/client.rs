@@ -1,0 +1,232 @@
+//! The small HTTP client with which commands talk to a running host.
+
+use super::Failure;
+use anyhow::{Context, anyhow, bail};
+use axum::body::{Body, Bytes};
+use clap::Args;
+use http_body_util::{BodyExt, Limited};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use url::Url;
+
+/// How long a host may take to answer. Longer than its own bound on a call.
+const TIMEOUT: Duration = Duration::from_secs(40);
+
+/// Bytes of an answer: a page of a thousand rows is far below it.
+const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Which host, and as whom.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Target {
+    /// The host.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "HOLDFAST_URL",
+        default_value = "http://127.0.0.1:8420"
+    )]
+    url: Url,
+    /// Your API key; better in the environment than in the shell's history.
+    #[arg(long, value_name = "KEY", env = "HOLDFAST_KEY", hide_env_values = true)]
+    key: Option<String>,
+    /// Certificates to trust for https, in PEM.
+    #[arg(long, value_name = "FILE", env = "HOLDFAST_CA")]
+    ca: Option<PathBuf>,
+    /// For machines.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Target {
+    /// Calls the host; what it refuses is an error with its own words.
+    pub(super) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, Failure> {
+        match self.try_call(method, path, body).await? {
+            (status, answer) if status.is_success() => Ok(answer),
+            (status, answer) => Err(refusal(status, &answer)),
+        }
+    }
+
+    /// Calls the host; nothing if there is no such thing.
+    pub(super) async fn find(&self, path: &str) -> Result<Option<Value>, Failure> {
+        match self.try_call(Method::GET, path, None).await? {
+            (StatusCode::NOT_FOUND, _) => Ok(None),
+            (status, answer) if status.is_success() => Ok(Some(answer)),
+            (status, answer) => Err(refusal(status, &answer)),
+        }
+    }
+
+    async fn try_call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(StatusCode, Value), Failure> {
+        let key = self.key.as_deref().ok_or_else(|| {
+            anyhow!("no API key: set HOLDFAST_KEY (an administrator makes one with `holdfast key create`)")
+        })?;
+        let body = body
+            .map(serde_json::to_vec)
+            .transpose()?
+            .unwrap_or_default();
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, self.url.authority())
+            .header(AUTHORIZATION, format!("Bearer {key}"))
+            .header(CONTENT_TYPE, "application/json")
+            .body(Body::from(body))
+            .context("the API key has letters that cannot be sent")?;
+        tokio::time::timeout(TIMEOUT, self.send(request))
+            .await
+            .with_context(|| {
+                format!(
+                    "{} does not answer within {} s",
+                    self.url,
+                    TIMEOUT.as_secs()
+                )
+            })?
+    }
+
+    async fn send(&self, request: Request<Body>) -> Result<(StatusCode, Value), Failure> {
+        let host = self
+            .url
+            .host_str()
+            .with_context(|| format!("{} names no host", self.url))?;
+        let port = self.url.port_or_known_default().unwrap_or(80);
+        let bare = host.trim_matches(['[', ']']);
+        let stream = TcpStream::connect((bare, port)).await.with_context(|| {
+            format!(
+                "no host answers at {}; start one with `holdfast serve` or set HOLDFAST_URL",
+                self.url
+            )
+        })?;
+        match self.url.scheme() {
+            "http" => exchange(stream, request).await,
+            "https" => {
+                let name = ServerName::try_from(bare.to_owned())?;
+                let stream = self
+                    .trust()?
+                    .connect(name, stream)
+                    .await
+                    .context("no secure connection")?;
+                exchange(stream, request).await
+            }
+            other => bail!("{other} is not supported; write http:// or https://"),
+        }
+    }
+
+    fn trust(&self) -> Result<TlsConnector, Failure> {
+        let file = self.ca.as_deref().ok_or_else(|| {
+            anyhow!("https needs the certificates to trust: set HOLDFAST_CA to a PEM file such as /etc/ssl/certs/ca-certificates.crt")
+        })?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots(file)?)
+            .with_no_client_auth();
+        Ok(TlsConnector::from(Arc::new(config)))
+    }
+}
+
+fn roots(file: &Path) -> Result<RootCertStore, Failure> {
+    let mut store = RootCertStore::empty();
+    let certificates = CertificateDer::pem_file_iter(file)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .with_context(|| format!("{} cannot be read", file.display()))?;
+    store.add_parsable_certificates(certificates);
+    if store.is_empty() {
+        bail!("{} has no certificate", file.display());
+    }
+    Ok(store)
+}
+
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: Request<Body>,
+) -> Result<(StatusCode, Value), Failure> {
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    let answer = sender.send_request(request).await?;
+    let status = answer.status();
+    let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX);
+    let bytes: Bytes = body
+        .collect()
+        .await
+        .map_err(|e| anyhow!("the answer is cut off: {e}"))?
+        .to_bytes();
+    connection.abort();
+    let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
+    Ok((
+        status,
+        serde_json::from_slice(&bytes).unwrap_or_else(|_| text()),
+    ))
+}
+
+/// What the host said, in its own words.
+fn refusal(status: StatusCode, answer: &Value) -> Failure {
+    let said = ["detail", "title"]
+        .iter()
+        .find_map(|field| answer.get(field)?.as_str());
+    let decision = answer.get("decision_id").and_then(Value::as_str);
+    let decision = decision
+        .map(|id| format!(" (decision {id})"))
+        .unwrap_or_default();
+    anyhow!(
+        "{}{decision}",
+        said.map_or_else(|| format!("the host answered {status}"), str::to_owned)
+    )
+}
+
+/// The text at a pointer into an answer, for a table's cell.
+pub(super) fn cell(answer: &Value, pointer: &str) -> String {
+    match answer.pointer(pointer) {
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(list)) => {
+            let words: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
+            words.join(",")
+        }
+        Some(other) => other.to_string(),
+    }
+}
+
+/// The rows at a pointer into an answer.
+pub(super) fn rows<'a>(answer: &'a Value, pointer: &str) -> &'a [Value] {
+    answer
+        .pointer(pointer)
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
+}
+
+/// A path with parameters, those that are missing left out.
+pub(super) fn query(path: &str, parameters: &[(&str, Option<&str>)]) -> String {
+    let mut text = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in parameters {
+        if let Some(value) = value {
+            text.append_pair(name, value);
+        }
+    }
+    let text = text.finish();
+    if text.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{path}?{text}")
+    }
+}

@@ -1,0 +1,145 @@
+//! Whether the host can do its work, part by part.
+//!
+//! *Ready* means that a call can be answered: the store takes writes, policies are in force, the
+//! audit log takes lines, the workers run. A Kubo node that is down makes the host *degraded*, not
+//! unready: pins are taken and wait.
+
+use crate::ops::audit::Audit;
+use holdfast_policy::Gate;
+use holdfast_store::Store;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How long the store may take to say that it is well. Probes give up after a few seconds.
+const STORE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How one part fares.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// Whether it is well.
+    pub ok: bool,
+    /// Whether calls can be answered all the same.
+    #[serde(skip)]
+    pub is_optional: bool,
+    /// What a person should know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl Check {
+    /// It is well.
+    #[must_use]
+    pub const fn well(detail: Option<String>) -> Self {
+        Self {
+            ok: true,
+            is_optional: false,
+            detail,
+        }
+    }
+
+    /// It is not, and calls cannot be answered.
+    pub fn ill(detail: impl Into<String>) -> Self {
+        Self {
+            ok: false,
+            is_optional: false,
+            detail: Some(detail.into()),
+        }
+    }
+
+    /// It is not, and calls can be answered all the same.
+    pub fn degraded(detail: impl Into<String>) -> Self {
+        Self {
+            ok: false,
+            is_optional: true,
+            detail: Some(detail.into()),
+        }
+    }
+}
+
+/// The state of the whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// All is well.
+    Ready,
+    /// Calls are answered; something behind them is not well.
+    Degraded,
+    /// Calls cannot be answered.
+    Unready,
+}
+
+/// What `/health/ready` answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The whole.
+    pub status: State,
+    /// The parts.
+    pub checks: BTreeMap<&'static str, Check>,
+}
+
+/// Asks a part that this module does not know: the workers.
+pub type Ask = Arc<dyn Fn() -> Vec<(&'static str, Check)> + Send + Sync>;
+
+/// What is asked for health.
+#[derive(Clone)]
+pub struct Health {
+    /// The pin store.
+    pub store: Store,
+    /// The policies.
+    pub gate: Arc<Gate>,
+    /// The audit log.
+    pub audit: Audit,
+    /// Others.
+    pub others: Ask,
+    /// Set once the host is told to stop.
+    pub stop: CancellationToken,
+}
+
+impl std::fmt::Debug for Health {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Health").finish_non_exhaustive()
+    }
+}
+
+impl Health {
+    /// How everything fares now.
+    pub async fn report(&self) -> Report {
+        let mut checks = BTreeMap::new();
+        checks.insert("store", self.store().await);
+        checks.insert(
+            "policies",
+            Check::well(Some(format!("revision {}", self.gate.revision().0))),
+        );
+        let audit = self.audit.check();
+        checks.insert(
+            "audit",
+            audit.map_or_else(|e| Check::ill(e.to_string()), |()| Check::well(None)),
+        );
+        checks.extend((self.others)());
+        if self.stop.is_cancelled() {
+            checks.insert("process", Check::ill("is stopping"));
+        }
+        let status = if checks.values().all(|check| check.ok) {
+            State::Ready
+        } else if checks.values().all(|check| check.ok || check.is_optional) {
+            State::Degraded
+        } else {
+            State::Unready
+        };
+        Report { status, checks }
+    }
+
+    async fn store(&self) -> Check {
+        match tokio::time::timeout(STORE_TIMEOUT, self.store.ping()).await {
+            Ok(Ok(())) => Check::well(None),
+            Ok(Err(e)) => Check::ill(e.to_string()),
+            Err(_) => Check::ill(format!(
+                "does not answer within {} s",
+                STORE_TIMEOUT.as_secs()
+            )),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Certificates: read, checked, and replaced without dropping a connection.
+
+use crate::config::{Complaint, Server};
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::ring;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The certificate in force.
+#[derive(Debug)]
+pub struct Certificate {
+    current: ArcSwap<CertifiedKey>,
+}
+
+impl Certificate {
+    /// Begins with this one.
+    #[must_use]
+    pub fn new(first: CertifiedKey) -> Self {
+        Self {
+            current: ArcSwap::from_pointee(first),
+        }
+    }
+
+    /// Handshakes from now on get this one.
+    pub fn replace(&self, next: CertifiedKey) {
+        self.current.store(Arc::new(next));
+    }
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current.load_full())
+    }
+}
+
+/// Reads the certificate and key that are configured; nothing if there are none.
+///
+/// # Errors
+/// Files that cannot be read, or do not belong together.
+pub fn read(server: &Server) -> Result<Option<CertifiedKey>, Complaint> {
+    let (Some(cert), Some(key)) = (&server.tls_cert, &server.tls_key) else {
+        return Ok(None);
+    };
+    let chain = chain(cert).map_err(|why| {
+        Complaint::new(
+            "server.tls_cert",
+            why,
+            "name a file with a certificate chain in PEM",
+        )
+    })?;
+    let wrong_key = |why: String| {
+        Complaint::new(
+            "server.tls_key",
+            why,
+            "name the certificate's private key in PEM",
+        )
+    };
+    let private = PrivateKeyDer::from_pem_file(key)
+        .map_err(|e| wrong_key(format!("{}: {e}", key.display())))?;
+    let certified = CertifiedKey::from_der(chain, private, &ring::default_provider())
+        .map_err(|e| wrong_key(format!("{}: {e}", key.display())))?;
+    Ok(Some(certified))
+}
+
+fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let wrong = |why: String| format!("{}: {why}", path.display());
+    let chain: Vec<_> = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect)
+        .map_err(|e| wrong(e.to_string()))?;
+    if chain.is_empty() {
+        return Err(wrong("has no certificate".to_owned()));
+    }
+    Ok(chain)
+}
+
+/// What the listener speaks: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
+///
+/// # Errors
+/// A cryptography provider without these versions: a fault of ours.
+pub fn server_config(certificate: Arc<Certificate>) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let provider: Arc<CryptoProvider> = Arc::new(ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(certificate);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}

@@ -1,0 +1,425 @@
+//! Any sequence of operations gives the same answers and the same store, in memory and on disk.
+
+use holdfast_model::request::NameMatch;
+use holdfast_model::{
+    AccountId, Cursor, Period, Pin, RequestFilter, RequestStatus, Tenant, TenantId,
+};
+use holdfast_store::contract::sample::{
+    at, cid, full_draft, key, pairs, peer, placement, request_id,
+};
+use holdfast_store::{Expect, Outcome, RequestDraft, Store};
+use proptest::prelude::*;
+use std::fmt::Debug;
+use std::path::Path;
+
+/// Sequences that are tried: each opens a store several times, which is most of what it costs.
+const CASES: u32 = 24;
+
+/// Operations of a sequence.
+const STEPS_MAX: usize = 60;
+
+/// Few of everything, so that operations meet.
+const ACCOUNTS: [&str; 3] = ["acme/web", "acme/web2", "zoo/web"];
+const IDS: u64 = 10;
+const CIDS: u64 = 4;
+const PEERS: u8 = 2;
+const KEYS: u8 = 4;
+const INSTANTS: u64 = 4_000;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Create {
+        id: u64,
+        of: u64,
+        account: usize,
+        now: u64,
+        expires: Option<u64>,
+    },
+    Replace {
+        old: u64,
+        id: u64,
+        of: u64,
+        account: usize,
+        now: u64,
+    },
+    Delete {
+        id: u64,
+        account: usize,
+        now: u64,
+    },
+    Settle {
+        id: u64,
+        seen: Seen,
+        status: usize,
+        size: Option<u64>,
+        now: u64,
+    },
+    PutPin {
+        of: u64,
+        seen: Seen,
+        expires: Option<u64>,
+    },
+    DeletePin {
+        of: u64,
+        seen: Seen,
+    },
+    Allocate {
+        of: u64,
+        seen: Seen,
+        on: u8,
+    },
+    Place {
+        of: u64,
+        on: u8,
+        seen: Seen,
+        due: Option<u64>,
+    },
+    Unplace {
+        of: u64,
+        on: u8,
+        seen: Seen,
+    },
+    Trim {
+        percent: u64,
+    },
+    Follow {
+        cursor: u64,
+    },
+    AddKey {
+        n: u8,
+        first: bool,
+    },
+    RevokeKey {
+        n: u8,
+        now: u64,
+    },
+    PutTenant {
+        account: usize,
+    },
+    Reopen,
+}
+
+/// What a conditional write has seen of its row.
+#[derive(Debug, Clone, Copy)]
+enum Seen {
+    Nothing,
+    Absence,
+    TheRow,
+    AnOlderRow,
+}
+
+impl Seen {
+    fn expect(self, version: Option<u64>) -> Expect {
+        match (self, version) {
+            (Self::Nothing, _) => Expect::Any,
+            (Self::Absence, _) => Expect::Absent,
+            (Self::TheRow, version) => Expect::Version(version.unwrap_or(1)),
+            (Self::AnOlderRow, version) => Expect::Version(version.unwrap_or(1).saturating_sub(1)),
+        }
+    }
+
+    fn version(self, version: Option<u64>) -> u64 {
+        match self.expect(version) {
+            Expect::Version(version) => version,
+            Expect::Any | Expect::Absent => version.unwrap_or(1),
+        }
+    }
+}
+
+fn seen() -> impl Strategy<Value = Seen> {
+    prop_oneof![
+        3 => Just(Seen::Nothing),
+        1 => Just(Seen::Absence),
+        4 => Just(Seen::TheRow),
+        1 => Just(Seen::AnOlderRow),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let (id, of, account, now) = (0..IDS, 0..CIDS, 0..ACCOUNTS.len(), 0..INSTANTS);
+    let instant = || proptest::option::of(0..INSTANTS);
+    let request = (id.clone(), of.clone(), account.clone(), now.clone());
+    prop_oneof![
+        8 => (request.clone(), instant()).prop_map(|((id, of, account, now), expires)| {
+            Step::Create { id, of, account, now, expires }
+        }),
+        3 => (id.clone(), request).prop_map(|(old, (id, of, account, now))| {
+            Step::Replace { old, id, of, account, now }
+        }),
+        3 => (id.clone(), account.clone(), now.clone())
+            .prop_map(|(id, account, now)| Step::Delete { id, account, now }),
+        6 => (id, seen(), 0..4_usize, proptest::option::of(0..100_u64), now.clone())
+            .prop_map(|(id, seen, status, size, now)| Step::Settle { id, seen, status, size, now }),
+        3 => (of.clone(), seen(), instant())
+            .prop_map(|(of, seen, expires)| Step::PutPin { of, seen, expires }),
+        2 => (of.clone(), seen()).prop_map(|(of, seen)| Step::DeletePin { of, seen }),
+        1 => (of.clone(), seen(), 0..PEERS)
+            .prop_map(|(of, seen, on)| Step::Allocate { of, seen, on }),
+        4 => (of.clone(), 0..PEERS, seen(), instant())
+            .prop_map(|(of, on, seen, due)| Step::Place { of, on, seen, due }),
+        2 => (of, 0..PEERS, seen()).prop_map(|(of, on, seen)| Step::Unplace { of, on, seen }),
+        1 => (0..120_u64).prop_map(|percent| Step::Trim { percent }),
+        1 => (0..50_u64).prop_map(|cursor| Step::Follow { cursor }),
+        2 => (0..KEYS, any::<bool>()).prop_map(|(n, first)| Step::AddKey { n, first }),
+        1 => (0..KEYS, now).prop_map(|(n, now)| Step::RevokeKey { n, now }),
+        1 => account.prop_map(|account| Step::PutTenant { account }),
+        1 => Just(Step::Reopen),
+    ]
+}
+
+/// An answer as text: errors cannot be compared otherwise.
+fn told<T: Debug>(answer: holdfast_store::Result<T>) -> String {
+    format!("{answer:?}")
+}
+
+fn account(n: usize) -> AccountId {
+    AccountId::parse(ACCOUNTS[n]).unwrap()
+}
+
+fn draft(id: u64, of: u64, n: usize) -> RequestDraft {
+    let mut draft = full_draft(id, of).unwrap();
+    draft.account = account(n);
+    draft
+}
+
+async fn take(store: &Store, step: &Step) -> String {
+    match step.clone() {
+        Step::Create {
+            id,
+            of,
+            account,
+            now,
+            expires,
+        } => {
+            let mut draft = draft(id, of, account);
+            draft.asked.expires = expires.map(at);
+            told(store.create_request(draft, at(now)).await)
+        }
+        Step::Replace {
+            old,
+            id,
+            of,
+            account,
+            now,
+        } => {
+            let draft = draft(id, of, account);
+            told(store.replace_request(request_id(old), draft, at(now)).await)
+        }
+        Step::Delete {
+            id,
+            account: n,
+            now,
+        } => told(
+            store
+                .delete_request(&account(n), request_id(id), at(now))
+                .await,
+        ),
+        Step::Settle {
+            id,
+            seen,
+            status,
+            size,
+            now,
+        } => {
+            let request = store.request(request_id(id)).await.unwrap();
+            let version = seen.version(request.map(|r| r.version));
+            let outcome = Outcome {
+                status: RequestStatus::ALL[status],
+                dag_size: size,
+                details: size.map(|s| s.to_string()),
+            };
+            told(
+                store
+                    .settle_request(request_id(id), version, outcome, at(now))
+                    .await,
+            )
+        }
+        Step::AddKey { n, first: true } => told(store.add_first_key(key(n).unwrap()).await),
+        Step::AddKey { n, first: false } => told(store.add_key(key(n).unwrap()).await),
+        Step::RevokeKey { n, now } => told(store.revoke_key(&key(n).unwrap().id, at(now)).await),
+        Step::PutTenant { account: n } => {
+            let tenant = Tenant {
+                id: account(n).tenant().clone(),
+                created: at(1),
+                attributes: pairs(&[("plan", ACCOUNTS[n])]),
+            };
+            told(store.put_tenant(tenant).await)
+        }
+        step => take_pin_step(store, step).await,
+    }
+}
+
+async fn take_pin_step(store: &Store, step: Step) -> String {
+    let version_of = async |of| {
+        let pin = store.pin(&cid(of).unwrap()).await.unwrap();
+        pin.map(|p| p.version)
+    };
+    let placed = async |of, on| {
+        let placement = store.placement(&cid(of).unwrap(), &peer(on).unwrap()).await;
+        placement.unwrap().map(|p| p.version)
+    };
+    match step {
+        Step::PutPin { of, seen, expires } => {
+            let expect = seen.expect(version_of(of).await);
+            let mut pin = Pin::recursive(cid(of).unwrap(), at(1_234));
+            pin.options.expire_at = expires.map(at);
+            told(store.put_pin(pin, expect).await)
+        }
+        Step::DeletePin { of, seen } => {
+            let expect = seen.expect(version_of(of).await);
+            told(store.delete_pin(&cid(of).unwrap(), expect).await)
+        }
+        Step::Allocate { of, seen, on } => {
+            let version = seen.version(version_of(of).await);
+            let peers = vec![peer(on).unwrap()];
+            told(store.allocate_pin(&cid(of).unwrap(), version, peers).await)
+        }
+        Step::Place { of, on, seen, due } => {
+            let expect = seen.expect(placed(of, on).await);
+            let mut given = placement(of, on).unwrap();
+            given.due = due.map(at);
+            told(store.put_placement(given, expect).await)
+        }
+        Step::Unplace { of, on, seen } => {
+            let expect = seen.expect(placed(of, on).await);
+            told(
+                store
+                    .delete_placement(&cid(of).unwrap(), &peer(on).unwrap(), expect)
+                    .await,
+            )
+        }
+        Step::Trim { percent } => {
+            let head = store.head().borrow().0;
+            told(store.trim_changes(Cursor(head * percent / 100)).await)
+        }
+        Step::Follow { cursor } => told(store.save_follower("kubo", Cursor(cursor)).await),
+        other => unreachable!("{other:?} is no step of a pin"),
+    }
+}
+
+/// Everything that can be asked, as text.
+async fn picture(store: &Store) -> Vec<String> {
+    let mut lines = vec![
+        told(store.accounts(None, 100).await),
+        told(store.tenants(None, 100).await),
+    ];
+    for name in ACCOUNTS {
+        lines.extend(picture_of_account(store, &AccountId::parse(name).unwrap()).await);
+    }
+    for id in 0..IDS {
+        lines.push(told(store.request(request_id(id)).await));
+    }
+    for of in 0..CIDS {
+        let cid = cid(of).unwrap();
+        lines.push(told(
+            store.requests_of_pin(&cid, Some(request_id(2)), 100).await,
+        ));
+        lines.push(told(store.placements_of_pin(&cid).await));
+        lines.push(told(store.pins(Some(&cid), 100).await));
+    }
+    for on in 0..PEERS {
+        let peer = peer(on).unwrap();
+        lines.push(told(store.placements_of_peer(&peer, None, 100).await));
+        lines.push(told(
+            store.due_placements(&peer, at(INSTANTS / 2), 100).await,
+        ));
+        lines.push(told(store.next_due(&peer).await));
+    }
+    for n in 0..KEYS {
+        let key = key(n).unwrap();
+        lines.push(told(store.key_by_hash(&key.hash).await));
+        lines.push(told(store.key(&key.id).await));
+    }
+    lines.push(told(store.pins(None, 100).await));
+    lines.push(told(store.expired_pins(at(INSTANTS / 2), 100).await));
+    lines.push(told(store.expired_requests(at(INSTANTS / 2), 100).await));
+    lines.push(told(store.changes(Cursor::START, 1_000).await));
+    lines.push(told(store.follower("kubo").await));
+    lines.push(format!("{:?}", *store.head().borrow()));
+    lines
+}
+
+async fn picture_of_account(store: &Store, account: &AccountId) -> Vec<String> {
+    let filters = [
+        RequestFilter::default(),
+        RequestFilter {
+            statuses: vec![RequestStatus::Pinned, RequestStatus::Failed],
+            ..Default::default()
+        },
+        RequestFilter {
+            cids: vec![cid(0).unwrap(), cid(2).unwrap()],
+            before: Some(at(INSTANTS / 2)),
+            ..Default::default()
+        },
+        RequestFilter {
+            name: Some(("№1".into(), NameMatch::Partial)),
+            after: Some(at(INSTANTS / 4)),
+            ..Default::default()
+        },
+    ];
+    let tenant: &TenantId = account.tenant();
+    let mut lines = vec![
+        told(store.status_counts(account).await),
+        told(store.pinned_bytes(account).await),
+        told(store.tenant(tenant).await),
+        told(store.keys(tenant, None, 100).await),
+    ];
+    for filter in &filters {
+        lines.push(told(store.requests(account, filter, 3).await));
+        lines.push(told(store.count_requests(account, filter).await));
+    }
+    for start in (0..INSTANTS).step_by(500) {
+        let period = Period {
+            start: at(start),
+            end: at(start + 700),
+        };
+        lines.push(told(store.usage(account, period).await));
+    }
+    lines
+}
+
+async fn agree(memory: &Store, embedded: &Store) {
+    assert_eq!(embedded.check().await.unwrap(), [""; 0]);
+    let (expected, found) = (picture(memory).await, picture(embedded).await);
+    for (expected, found) in expected.iter().zip(&found) {
+        assert_eq!(found, expected);
+    }
+}
+
+async fn run(dir: &Path, steps: &[Step]) {
+    let memory = Store::memory();
+    let mut embedded = Store::embedded(dir).await.unwrap();
+    for step in steps {
+        if let Step::Reopen = step {
+            agree(&memory, &embedded).await;
+            embedded.close().await.unwrap();
+            embedded = Store::embedded(dir).await.unwrap();
+        } else {
+            assert_eq!(
+                take(&embedded, step).await,
+                take(&memory, step).await,
+                "{step:?}"
+            );
+        }
+    }
+    agree(&memory, &embedded).await;
+    embedded.close().await.unwrap();
+    let embedded = Store::embedded(dir).await.unwrap();
+    agree(&memory, &embedded).await;
+    embedded.close().await.unwrap();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: CASES,
+        max_shrink_iters: 200,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn any_sequence_of_operations_agrees(steps in proptest::collection::vec(step(), 1..STEPS_MAX)) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        runtime.block_on(run(dir.path(), &steps));
+    }
+}
