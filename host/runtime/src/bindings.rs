@@ -1,7 +1,5 @@
 //! What wasmtime generates from `wit/`. Nothing outside this crate sees it.
 
-#![expect(clippy::all, reason = "generated code, documented in the WIT files")]
-
 /// The `authorizer` world.
 pub(crate) mod authorizer {
     wasmtime::component::bindgen!({

@@ -144,6 +144,11 @@ impl HostCall for Guest {
         self.facts.attributes.get(&name).map(str::to_owned)
     }
 
+    fn attribute_number(&mut self, _: Resource<Facts>, name: String) -> Option<Result<u64, ()>> {
+        let text = self.facts.attributes.get(&name)?;
+        Some(text.trim().parse().map_err(|_| ()))
+    }
+
     fn cid(&mut self, _: Resource<Facts>) -> Option<String> {
         self.facts.cid.map(|cid| cid.to_string())
     }

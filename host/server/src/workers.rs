@@ -102,6 +102,7 @@ impl Workers {
             tuning: tuning.clone(),
             metrics,
             bells: Bells::default(),
+            said: crew::Said::default(),
             rounds: rounds.clone(),
         };
         let mut nodes = BTreeMap::new();

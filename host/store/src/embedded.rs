@@ -86,6 +86,10 @@ const QUEUE_OPERATIONS_MAX: usize = 4_096;
 /// better told of than waited for.
 const QUEUE_WAIT_MAX: Duration = Duration::from_secs(5);
 
+/// How long the store may take to show that it can write, before it counts as unable to: fjall stands
+/// still for as long as it cannot write its tables out.
+const PING_WAIT_MAX: Duration = Duration::from_secs(10);
+
 /// Rows that a read answers on the calling task. More of them take long enough (about 2 µs each) to
 /// be noticed by the tasks that wait behind it.
 const SHORT_READ_ROWS: u32 = 100;
@@ -96,6 +100,8 @@ const SHORT_READ_ROWS: u32 = 100;
 pub struct Embedded {
     shared: Arc<Shared>,
     queue: mpsc::Sender<Message>,
+    /// [`QUEUE_WAIT_MAX`], but for tests.
+    queue_wait: Duration,
 }
 
 struct Shared {
@@ -135,7 +141,11 @@ impl Embedded {
                 doing: "start its writer thread".into(),
                 source,
             })?;
-        Ok(Self { shared, queue })
+        Ok(Self {
+            shared,
+            queue,
+            queue_wait: QUEUE_WAIT_MAX,
+        })
     }
 
     pub(crate) async fn close(&self) {
@@ -208,7 +218,7 @@ impl Embedded {
             answer: None,
             caller,
         };
-        let place = tokio::time::timeout(QUEUE_WAIT_MAX, self.queue.reserve())
+        let place = tokio::time::timeout(self.queue_wait, self.queue.reserve())
             .await
             .map_err(|_| StoreError::Overloaded)?
             .map_err(|_| StoreError::Closed)?;
@@ -289,4 +299,38 @@ async fn blocking<T: Send + 'static>(
     // The task can only be lost to a panic, or to a runtime that shuts down.
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|e| Err(StoreError::Corrupt(format!("a read was abandoned: {e}"))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_queue_is_waited_for_and_then_told_of() {
+        let (queue, mut waiting) = mpsc::channel(1);
+        let embedded = Embedded {
+            shared: Arc::new(Shared {
+                standing: RwLock::new(Standing::Failed),
+                head: watch::Sender::new(Cursor::START),
+                metrics: StoreMetrics::new(),
+            }),
+            queue,
+            queue_wait: Duration::from_millis(20),
+        };
+        let first = tokio::spawn({
+            let embedded = embedded.clone();
+            async move { embedded.ping().await }
+        });
+        while embedded.queue.capacity() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let refused = embedded.ping().await;
+        assert!(
+            matches!(refused, Err(StoreError::Overloaded)),
+            "{refused:?}"
+        );
+        // Nobody answers the first one any more: its writer is gone.
+        drop(waiting.recv().await);
+        assert!(matches!(first.await.unwrap(), Err(StoreError::Closed)));
+    }
 }

@@ -35,16 +35,19 @@ impl Authorizer for QuotaAuthorizer {
             Action::ReplaceRequest => false,
             _ => return Decision::Allow,
         };
-        let ask = Ask {
-            adds_request,
-            request_count: call.request_count(),
-            pinned_bytes: call.pinned_bytes().into(),
-            dag_size: call.dag_size(),
-        };
-        let checked = self
-            .defaults
-            .overlaid(|name| call.attribute(name))
-            .and_then(|quotas| quotas.check(&ask));
+        let quotas = self.defaults.overlaid(|name| call.attribute_number(name));
+        let checked = quotas.and_then(|quotas| {
+            if quotas == Quotas::default() {
+                // Nothing bounds, so nothing need be asked.
+                return Ok(());
+            }
+            quotas.check(&Ask {
+                adds_request,
+                request_count: call.request_count(),
+                pinned_bytes: call.pinned_bytes().into(),
+                dag_size: call.dag_size(),
+            })
+        });
         match checked {
             Ok(()) => Decision::Allow,
             Err(Refusal::Exhausted(message)) => Decision::exhausted(message),

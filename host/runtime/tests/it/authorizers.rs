@@ -48,14 +48,14 @@ fn a_guest_can_ask_for_every_fact() {
     };
     assert_eq!(
         said(),
-        "Action::CreateRequest system:test true acme/web acme Some(\"gold\") None \
+        "Action::CreateRequest system:test true acme/web acme Some(\"gold\") None Some(Ok(1)) Some(Err(())) \
          Some(\"bafkqaaa\") Some(\"blog\") 7 340282366920938463463374607431768211455 \
          Some(18446744073709551615)"
     );
     // The next call on the same instance sees nothing of the one before.
     assert_eq!(
         said(),
-        "Action::Other(\"readAudit\") system:test true acme/web acme None None None None 0 0 None"
+        "Action::Other(\"readAudit\") system:test true acme/web acme None None None None None None 0 0 None"
     );
 }
 
@@ -106,14 +106,16 @@ fn quotas_bound_what_a_tenant_may_pin() {
 fn a_quota_that_is_no_number_forbids() {
     let house = House::new();
     house.install("authorizer-quota", "quota", "");
-    let verdict = Ask::new(&[("quota_bytes", "lots")]).of(&house.plugins);
-    let Verdict::Deny {
-        exhausted, message, ..
-    } = verdict.unwrap()
-    else {
-        panic!("allowed");
-    };
-    assert!(!exhausted && message.contains("quota_bytes"), "{message}");
+    for text in ["", "lots", "-1", "1e9", "99999999999999999999"] {
+        let verdict = Ask::new(&[("quota_bytes", text)]).of(&house.plugins);
+        let Verdict::Deny {
+            exhausted, message, ..
+        } = verdict.unwrap()
+        else {
+            panic!("allowed {text:?}");
+        };
+        assert!(!exhausted && message.contains("quota_bytes"), "{message}");
+    }
 }
 
 #[test]

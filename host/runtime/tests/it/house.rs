@@ -12,7 +12,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 /// Longer than any load takes on a busy machine.
@@ -174,8 +174,8 @@ pub(crate) fn component_bytes(component: &str) -> Vec<u8> {
     fs::read(dist().join(format!("{component}.wasm"))).unwrap()
 }
 
-/// Where the built components are. The first test of a fresh clone builds them; the lock is for test
-/// binaries that run side by side.
+/// Where the built components are. They are built if one is missing or older than what it is built
+/// from; the lock is for test binaries that run side by side.
 fn dist() -> &'static Path {
     static DIST: OnceLock<PathBuf> = OnceLock::new();
     DIST.get_or_init(|| {
@@ -184,17 +184,49 @@ fn dist() -> &'static Path {
         fs::create_dir_all(&dist).unwrap();
         let lock = File::create(dist.join(".lock")).unwrap();
         lock.lock().unwrap();
-        let names = [
-            "pricing-tiered",
-            "authorizer-quota",
-            "hostile-pricing",
-            "hostile-authorizer",
-        ];
-        let is_built = |name: &&str| dist.join(format!("{name}.wasm")).exists();
-        if !names.iter().all(is_built) {
+        let newest_source = [plugins.clone(), plugins.join("../wit")]
+            .iter()
+            .filter_map(|root| newest(root))
+            .max();
+        let is_built = |name: &&str| {
+            let built = modified(&dist.join(format!("{name}.wasm")));
+            built.is_some() && built >= newest_source
+        };
+        if !COMPONENTS.iter().all(is_built) {
             let built = Command::new(plugins.join("build")).status().unwrap();
             assert!(built.success(), "plugins/build failed");
         }
         dist
     })
+}
+
+const COMPONENTS: [&str; 4] = [
+    "pricing-tiered",
+    "authorizer-quota",
+    "hostile-pricing",
+    "hostile-authorizer",
+];
+
+/// When the newest source below a folder was written.
+fn newest(folder: &Path) -> Option<SystemTime> {
+    fs::read_dir(folder)
+        .unwrap()
+        .filter_map(|entry| {
+            let path = entry.unwrap().path();
+            let is_output = path.ends_with("target") || path.ends_with("dist");
+            let is_source = path
+                .extension()
+                .is_some_and(|end| end == "rs" || end == "toml" || end == "wit" || end == "lock");
+            match path.is_dir() {
+                true if is_output => None,
+                true => newest(&path),
+                false if is_source => modified(&path),
+                false => None,
+            }
+        })
+        .max()
+}
+
+fn modified(file: &Path) -> Option<SystemTime> {
+    fs::metadata(file).ok()?.modified().ok()
 }

@@ -151,6 +151,25 @@ fn a_bad_candidate_leaves_the_good_one() {
 }
 
 #[test]
+fn a_function_that_this_host_does_not_have_is_named_before_anybody_calls_it() {
+    // What a component built against a newer wit/ looks like: one getter has a name not known here.
+    let known = b"[method]call.attribute-number";
+    let mut newer = component_bytes("authorizer-quota");
+    let mut renamed = 0;
+    for at in 0..newer.len() - known.len() {
+        if newer[at..].starts_with(known) {
+            newer[at + known.len() - 6..at + known.len()].copy_from_slice(b"moment");
+            renamed += 1;
+        }
+    }
+    assert!(renamed > 0, "the component does not import the getter");
+    let house = House::with(|dir| fs::write(dir.join("newer.wasm"), &newer).unwrap());
+    let error = house.last("newer").error.unwrap();
+    assert!(error.contains("call.attribute-moment"), "{error}");
+    assert!(error.contains("this host does not have"), "{error}");
+}
+
+#[test]
 fn an_import_from_outside_the_world_is_named() {
     let house = House::new();
     // The same length, so that the file stays whole.

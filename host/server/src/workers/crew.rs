@@ -14,11 +14,17 @@ use holdfast_store::{Store, StoreError};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
 
 /// How long a worker waits after a failure of the store before it looks again.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
+
+/// A worker's failures are logged this often at most.
+const SAID_AGAIN: Duration = Duration::from_secs(60);
+
+/// When each worker's failures were last logged.
+pub(super) type Said = Arc<Mutex<HashMap<&'static str, Instant>>>;
 
 /// A failure that ends a worker's round. The round is repeated.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +62,7 @@ pub(super) struct Crew {
     pub(super) tuning: Arc<ArcSwap<Tuning>>,
     pub(super) metrics: WorkMetrics,
     pub(super) bells: Bells,
+    pub(super) said: Said,
     /// Asks for a full round.
     pub(super) rounds: mpsc::Sender<super::reconcile::Asked>,
 }
@@ -83,9 +90,20 @@ impl Crew {
             .map_err(|denial| WorkError::Denied(Box::new(denial)))
     }
 
-    /// Notes a failed round: in the log once where it is handled, and in the metrics.
-    pub(super) fn failed(&self, worker: &str, error: &WorkError) {
+    /// Notes a failed round: in the metrics each time, in the log now and then, since whoever
+    /// fails once a second would fill it.
+    pub(super) fn failed(&self, worker: &'static str, error: &WorkError) {
         self.metrics.failures.with_label_values(&[worker]).inc();
+        let now = Instant::now();
+        let mut said = self.said.lock();
+        if said
+            .get(worker)
+            .is_some_and(|last| now.duration_since(*last) < SAID_AGAIN)
+        {
+            return;
+        }
+        said.insert(worker, now);
+        drop(said);
         tracing::error!(worker, kind = %error.kind(), %error, "a round failed and will be repeated");
     }
 

@@ -1,6 +1,8 @@
 //! The Pinning Service API, as its clients see it.
 
 mod list;
+mod measured;
+mod quota;
 mod requests;
 
 use crate::support::host::Host;

@@ -3,3 +3,4 @@
 pub(crate) mod host;
 pub(crate) mod kubo;
 pub(crate) mod kubo_stand_in;
+pub(crate) mod plugins;

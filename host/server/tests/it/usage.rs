@@ -1,5 +1,7 @@
 //! Usage, to the byte-second, with a clock that the test moves.
 
+mod quotes;
+
 use crate::psa::{CID, pin, text, user};
 use crate::support::host::{Host, Options};
 use holdfast::clock::Clock;

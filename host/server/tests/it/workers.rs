@@ -22,6 +22,7 @@ use holdfast_policy::Gate;
 use holdfast_store::{RequestDraft, Store};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// What must come to pass does so within this time, on a loaded machine too.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,6 +33,8 @@ const NOWHERE: &str = "bafkreie2v3u4hdfg3efr4xyptxadvroajgglu4crjvtjtzbc7alx3pzb
 /// A host without its API: a store and workers on one node.
 struct Scene {
     store: Store,
+    /// Where the store is, if it is on disk.
+    dir: Option<TempDir>,
     clock: Clock,
     gate: Arc<Gate>,
     peers: Peers,
@@ -44,6 +47,7 @@ impl Scene {
     fn new(api: &str, tuning: Tuning) -> Self {
         Self {
             store: Store::memory(),
+            dir: None,
             clock: Clock::System,
             gate: gate(),
             peers: Peers::open(&[api.into()], Vec::new(), None),
@@ -62,6 +66,30 @@ impl Scene {
         };
         let workers = Workers::spawn(handles, self.tuning.clone(), self.metrics.clone());
         self.workers = Some(workers.unwrap());
+    }
+
+    /// Puts the store on disk.
+    async fn keep_on_disk(&mut self) {
+        let dir = tempfile::tempdir().unwrap();
+        self.store = Store::embedded(dir.path()).await.unwrap();
+        self.dir = Some(dir);
+    }
+
+    /// Ends as a crash does: nothing is told to anybody. What is on disk is opened anew.
+    async fn crash(&mut self) {
+        self.workers = None;
+        let Some(dir) = &self.dir else {
+            return;
+        };
+        self.store = Store::memory();
+        let mut opened = None;
+        // Tasks that were aborted let go of the store in their own time.
+        until("the store can be opened again", async || {
+            opened = Store::embedded(dir.path()).await.ok();
+            opened.is_some()
+        })
+        .await;
+        self.store = opened.unwrap();
     }
 
     /// Begins and waits for the node.

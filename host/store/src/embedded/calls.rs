@@ -1,6 +1,7 @@
 //! The calls of the contract: each is handed to the writer, or read at once.
 
-use super::Embedded;
+use super::{Embedded, PING_WAIT_MAX};
+use crate::error::StoreError;
 use crate::rules::check_follower_name;
 use crate::{Expect, Outcome, RequestDraft, Result};
 use holdfast_model::key::KeyHash;
@@ -8,6 +9,7 @@ use holdfast_model::{
     AccountId, ApiKey, Change, Cid, Cursor, KeyId, PeerId, Period, Pin, PinRequest, Placement,
     RequestFilter, RequestId, StatusCounts, StoredPin, Tenant, TenantId, UnixMillis, Usage,
 };
+use std::io;
 
 impl Embedded {
     pub(crate) async fn create_request(
@@ -291,11 +293,20 @@ impl Embedded {
     }
 
     pub(crate) async fn ping(&self) -> Result<()> {
-        self.write(|rows| {
+        let written = self.write(|rows| {
             rows.ping();
             Ok(())
+        });
+        let answer = tokio::time::timeout(PING_WAIT_MAX, written).await;
+        answer.unwrap_or_else(|_| {
+            Err(StoreError::Unavailable {
+                doing: "write".into(),
+                source: io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    format!("nothing was written for {PING_WAIT_MAX:?}; look at the disk"),
+                ),
+            })
         })
-        .await
     }
 
     pub(crate) async fn check(&self) -> Result<Vec<String>> {

@@ -14,6 +14,7 @@ use super::{Shared, Standing};
 use crate::Result;
 use crate::error::StoreError;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
@@ -282,22 +283,45 @@ impl Cause {
 /// Refuses writes while the disk is all but full: then nothing has failed yet, and writes work again
 /// as soon as there is room.
 fn check_space(directory: &Directory) -> std::result::Result<(), Cause> {
-    let Ok(disk) = rustix::fs::statvfs(directory.path()) else {
+    match rustix::fs::statvfs(directory.path()) {
+        Ok(disk) => check_free(
+            directory.path(),
+            disk.f_bavail.saturating_mul(disk.f_frsize),
+        ),
         // Whatever keeps the system from telling will show in the write itself.
-        return Ok(());
-    };
-    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    if free >= RESERVE_BYTES {
+        Err(_) => Ok(()),
+    }
+}
+
+fn check_free(path: &Path, free_bytes: u64) -> std::result::Result<(), Cause> {
+    const MIB: u64 = 1024 * 1024;
+    if free_bytes >= RESERVE_BYTES {
         return Ok(());
     }
-    const MIB: u64 = 1024 * 1024;
     Err(Cause {
-        doing: format!("write to {}", directory.path().display()),
+        doing: format!("write to {}", path.display()),
         kind: io::ErrorKind::StorageFull,
         text: format!(
             "the disk has {} MiB left and {} are kept in reserve; free some space",
-            free / MIB,
+            free_bytes / MIB,
             RESERVE_BYTES / MIB
         ),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reserve_is_not_written_to() {
+        let path = Path::new("/data");
+        assert!(check_free(path, RESERVE_BYTES).is_ok());
+        let refused = check_free(path, RESERVE_BYTES - 1).map_err(|cause| cause.error());
+        let text = refused.unwrap_err().to_string();
+        assert!(
+            text.contains("/data") && text.contains("63 MiB left"),
+            "{text}"
+        );
+    }
 }

@@ -50,7 +50,7 @@ impl Authorizer for Hostile {
 /// Everything that can be asked, in one line: shows the host's side of each getter.
 fn facts(call: &Call) -> String {
     format!(
-        "{:?} {} {} {} {} {:?} {:?} {:?} {:?} {} {} {:?}",
+        "{:?} {} {} {} {} {:?} {:?} {:?} {:?} {:?} {:?} {} {} {:?}",
         call.action(),
         call.principal(),
         call.has_role("tenant-user"),
@@ -58,6 +58,8 @@ fn facts(call: &Call) -> String {
         call.tenant(),
         call.attribute("plan"),
         call.attribute("none"),
+        call.attribute_number("quota_bytes"),
+        call.attribute_number("plan"),
         call.cid(),
         call.meta("app"),
         call.request_count(),

@@ -1,8 +1,5 @@
 //! A whole host in this process, on a random port, and a client for it.
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Request, StatusCode};
 use bytes::Bytes;
 use holdfast::api::{ApiMetrics, Settings, router};
@@ -11,24 +8,22 @@ use holdfast::clock::Clock;
 use holdfast::identity::jwt::Issuers;
 use holdfast::identity::{Authenticator, keys};
 use holdfast::ops::audit::{Audit, AuditSettings};
+use holdfast::ops::listen::{Bounds, Listener};
 use holdfast::workers::peers::Peers;
 use holdfast_model::{AccountId, Origin, Role};
 use holdfast_policy::Gate;
 use holdfast_runtime::{Plugins, PluginsConfig};
 use holdfast_store::Store;
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
-use tower::ServiceExt;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// The one address that this host hands out.
 pub(crate) const DELEGATE: &str =
@@ -57,10 +52,11 @@ impl Default for Options {
 /// A running host. Stops when it is dropped; its folder goes with it.
 pub(crate) struct Host {
     pub(crate) app: App,
+    pub(crate) metrics: ApiMetrics,
     pub(crate) address: SocketAddr,
     pub(crate) dir: tempfile::TempDir,
     client: Client<HttpConnector, Full<Bytes>>,
-    serving: JoinHandle<()>,
+    _stop: DropGuard,
 }
 
 /// An answer, whole.
@@ -86,12 +82,6 @@ impl Answer {
         } else {
             self.json()
         }
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        self.serving.abort();
     }
 }
 
@@ -127,16 +117,24 @@ impl Host {
         let authenticator = Authenticator::new(store, options.clock, issuers).unwrap();
         let metrics = ApiMetrics::new().unwrap();
         let router = router(app.clone(), authenticator, options.settings, &metrics);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let serving = tokio::spawn(serve(listener, router, options.head_timeout));
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listener = Listener::bind(any, "test").await.unwrap();
+        let address = listener.address();
+        let bounds = Bounds {
+            connections_max: 1_000,
+            header_timeout: options.head_timeout,
+            drain_timeout: Duration::from_secs(1),
+        };
+        let stop = CancellationToken::new();
+        tokio::spawn(listener.serve(router, None, bounds, stop.clone()));
         let client = Client::builder(TokioExecutor::new()).build_http();
         Self {
             app,
+            metrics,
             address,
             dir,
             client,
-            serving,
+            _stop: stop.drop_guard(),
         }
     }
 
@@ -199,24 +197,5 @@ impl Host {
             headers: parts.headers,
             body: body.collect().await.unwrap().to_bytes().to_vec(),
         }
-    }
-}
-
-async fn serve(listener: TcpListener, router: Router, head_timeout: Duration) {
-    loop {
-        let (stream, remote) = listener.accept().await.unwrap();
-        let router = router.clone();
-        let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(ConnectInfo(remote));
-            router.clone().oneshot(request.map(Body::new))
-        });
-        tokio::spawn(async move {
-            let connection = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(head_timeout)
-                .half_close(true)
-                .serve_connection(TokioIo::new(stream), service);
-            drop(connection.await);
-        });
     }
 }

@@ -14,13 +14,17 @@ type Alive = BTreeMap<RequestId, (&'static str, Cid)>;
 
 #[tokio::test]
 async fn in_the_end_the_node_holds_just_what_is_wanted() {
-    for seed in [1, 2] {
+    for (seed, on_disk) in [(1, false), (2, true)] {
         let mut node = KuboNode::start().await;
         let contents: Vec<Vec<u8>> = (0..PINS).map(|n| vec![n as u8; 100 + n]).collect();
         let cids: Vec<Cid> = contents.iter().map(|content| node.add(content)).collect();
-        let mut scene = Scene::on(&node).await;
+        let mut scene = Scene::new(&node.api(), brisk());
+        if on_disk {
+            scene.keep_on_disk().await;
+        }
         // What finds the node dead at a bad moment may count as failed; none may be given up.
         scene.tuning.retry.attempts_max = 1_000;
+        scene.begin_with_node().await;
         let mut random = SmallRng::seed_from_u64(seed);
         let mut alive = Alive::new();
         for _ in 0..STEPS {
@@ -56,7 +60,7 @@ async fn step(
         85..88 => node.kill(),
         88..92 => node.resume_if_down().await,
         // A crash of the host, and its restart.
-        92..94 => scene.workers = None,
+        92..94 => scene.crash().await,
         94..97 if scene.workers.is_none() => scene.begin(),
         97..99 if scene.workers.is_some() => {
             scene

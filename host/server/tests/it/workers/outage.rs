@@ -76,14 +76,16 @@ async fn a_node_that_dies_while_it_fetches_is_not_held_against_the_pin() {
 #[tokio::test]
 async fn what_was_under_way_when_the_host_died_is_taken_up_at_once() {
     let node = KuboNode::start().await;
-    let mut scene = Scene::on(&node).await;
+    let mut scene = Scene::new(&node.api(), brisk());
+    scene.keep_on_disk().await;
+    scene.begin_with_node().await;
     let other = KuboNode::start().await;
     let content = b"turns up after the host's death".to_vec();
     let cid = other.add(&content);
     let id = scene.ask("acme/web", &cid).await;
     until("the node searches", async || node.busy_with("pin/add") == 1).await;
-    // As a crash does: nothing is told to anybody, and the claim's lease is ten minutes.
-    scene.workers = None;
+    // The claim's lease is ten minutes.
+    scene.crash().await;
     assert_eq!(
         scene.placement(&cid).await.unwrap().state,
         PlacementState::Pinning

@@ -8,7 +8,7 @@ use holdfast_model::UnixMillis;
 
 const NOW: UnixMillis = UnixMillis::new(1_000);
 
-/// A store with one request for a pin that is placed on `count` peers, `copies` of them insisted on.
+/// A store with one request for a pin that is placed on `count` peers and insists on `copies`.
 async fn on_peers(count: u8, copies: i32) -> (Scene, RequestId) {
     let scene = Scene::new("http://127.0.0.1:1", brisk());
     put(&scene.store, cid(1), copies).await;
