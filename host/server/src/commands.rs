@@ -1,7 +1,7 @@
 //! The command line: one file per subcommand.
 //!
-//! Text for people on a terminal, `--json` for machines; 0 when it is done, 1 when it failed, 2 when
-//! it was asked wrongly.
+//! Text for people on a terminal, `--json` for machines; 0 when it is done, 1 when it failed, 2
+//! when it was asked wrongly.
 
 mod client;
 mod config;

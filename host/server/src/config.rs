@@ -45,6 +45,8 @@ pub struct Loaded {
     pub config: Config,
     /// Every file that has a part in it: when one changes, it is to be read again.
     pub files: Vec<PathBuf>,
+    /// How they looked then.
+    pub look: watch::Look,
 }
 
 /// Looks deeper into a configuration than its values: reads the keys and certificates that it
@@ -71,7 +73,12 @@ pub fn load(sources: &Sources, inspect: Inspect) -> Result<Loaded, Problems> {
     let (problems, mut files) = reader.finish();
     files.extend(config.files());
     if problems.is_empty() {
-        return Ok(Loaded { config, files });
+        let look = watch::Look::at(&files);
+        return Ok(Loaded {
+            config,
+            files,
+            look,
+        });
     }
     Err(Problems::new(problems))
 }

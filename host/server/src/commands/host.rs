@@ -101,7 +101,8 @@ impl Host {
     ) -> Result<Self, anyhow::Error> {
         let config = live.get();
         let does = |role: Role| roles.is_empty() || roles.contains(&role);
-        // The addresses come first: a second host on this machine ends here, before it touches data.
+        // The addresses come first: a second host on this machine ends here, before it touches
+        // data.
         let ops = Listener::bind(config.ops.listen, "ops.listen").await?;
         let main = match does(Role::Api) {
             true => Some(Listener::bind(config.server.listen, "server.listen").await?),

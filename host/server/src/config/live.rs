@@ -4,6 +4,7 @@
 use super::field::{Change, Reload};
 use super::problem::{Complaint, Origin, Problem, Problems};
 use super::sections::Config;
+use super::watch::Look;
 use super::{Inspect, Loaded, Sources, load};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -24,6 +25,7 @@ pub struct Live {
     /// What was in force at the start: what a restart would change is told against it.
     started: Config,
     files: Mutex<Vec<PathBuf>>,
+    first_look: Look,
     subscribers: Mutex<Vec<Subscriber>>,
 }
 
@@ -45,6 +47,7 @@ impl Live {
             current: ArcSwap::from_pointee(loaded.config.clone()),
             started: loaded.config,
             files: Mutex::new(loaded.files),
+            first_look: loaded.look,
             subscribers: Mutex::default(),
         }
     }
@@ -59,6 +62,12 @@ impl Live {
     #[must_use]
     pub fn files(&self) -> Vec<PathBuf> {
         self.files.lock().clone()
+    }
+
+    /// How the files looked at the start.
+    #[must_use]
+    pub fn first_look(&self) -> Look {
+        self.first_look.clone()
     }
 
     /// Has somebody told of every candidate from now on.

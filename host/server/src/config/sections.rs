@@ -296,13 +296,17 @@ impl Config {
             .unwrap_or_else(|| self.general.data.join("audit.jsonl"))
     }
 
-    /// Files named in it whose content counts as configuration.
+    /// Files and folders named in it whose content counts while the host runs.
     pub(super) fn files(&self) -> Vec<PathBuf> {
         let issuers = self.auth.issuers.0.values();
         let keys = issuers.flat_map(|issuer| [&issuer.key, &issuer.jwks]);
-        keys.chain([&self.server.tls_cert, &self.server.tls_key])
-            .flatten()
-            .cloned()
-            .collect()
+        keys.chain([
+            &self.server.tls_cert,
+            &self.server.tls_key,
+            &self.policies.dir,
+        ])
+        .flatten()
+        .cloned()
+        .collect()
     }
 }

@@ -45,10 +45,11 @@ fn one(path: &Path) -> (PathBuf, Option<(u64, SystemTime)>) {
     )
 }
 
-/// Calls `changed` after each change of what `paths` names then. A change is told once the files
-/// have looked the same twice, so that a file that is being written is not read half. Never ends.
-pub async fn watch(paths: impl Fn() -> Vec<PathBuf>, changed: impl Fn()) {
-    let mut told = Look::at(&paths());
+/// Calls `changed` after each change of what `paths` names then; `first` is how it looked when it
+/// was read. A change is told once the files have looked the same twice, so that a file that is
+/// being written is not read half. Never ends.
+pub async fn watch(first: Look, paths: impl Fn() -> Vec<PathBuf>, changed: impl Fn()) {
+    let mut told = first;
     let mut last = told.clone();
     loop {
         tokio::time::sleep(LOOK_EVERY).await;

@@ -1,7 +1,8 @@
 //! A listener: connections in, a router behind, a bound on everything a client may make us hold.
 //!
-//! Without TLS it speaks HTTP/1.1 only. Guessing the version from the first bytes would let a client
-//! that sends a single byte hold a connection for ever, and nobody speaks HTTP/2 in the clear to us.
+//! Without TLS it speaks HTTP/1.1 only. Guessing the version from the first bytes would let a
+//! client that sends a single byte hold a connection for ever, and nobody speaks HTTP/2 in the
+//! clear to us.
 
 mod connection;
 

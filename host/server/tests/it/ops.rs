@@ -1,3 +1,6 @@
-//! What keeps the program watched.
+//! What keeps the program watched and reachable.
 
 mod audit;
+mod binary;
+mod host;
+mod listen;

@@ -8,7 +8,6 @@ use crate::ops::telemetry::{self, Telemetry};
 use crate::ops::tls::{self, Certificate};
 use holdfast_policy::Gate;
 use parking_lot::Mutex;
-use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 
@@ -116,18 +115,13 @@ impl Reloader {
     pub(super) fn watch(self: &Arc<Self>) -> JoinHandle<()> {
         let (looking, changing) = (Arc::clone(self), Arc::clone(self));
         tokio::spawn(watch::watch(
-            move || looking.files(),
+            self.live.first_look(),
+            move || looking.live.files(),
             move || {
                 let reloader = Arc::clone(&changing);
                 // Reading files and compiling policies is no work for a thread that answers.
                 tokio::task::spawn_blocking(move || reloader.reload());
             },
         ))
-    }
-
-    fn files(&self) -> Vec<PathBuf> {
-        let mut files = self.live.files();
-        files.extend(self.live.get().policies.dir.clone());
-        files
     }
 }
