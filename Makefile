@@ -11,7 +11,7 @@ bench: ## criterion benches of store, policy and plugin calls
 	cargo bench --workspace
 
 bench-load: ## the speed table as ratios in one run; JSON=1 prints it as JSON
-	@cargo build --release --quiet --package holdfast --package holdfast-benches
+	@plugins/build >/dev/null && cargo build --release --quiet --package holdfast --package holdfast-benches
 	@target/release/holdfast-load $(if $(JSON),--json)
 
 fmt: ## format every workspace

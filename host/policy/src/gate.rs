@@ -180,8 +180,8 @@ impl Gate {
         self.bundle.load().revision.clone()
     }
 
-    /// Runs the cases of a file in the format of `cedar run-tests` against the policies in force. The
-    /// one difference: a forbid that fails denies.
+    /// Runs the cases of a file in the format of `cedar run-tests` against the policies in force.
+    /// The one difference: a forbid that fails denies.
     ///
     /// # Errors
     /// A file that cannot be read or is no list of cases. A case that fails is in the answer.

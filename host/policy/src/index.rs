@@ -1,10 +1,10 @@
 //! Which policies can have a say.
 //!
 //! Cedar looks at every policy for every question. A policy whose scope (the part in parentheses)
-//! does not match never contributes to an answer, so it may be left out beforehand: policies are kept
-//! by action, then by the entity that their scope names for the principal, then by the one it names
-//! for the resource. Looking up what the principal and the thing are or are in finds exactly the
-//! policies whose scope matches; ten thousand policies of other tenants are never touched.
+//! does not match never contributes to an answer, so it may be left out beforehand: policies are
+//! kept by action, then by the entity that their scope names for the principal, then by the one it
+//! names for the resource. Looking up what the principal and the thing are or are in finds exactly
+//! the policies whose scope matches; ten thousand policies of other tenants are never touched.
 
 use crate::facts::{ActionFacts, Kinds, Named};
 use cedar_policy::{

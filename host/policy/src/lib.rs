@@ -1,11 +1,11 @@
 //! May they? Cedar behind one door.
 //!
-//! [`Gate::permit`] is the only maker of a [`Permit`]; a verb takes the permit of its own action, so
-//! a call that was not allowed does not compile.
+//! [`Gate::permit`] is the only maker of a [`Permit`]; a verb takes the permit of its own action,
+//! so a call that was not allowed does not compile.
 //!
 //! The way of a decision: the gate finds the policies whose scope can match (`index`), builds the
-//! entities that they may look at (`facts`), lets Cedar evaluate just those (`bundle`), and remembers
-//! what came out where it cannot depend on anything else (`bundle::memory`).
+//! entities that they may look at (`facts`), lets Cedar evaluate just those (`bundle`), and
+//! remembers what came out where it cannot depend on anything else (`bundle::memory`).
 //!
 //! *Architecture invariants:* nobody outside sees Cedar's types; policy knows no store and no HTTP;
 //! a bad set of policies never disturbs the one in force.

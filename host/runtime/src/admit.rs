@@ -1,5 +1,5 @@
-//! The first look at a file, before anything is compiled: is it a component, of which world, and does
-//! it import only what that world has?
+//! The first look at a file, before anything is compiled: is it a component, of which world, and
+//! does it import only what that world has?
 
 use crate::inert;
 use crate::limits::WASM_BYTES_MAX;

@@ -39,7 +39,8 @@ pub enum Verdict {
     Deny {
         /// Which plugin.
         plugin: String,
-        /// A quota or funds are used up (answered 409 INSUFFICIENT_FUNDS) rather than forbidden (403).
+        /// A quota or funds are used up (answered 409 INSUFFICIENT_FUNDS) rather than forbidden
+        /// (403).
         exhausted: bool,
         /// What to tell the caller: one line without control characters.
         message: String,

@@ -2,8 +2,8 @@
 //!
 //! Ticks alone would stop a good plugin on a machine so busy that its thread was not run. So a
 //! deadline has two halves: when the first has passed on the wall clock, the thread's own clock is
-//! read; from then on the guest is stopped once it has itself run for the other half. A call that is
-//! quicker than the first half never reads a clock.
+//! read; from then on the guest is stopped once it has itself run for the other half. A call that
+//! is quicker than the first half never reads a clock.
 
 use crate::engine::ticks;
 use rustix::time::{ClockId, clock_gettime};

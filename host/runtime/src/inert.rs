@@ -1,6 +1,6 @@
-//! What a Rust guest's standard library imports of WASI whether it uses it or not, with nothing behind
-//! it: no environment, no input, no terminal, and output that goes nowhere. Only what is written to
-//! standard error is kept for a moment: it is where a panic says why.
+//! What a Rust guest's standard library imports of WASI whether it uses it or not, with nothing
+//! behind it: no environment, no input, no terminal, and output that goes nowhere. Only what is
+//! written to standard error is kept for a moment: it is where a panic says why.
 
 use crate::guest::Guest;
 use wasmtime::component::{ComponentType, Linker, LinkerInstance, Lower, Resource, ResourceType};

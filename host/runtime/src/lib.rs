@@ -1,7 +1,7 @@
 //! WebAssembly components behind one door: [`Plugins`].
 //!
-//! *Architecture invariants:* nobody outside sees wasmtime's types; a plugin can cost its own call a
-//! clear error and nothing else; the runtime knows no store, no policy engine and no HTTP.
+//! *Architecture invariants:* nobody outside sees wasmtime's types; a plugin can cost its own call
+//! a clear error and nothing else; the runtime knows no store, no policy engine and no HTTP.
 //!
 //! A file in the folder goes through `folder` (read whole, settled), `admit` (a component of one of
 //! our worlds, importing nothing else), `plugin` (compiled, linked, started with its settings) and

@@ -8,7 +8,8 @@ use wasmtime::ResourceLimiter;
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
-/// Largest component file. One in Rust has some 50 to 200 KiB, and compiling takes 1 to 2 ms per KiB.
+/// Largest component file. One in Rust has some 50 to 200 KiB, and compiling takes 1 to 2 ms per
+/// KiB.
 pub(crate) const WASM_BYTES_MAX: usize = 4 * MIB;
 
 /// Largest `NAME.toml`: read whole, and handed to every new instance as JSON.
@@ -23,8 +24,8 @@ pub(crate) const TABLE_ELEMENTS_MAX: usize = 10_000;
 /// Component handles alive at once in an instance. A call lends one.
 pub(crate) const HANDLES_MAX: usize = 256;
 
-/// Core instances, memories and tables in one component: a Rust guest has four core instances (itself
-/// and the generator's shims), one memory and two tables.
+/// Core instances, memories and tables in one component: a Rust guest has four core instances
+/// (itself and the generator's shims), one memory and two tables.
 pub(crate) const PARTS_MAX: usize = 16;
 
 /// Instances alive at once, of all plugins together. Each reserves 4 GiB of address space and no
@@ -37,10 +38,12 @@ pub(crate) const MEMORY_BYTES_CEILING: usize = 64 * MIB;
 /// The most that `[limits]` can give one call in time: a thread that serves others is held up.
 const DEADLINE_MS_CEILING: u64 = 10_000;
 
-/// How long `describe` and `init` may take: they read settings, and run off the serving path at first.
+/// How long `describe` and `init` may take: they read settings, and run off the serving path at
+/// first.
 pub(crate) const INIT_DEADLINE: Duration = Duration::from_millis(500);
 
-/// How long a call waits for a free place before it is turned away: longer than any good call takes.
+/// How long a call waits for a free place before it is turned away: longer than any good call
+/// takes.
 pub(crate) const BUSY_WAIT: Duration = Duration::from_millis(250);
 
 /// Instances that a plugin keeps warm: more than threads that serve.
@@ -165,8 +168,8 @@ pub(crate) struct LimitsOverlay {
     max_invocations: Option<u64>,
 }
 
-/// Counts what an instance holds. Wasmtime's own limiter bounds each memory by itself; a component can
-/// have several, so this one sums them.
+/// Counts what an instance holds. Wasmtime's own limiter bounds each memory by itself; a component
+/// can have several, so this one sums them.
 #[derive(Debug)]
 pub(crate) struct Held {
     memory_bytes: usize,

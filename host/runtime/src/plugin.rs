@@ -272,8 +272,8 @@ fn refuse_unknown_functions<W: World>(
     Ok(())
 }
 
-/// Links what the world has and the inert imports. What of those nobody has ever called is a trap: only
-/// names on the list of inert imports were admitted.
+/// Links what the world has and the inert imports. What of those nobody has ever called is a trap:
+/// only names on the list of inert imports were admitted.
 fn link<W: World>(engine: &Engine, component: &Component) -> wasmtime::Result<W::Pre> {
     refuse_unknown_functions::<W>(engine, component)?;
     let mut linker = Linker::new(engine);

@@ -92,8 +92,9 @@ impl Plugins {
             .map_err(|fault| PluginError::of(&plugin.candidate.name, &fault))
     }
 
-    /// Everything in the folder, in the order of names: what serves, what stands by, what was refused.
-    /// A name whose newest file was refused is there twice, the one that goes on serving first.
+    /// Everything in the folder, in the order of names: what serves, what stands by, what was
+    /// refused. A name whose newest file was refused is there twice, the one that goes on serving
+    /// first.
     #[must_use]
     pub fn list(&self) -> Vec<PluginInfo> {
         self.registry.serving().infos.clone()

@@ -42,8 +42,8 @@ impl Places {
             .is_ok()
     }
 
-    /// A waiter says so before it looks again, and who leaves looks for waiters after leaving: one of
-    /// the two sees the other.
+    /// A waiter says so before it looks again, and who leaves looks for waiters after leaving: one
+    /// of the two sees the other.
     fn wait(&self) -> bool {
         let until = Instant::now().checked_add(BUSY_WAIT);
         self.waiters.fetch_add(1, Ordering::SeqCst);

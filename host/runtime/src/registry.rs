@@ -1,5 +1,5 @@
-//! What is loaded, and how it is replaced: a candidate takes the place of the one that runs only once
-//! it has been compiled, linked and has taken its settings.
+//! What is loaded, and how it is replaced: a candidate takes the place of the one that runs only
+//! once it has been compiled, linked and has taken its settings.
 
 use crate::admit::{Kind, admit};
 use crate::bindings::authorizer::Authorizer;
@@ -83,8 +83,8 @@ enum Loaded {
 pub(crate) enum Look {
     /// At once: the caller knows that nobody writes.
     Once,
-    /// When the next look finds the same. An editor that empties a file before it writes it must not
-    /// give a plugin empty settings for a moment.
+    /// When the next look finds the same. An editor that empties a file before it writes it must
+    /// not give a plugin empty settings for a moment.
     Twice,
 }
 
@@ -149,7 +149,8 @@ impl Registry {
         let names = match folder::names(&self.dir) {
             Ok(names) => names,
             Err(error) => {
-                // What serves goes on serving: a folder that is away for a moment is no order to stop.
+                // What serves goes on serving: a folder that is away for a moment is no order to
+                // stop.
                 tracing::error!(dir = %self.dir.display(), %error, "the plugins folder cannot be read");
                 return Scan::Settled;
             }

@@ -1,7 +1,8 @@
-//! What every backend keeps: one suite, written once against [`Store`](crate::Store) and run on each.
+//! What every backend keeps: one suite, written once against [`Store`](crate::Store) and run on
+//! each.
 //!
-//! A backend's tests implement [`Backend`] and call [`contract_suite!`](crate::contract_suite), which
-//! makes one test of each case.
+//! A backend's tests implement [`Backend`] and call [`contract_suite!`](crate::contract_suite),
+//! which makes one test of each case.
 
 pub mod feed;
 pub mod keys;

@@ -7,15 +7,16 @@
 //! condition does not hold answers its error and adds nothing; a group that cannot be committed
 //! answers `Unavailable` to all of it.
 //!
-//! **Reads** go straight to fjall on the calling task: they take no lock that a commit holds. A point
-//! read sees what is durable; a read of several rows uses a snapshot. Reads that may walk far run
-//! where blocking is allowed.
+//! **Reads** go straight to fjall on the calling task: they take no lock that a commit holds. A
+//! point read sees what is durable; a read of several rows uses a snapshot. Reads that may walk far
+//! run where blocking is allowed.
 //!
 //! # Layout
 //!
-//! One fjall keyspace for each table ([`table`]); the directory is described in [`files`]. A value is
-//! a version byte and a row in postcard's encoding ([`row`]); an index's value is drawn here. `!t` is
-//! an instant complemented, so that newer ones sort first; `name 0` is a name with a zero byte.
+//! One fjall keyspace for each table ([`table`]); the directory is described in [`files`]. A value
+//! is a version byte and a row in postcard's encoding ([`row`]); an index's value is drawn here.
+//! `!t` is an instant complemented, so that newer ones sort first; `name 0` is a name with a zero
+//! byte.
 //!
 //! ```text
 //! table            key                                      value
@@ -43,7 +44,8 @@
 //! - A page filtered by status reads no row that it does not answer: the status is in `listing`.
 //!   `account_pins` exists because clients ask for a CID before each pin (Kubo does), and a popular
 //!   CID has many requests of other accounts in `pin_requests`.
-//! - Feed cursors, pin versions and placement versions are drawn from one `sequence`, so none is ever
+//! - Feed cursors, pin versions and placement versions are drawn from one `sequence`, so none is
+//!   ever
 //!   used again, and the feed has gaps.
 //! - `head` is told to followers only after the commit that moved it.
 
@@ -86,16 +88,16 @@ const QUEUE_OPERATIONS_MAX: usize = 4_096;
 /// better told of than waited for.
 const QUEUE_WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// How long the store may take to show that it can write, before it counts as unable to: fjall stands
-/// still for as long as it cannot write its tables out.
+/// How long the store may take to show that it can write, before it counts as unable to: fjall
+/// stands still for as long as it cannot write its tables out.
 const PING_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Rows that a read answers on the calling task. More of them take long enough (about 2 µs each) to
 /// be noticed by the tasks that wait behind it.
 const SHORT_READ_ROWS: u32 = 100;
 
-/// The embedded store. Clones share it; it is closed by [`close`](Self::close), or in the background
-/// once the last clone is gone.
+/// The embedded store. Clones share it; it is closed by [`close`](Self::close), or in the
+/// background once the last clone is gone.
 #[derive(Clone)]
 pub struct Embedded {
     shared: Arc<Shared>,

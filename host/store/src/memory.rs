@@ -1,8 +1,8 @@
 //! The store in memory: the oracle of the contract suite.
 //!
 //! Written for plainness, not for speed: rows lie in ordered maps under one lock, and what the
-//! embedded store keeps in counters and indexes is worked out here from the rows themselves, so that
-//! the two can only agree if both are right.
+//! embedded store keeps in counters and indexes is worked out here from the rows themselves, so
+//! that the two can only agree if both are right.
 
 mod keys;
 mod pins;

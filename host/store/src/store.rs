@@ -26,7 +26,12 @@ pub enum Store {
 /// Hands a call to the backend, and counts and times it. In memory some calls cannot fail: `plain`.
 macro_rules! dispatch {
     ($store:ident, $operation:ident, plain $call:ident($($argument:expr),*)) => {
-        dispatch!($store, $operation, |state| Ok(state.$call($($argument),*)), $call($($argument),*))
+        dispatch!(
+            $store,
+            $operation,
+            |state| Ok(state.$call($($argument),*)),
+            $call($($argument),*)
+        )
     };
     ($store:ident, $operation:ident, fallible $call:ident($($argument:expr),*)) => {
         dispatch!($store, $operation, |state| state.$call($($argument),*), $call($($argument),*))
@@ -60,11 +65,11 @@ impl Store {
 
     // Pin requests ------------------------------------------------------------------------------
 
-    /// Makes a request, `queued`. In the same commit: `created` is set to `now` or, if the account's
-    /// newest request is not older, to one millisecond after that; the account's counts and usage
-    /// mark move ([`holdfast_model::Operation::Pin`]); the pin exists afterwards (made recursive,
-    /// with the request's name, origins and metadata, if it did not) and counts one more request;
-    /// the feed has an entry.
+    /// Makes a request, `queued`. In the same commit: `created` is set to `now` or, if the
+    /// account's newest request is not older, to one millisecond after that; the account's counts
+    /// and usage mark move ([`holdfast_model::Operation::Pin`]); the pin exists afterwards (made
+    /// recursive, with the request's name, origins and metadata, if it did not) and counts one more
+    /// request; the feed has an entry.
     pub async fn create_request(&self, draft: RequestDraft, now: UnixMillis) -> Result<PinRequest> {
         dispatch!(self, CreateRequest, fallible create_request(draft, now))
     }

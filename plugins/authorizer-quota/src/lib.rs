@@ -1,6 +1,7 @@
 //! Quotas by tenant attributes: `quota_bytes` (pinned in all), `quota_requests` (pin requests in
 //! all) and `quota_request_bytes` (one request). What is absent does not bound, unless the settings
-//! name a default: `{"quota_bytes": 1000000000, "quota_requests": 1000, "quota_request_bytes": null}`.
+//! name a default: `{"quota_bytes": 1000000000, "quota_requests": 1000, "quota_request_bytes":
+//! null}`.
 
 mod quota;
 

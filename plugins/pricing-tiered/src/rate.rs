@@ -121,8 +121,8 @@ fn bound(plan: &Plan, gb_months: u64) -> u128 {
 
 /// `quantity * price / per`, rounded once, half away from zero; `None` if it does not fit.
 ///
-/// The whole multiples of `per` are taken apart first, which changes nothing in the result and keeps
-/// every product within 128 bits: the remainder is below `per`, which is below 2^52.
+/// The whole multiples of `per` are taken apart first, which changes nothing in the result and
+/// keeps every product within 128 bits: the remainder is below `per`, which is below 2^52.
 fn amount(quantity: u128, price: u64, per: u128) -> Option<i64> {
     let price = u128::from(price);
     let whole = quantity.checked_div(per)?.checked_mul(price)?;

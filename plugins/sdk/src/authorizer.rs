@@ -68,7 +68,9 @@ macro_rules! export_authorizer {
                     <$plugin as Authorizer>::describe()
                 }
 
-                fn init(settings: ::std::string::String) -> ::std::result::Result<(), ::std::string::String> {
+                fn init(
+                    settings: ::std::string::String,
+                ) -> ::std::result::Result<(), ::std::string::String> {
                     let plugin = <$plugin as Authorizer>::init(&settings)?;
                     PLUGIN.with(|cell| cell.set(plugin)).map_err(|_| "init was called twice".into())
                 }
@@ -83,7 +85,9 @@ macro_rules! export_authorizer {
                 }
             }
 
-            $crate::bindings::authorizer::export_authorizer_bindings!(Component with_types_in bindings);
+            $crate::bindings::authorizer::export_authorizer_bindings!(
+                Component with_types_in bindings
+            );
         };
     };
 }

@@ -18,9 +18,9 @@ use std::collections::{HashMap, HashSet};
 /// Policies in force at once. Loading takes about 0.1 ms each, and ten thousand must fit.
 const POLICIES_MAX: usize = 50_000;
 
-/// How many steps a policy may go from entity to entity. The host gives all that can be reached; what
-/// a limit keeps out is to read an attribute of an entity that the policy itself names, which is
-/// there by chance only.
+/// How many steps a policy may go from entity to entity. The host gives all that can be reached;
+/// what a limit keeps out is to read an attribute of an entity that the policy itself names, which
+/// is there by chance only.
 const STEPS_MAX: u32 = 4;
 
 /// Compiles and checks; everything that is wrong is in the answer.

@@ -1,13 +1,13 @@
 //! What has been decided before.
 //!
 //! A decision may be remembered under less than the whole question, because Cedar can do only one
-//! thing with an entity's id: compare it with another entity. An answer therefore stays the same when
-//! the ids of one kind are exchanged, as long as no policy names an entity of that kind and nothing
-//! else in the question refers to one. Pin requests, keys and users are referred to by nothing, so
-//! where no policy about the action names one, all requests of an account are one question, and all
-//! principals of an account with the same roles and kind of proof are one principal. Where a policy
-//! names one, their ids are part of the question; and where a policy reads the context, only the
-//! entities are kept and Cedar is asked every time.
+//! thing with an entity's id: compare it with another entity. An answer therefore stays the same
+//! when the ids of one kind are exchanged, as long as no policy names an entity of that kind and
+//! nothing else in the question refers to one. Pin requests, keys and users are referred to by
+//! nothing, so where no policy about the action names one, all requests of an account are one
+//! question, and all principals of an account with the same roles and kind of proof are one
+//! principal. Where a policy names one, their ids are part of the question; and where a policy
+//! reads the context, only the entities are kept and Cedar is asked every time.
 
 use super::{Scene, Slice};
 use crate::facts::{self, Named};

@@ -27,8 +27,8 @@ fn is_pinning(action: Action) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 
-    /// Whatever roles somebody has, they never touch what another tenant pins, and without a role of
-    /// the host's staff they touch nothing of it and are not told that it exists.
+    /// Whatever roles somebody has, they never touch what another tenant pins, and without a role
+    /// of the host's staff they touch nothing of it and are not told that it exists.
     #[test]
     fn nobody_reaches_over_the_wall(
         roles in prop::collection::vec(select(&Role::ALL[..]), 0..=6),

@@ -165,7 +165,7 @@ async fn the_next_quote_has_the_new_price_and_no_call_fails() {
     host.drop_in("pricing-tiered.wasm", &component);
     let quote = || host.ask(&host.key, "GET", "/v1/quote", None).1;
     let after = until("another price", quote, |quote| {
-        quote["digest"] != before["digest"] && quote["total"] != before["total"]
+        quote["rated_by"] != before["rated_by"] && quote["total"] != before["total"]
     });
     assert!(after["total"].to_string().contains("21000000"), "{after}");
 

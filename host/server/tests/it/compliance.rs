@@ -30,7 +30,7 @@ async fn the_compliance_suite_passes_nine_of_nine() {
         },
     );
     let suite = install();
-    let report_dir = suite.ancestors().nth(3).unwrap().join("docs");
+    let report_dir = suite.ancestors().nth(2).unwrap().join("docs");
     let report = report_dir.join(format!("{}.json", host.addr.ip()));
     std::fs::remove_file(&report).ok();
 

@@ -3,5 +3,5 @@
 pub(crate) mod host;
 pub(crate) mod kubo;
 pub(crate) mod kubo_stand_in;
-pub(crate) mod process;
 pub(crate) mod plugins;
+pub(crate) mod process;

@@ -29,8 +29,8 @@ async fn settle(store: &Store, id: u64, version: u64, size: Option<u64>, now: u6
     Ok(())
 }
 
-/// Request 1: 10 bytes over [200, 500), 30 over [500, 900). Request 2: 5 bytes over [300, 700), when
-/// it is replaced. Together at 900 nothing is left.
+/// Request 1: 10 bytes over [200, 500), 30 over [500, 900). Request 2: 5 bytes over [300, 700),
+/// when it is replaced. Together at 900 nothing is left.
 async fn a_life(store: &Store) -> Outcome {
     store.create_request(draft(1, 1)?, at(100)).await?;
     store.create_request(draft(2, 2)?, at(150)).await?;

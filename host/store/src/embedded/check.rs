@@ -57,8 +57,8 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// An index must have as many entries as its rows account for: all of those have been looked up,
-    /// so any further one leads nowhere.
+    /// An index must have as many entries as its rows account for: all of those have been looked
+    /// up, so any further one leads nowhere.
     fn sized(&mut self, table: Table, expected: u64) -> Result<()> {
         let mut found = 0;
         for entry in self.view.all(table) {

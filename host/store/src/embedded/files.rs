@@ -9,12 +9,12 @@
 //! probe    written to see whether a disk that failed works again
 //! ```
 //!
-//! fjall cannot resume an interrupted creation of its own, so a new database is made beside its place
-//! and moved there, and `FORMAT` is written in between: without it, `db.new` is thrown away; with it,
-//! `db.new` is complete and only has to be moved.
+//! fjall cannot resume an interrupted creation of its own, so a new database is made beside its
+//! place and moved there, and `FORMAT` is written in between: without it, `db.new` is thrown away;
+//! with it, `db.new` is complete and only has to be moved.
 //!
-//! `CLOSED` exists because fjall takes a journal that ends early for one whose last write was torn by
-//! a crash, and says nothing; after a clean stop no write can have been torn.
+//! `CLOSED` exists because fjall takes a journal that ends early for one whose last write was torn
+//! by a crash, and says nothing; after a clean stop no write can have been torn.
 
 use super::draft::{commit, numbers_of, write_of_numbers};
 use super::row::Numbers;
@@ -30,8 +30,8 @@ use std::path::{Path, PathBuf};
 /// What `FORMAT` says of the layout that this program writes. Another layout gets another number.
 const FORMAT: &str = "holdfast embedded store 1\n";
 
-/// Bytes of decoded blocks that fjall keeps. Beside the tables' own write buffers it is most of what
-/// the store holds in memory, and ten million pins are to be served within 256 MiB.
+/// Bytes of decoded blocks that fjall keeps. Beside the tables' own write buffers it is most of
+/// what the store holds in memory, and ten million pins are to be served within 256 MiB.
 const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Bytes of journals after which tables are written out: the least that fjall allows. Journals are
@@ -89,7 +89,8 @@ impl Directory {
         Ok((tables, numbers))
     }
 
-    /// Notes a clean stop after a commit. Not having noted it costs the next start a check, no more.
+    /// Notes a clean stop after a commit. Not having noted it costs the next start a check, no
+    /// more.
     pub(super) fn note_closed(&self, commit: u64) {
         let noted = self.replace("CLOSED", &format!("{commit}\n"));
         if let Err(error) = noted {

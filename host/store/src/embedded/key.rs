@@ -1,7 +1,8 @@
 //! The keys of the tables, byte by byte as drawn in the parent's documentation.
 //!
-//! Numbers are big-endian, so that bytes sort as numbers do. CIDs and peer ids tell their own length,
-//! so neither is ever the beginning of another; names end in a zero byte, which none contains.
+//! Numbers are big-endian, so that bytes sort as numbers do. CIDs and peer ids tell their own
+//! length, so neither is ever the beginning of another; names end in a zero byte, which none
+//! contains.
 
 use super::table::KeyRange;
 use crate::Result;

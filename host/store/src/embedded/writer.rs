@@ -1,10 +1,10 @@
 //! The one thread that writes: it takes what waits, commits it as a group, and answers.
 //!
-//! A failed write is not retried on the same database: fjall refuses further writes after one, since
-//! nobody knows what the journal then holds. Reads go on. With the next write (at most once in
-//! [`MEND_PAUSE`], after the disk has taken a probe) the database is opened again, and if the failed
-//! group turns out to have reached the journal after all, it is undone before anybody sees it: its
-//! callers were told that it had failed.
+//! A failed write is not retried on the same database: fjall refuses further writes after one,
+//! since nobody knows what the journal then holds. Reads go on. With the next write (at most once
+//! in [`MEND_PAUSE`], after the disk has taken a probe) the database is opened again, and if the
+//! failed group turns out to have reached the journal after all, it is undone before anybody sees
+//! it: its callers were told that it had failed.
 
 use super::draft::{Draft, Write, commit};
 use super::files::Directory;
@@ -23,8 +23,8 @@ use tokio::sync::{mpsc, oneshot};
 /// gain nothing on the fsync that they share and let the first in wait longer.
 const GROUP_OPERATIONS_MAX: usize = 512;
 
-/// Bytes of the disk that are not written to: fjall needs room to write tables out and to merge them,
-/// or else it could not even remove what was deleted.
+/// Bytes of the disk that are not written to: fjall needs room to write tables out and to merge
+/// them, or else it could not even remove what was deleted.
 const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Time between two attempts to open a failed database again: each costs a probe of the disk.
@@ -213,7 +213,8 @@ impl Writer {
 
     fn reopen(&self, undo: Option<&Undo>) -> Result<()> {
         let mut standing = self.shared.standing.write();
-        // The old database must be gone, its threads and its lock with it, before it is opened anew.
+        // The old database must be gone, its threads and its lock with it, before it is opened
+        // anew.
         *standing = Standing::Failed;
         let (tables, mut numbers) = self.directory.open()?;
         if let Some(undo) = undo.filter(|undo| undo.commit == numbers.commit) {
@@ -280,8 +281,8 @@ impl Cause {
     }
 }
 
-/// Refuses writes while the disk is all but full: then nothing has failed yet, and writes work again
-/// as soon as there is room.
+/// Refuses writes while the disk is all but full: then nothing has failed yet, and writes work
+/// again as soon as there is room.
 fn check_space(directory: &Directory) -> std::result::Result<(), Cause> {
     match rustix::fs::statvfs(directory.path()) {
         Ok(disk) => check_free(

@@ -44,8 +44,8 @@ async fn fills_and_is_emptied() {
     setrlimit(Resource::Fsize, full).unwrap();
     child::say("filled");
 
-    // Alone first: so small a group fails only when the journal's buffer is flushed, and is complete
-    // in that buffer; whoever opens the journal again later must not find it there.
+    // Alone first: so small a group fails only when the journal's buffer is flushed, and is
+    // complete in that buffer; whoever opens the journal again later must not find it there.
     let small = store
         .create_request(full_draft(EACH, EACH).unwrap(), at(EACH))
         .await;

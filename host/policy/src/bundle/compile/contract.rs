@@ -70,8 +70,8 @@ pub(super) fn check(
 }
 
 /// Tries the wall between tenants: whoever gets over it to what another tenant pins, whatever their
-/// roles, makes the whole set unusable. It cannot prove that the wall is tight, but it finds that it
-/// is missing, and a file that was read while it was being written looks just like that.
+/// roles, makes the whole set unusable. It cannot prove that the wall is tight, but it finds that
+/// it is missing, and a file that was read while it was being written looks just like that.
 pub(super) fn wall(bundle: &Bundle) -> Result<(), Finding> {
     let setup = |e: Invalid| Finding::whole("policies", e.to_string(), MEND);
     let alone = Role::ALL.map(|role| Roles::NONE.with(role));

@@ -6,8 +6,8 @@ use holdfast_model::{Pin, StoredPin, UnixMillis};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
-/// A pin: what the store itself needs of it, and the pin in IPFS Cluster's protobuf form, which most
-/// writes hand on unread.
+/// A pin: what the store itself needs of it, and the pin in IPFS Cluster's protobuf form, which
+/// most writes hand on unread.
 #[derive(Serialize, Deserialize)]
 pub(in crate::embedded) struct PinRow<'a> {
     pub(in crate::embedded) version: u64,
