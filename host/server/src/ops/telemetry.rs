@@ -31,16 +31,16 @@ pub fn filter(log: &Log) -> Result<EnvFilter, Complaint> {
     };
     // The filter takes any word for a module's name: a mistyped level would silence everything.
     let is_level = |word: &str| word.parse::<tracing::level_filters::LevelFilter>().is_ok();
-    let typo = log
-        .level
-        .split(',')
-        .map(str::trim)
+    let parts: Vec<&str> = log.level.split(',').map(str::trim).collect();
+    let typo = parts
+        .iter()
         .find(|part| !part.contains('=') && !is_level(part));
     if let Some(part) = typo {
         return Err(wrong(format!("{part:?} is no level")));
     }
+    // The filter itself takes no spaces.
     EnvFilter::builder()
-        .parse(&log.level)
+        .parse(parts.join(","))
         .map_err(|e| wrong(format!("{:?} is no level ({e})", log.level)))
 }
 

@@ -194,7 +194,7 @@ fn second_tenant(host: &Holdfast) -> String {
     let wanted = json!({ "account": "beta/main", "roles": ["tenant-user"], "label": "beta" });
     let (status, made) = host.ask(&host.key, "POST", "/v1/keys", Some(&wanted));
     assert_eq!(status, 201, "{made}");
-    made["key"]
+    made["secret"]
         .as_str()
         .unwrap_or_else(|| panic!("{made}"))
         .to_owned()
