@@ -72,7 +72,9 @@ macro_rules! export_authorizer {
                     settings: ::std::string::String,
                 ) -> ::std::result::Result<(), ::std::string::String> {
                     let plugin = <$plugin as Authorizer>::init(&settings)?;
-                    PLUGIN.with(|cell| cell.set(plugin)).map_err(|_| "init was called twice".into())
+                    PLUGIN
+                        .with(|cell| cell.set(plugin))
+                        .map_err(|_| "init was called twice".into())
                 }
             }
 
