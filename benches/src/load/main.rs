@@ -13,6 +13,10 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// The same allocator as the host's, so that its peers in this process are not the slower for it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures the host beside its peers and prints ratios.
 #[derive(Debug, Parser)]
 #[command(name = "holdfast-load")]

@@ -32,6 +32,7 @@ const ROWS: &[(&str, Measure)] = &[
     ("authorizer_warm", plugins::authorizer_warm),
     ("decide_10", policy::decide_10),
     ("decide_10000", policy::decide_10000),
+    ("decide_new", policy::decide_new),
     ("start_ms", start_ms),
 ];
 

@@ -78,6 +78,10 @@ impl Facts {
 /// The size of content that some peer has pinned already.
 async fn known_size(app: &App, cid: Option<Cid>) -> Result<Option<u64>, StoreError> {
     let Some(cid) = cid else { return Ok(None) };
+    // Most content is new, and that it is costs one read to know.
+    if app.store.pin(&cid).await?.is_none() {
+        return Ok(None);
+    }
     let placements = app.store.placements_of_pin(&cid).await?;
     let pinned = placements
         .into_iter()

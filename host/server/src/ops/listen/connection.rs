@@ -80,8 +80,8 @@ impl Door {
             // It also ends connections that are idle for so long.
             .header_read_timeout(self.header_timeout)
             .max_buf_size(HEAD_BYTES_MAX)
-            // A client that closes its sending half has gone: its call is dropped.
-            .half_close(false)
+            // A client may close its sending half and still wait for the answer (`nc -N` does).
+            .half_close(true)
             .serve_connection(TokioIo::new(stream), service);
         if let Err(e) = watcher.watch(connection).await {
             tracing::debug!(%remote, error = %e, "connection ended early");

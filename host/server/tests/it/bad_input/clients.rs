@@ -105,6 +105,18 @@ async fn a_body_that_breaks_off_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_client_that_closed_its_sending_half_gets_its_answer() {
+    let host = Host::start().await;
+    let key = user(&host, "acme/web").await;
+    let get = format!("GET /psa/pins HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\r\n");
+    let mut stream = TcpStream::connect(host.address).await.unwrap();
+    stream.write_all(get.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let (status, body) = answer(&mut stream).await;
+    assert_eq!(status, 200, "{body}");
+}
+
+#[tokio::test]
 async fn over_the_bound_of_calls_one_is_sent_away_and_the_next_served() {
     let host = Host::start_with(Options {
         settings: Settings {
