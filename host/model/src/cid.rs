@@ -5,10 +5,10 @@
 //! for version 1, whatever base the caller used.
 
 use crate::error::Invalid;
+use crate::forms::text_and_bytes;
 use crate::limits::CID_CHARS_MAX;
 use cid::{CidGeneric, Version, multibase};
 use std::fmt;
-use std::str::FromStr;
 
 /// Bytes of the longest digest we hold. Identity CIDs carry up to 128 bytes of content in Kubo.
 const DIGEST_BYTES_MAX: usize = 128;
@@ -74,47 +74,13 @@ fn invalid(why: &str) -> Invalid {
     Invalid::new("cid", format!("{why}; write a CID such as bafybei… or Qm…"))
 }
 
-impl FromStr for Cid {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        Self::parse(text)
-    }
-}
-
 impl fmt::Display for Cid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
     }
 }
 
-impl fmt::Debug for Cid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl serde::Serialize for Cid {
-    /// Text for people's formats, bytes for the store's.
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            serializer.collect_str(self)
-        } else {
-            serializer.serialize_bytes(&self.to_bytes())
-        }
-    }
-}
-
-impl<'de> serde::Deserialize<'de> for Cid {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if !deserializer.is_human_readable() {
-            let bytes = <&[u8]>::deserialize(deserializer)?;
-            return Self::from_bytes(bytes).map_err(serde::de::Error::custom);
-        }
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        Self::parse(&text).map_err(serde::de::Error::custom)
-    }
-}
+text_and_bytes!(Cid);
 
 #[cfg(test)]
 mod tests {

@@ -10,6 +10,7 @@ pub mod action;
 pub mod change;
 pub mod cid;
 pub mod error;
+mod forms;
 pub mod key;
 pub mod limits;
 pub mod money;

@@ -1,10 +1,10 @@
 //! Peers of the IPFS network and the addresses that lead to them.
 
 use crate::error::Invalid;
+use crate::forms::text_and_bytes;
 use crate::limits::MULTIADDR_BYTES_MAX;
 use multiaddr::{Multiaddr, Protocol};
 use std::fmt;
-use std::str::FromStr;
 
 /// The id of a libp2p node: `12D3Koo…` or `Qm…`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,47 +38,13 @@ impl PeerId {
     }
 }
 
-impl FromStr for PeerId {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        Self::parse(text)
-    }
-}
-
 impl fmt::Display for PeerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
     }
 }
 
-impl fmt::Debug for PeerId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl serde::Serialize for PeerId {
-    /// Text for people's formats, bytes for the store's.
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            serializer.collect_str(self)
-        } else {
-            serializer.serialize_bytes(&self.to_bytes())
-        }
-    }
-}
-
-impl<'de> serde::Deserialize<'de> for PeerId {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if !deserializer.is_human_readable() {
-            let bytes = <&[u8]>::deserialize(deserializer)?;
-            return Self::from_bytes(bytes).map_err(serde::de::Error::custom);
-        }
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        Self::parse(&text).map_err(serde::de::Error::custom)
-    }
-}
+text_and_bytes!(PeerId);
 
 /// An address that names the peer it leads to: a multiaddr with a `/p2p/` part.
 ///
@@ -140,47 +106,13 @@ fn invalid(why: &str) -> Invalid {
     )
 }
 
-impl FromStr for Origin {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        Self::parse(text)
-    }
-}
-
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
     }
 }
 
-impl fmt::Debug for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl serde::Serialize for Origin {
-    /// Text for people's formats, bytes for the store's.
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() {
-            serializer.collect_str(self)
-        } else {
-            serializer.serialize_bytes(&self.to_bytes())
-        }
-    }
-}
-
-impl<'de> serde::Deserialize<'de> for Origin {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if !deserializer.is_human_readable() {
-            let bytes = <&[u8]>::deserialize(deserializer)?;
-            return Self::from_bytes(bytes).map_err(serde::de::Error::custom);
-        }
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        Self::parse(&text).map_err(serde::de::Error::custom)
-    }
-}
+text_and_bytes!(Origin);
 
 #[cfg(test)]
 mod tests {
