@@ -30,7 +30,7 @@ pub(crate) async fn install(host: &Host, component: &str, name: &str, manifest: 
 
 /// Where the built components are. The first test of a fresh clone builds them; the lock is for
 /// test binaries that run side by side.
-fn dist() -> &'static Path {
+pub(crate) fn dist() -> &'static Path {
     static DIST: OnceLock<PathBuf> = OnceLock::new();
     DIST.get_or_init(|| {
         let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins");

@@ -176,17 +176,7 @@ pub(crate) fn repository() -> PathBuf {
         .to_path_buf()
 }
 
-/// A shipped component, built first if it is not there.
+/// A built component.
 pub(crate) fn component(name: &str) -> PathBuf {
-    static BUILT: std::sync::Once = std::sync::Once::new();
-    let path = repository().join("plugins/dist").join(name);
-    BUILT.call_once(|| {
-        if !path.is_file() {
-            let built = Command::new(repository().join("plugins/build"))
-                .status()
-                .unwrap();
-            assert!(built.success(), "plugins/build failed");
-        }
-    });
-    path
+    super::plugins::dist().join(name)
 }
