@@ -246,11 +246,7 @@ async fn open(config: &Config, clock: Clock) -> Result<App, anyhow::Error> {
         StoreKind::Embedded => Store::embedded(&config.store_dir()).await?,
         StoreKind::Cql => return Err(anyhow!("the CQL store is not in this build yet")),
     };
-    if let Some(key) = &config.auth.bootstrap_admin_key
-        && identity::bootstrap(&store, key.reveal(), clock.now()).await?
-    {
-        tracing::info!("the first administrator's key was made; it opens default/admin");
-    }
+    first_key(config, &store, &clock).await?;
     let gate = Gate::open(config.policies.dir.as_deref())?;
     let plugins = PluginsConfig {
         dir: config.plugins_dir(),
@@ -271,6 +267,21 @@ async fn open(config: &Config, clock: Clock) -> Result<App, anyhow::Error> {
         audit,
         peers,
     })
+}
+
+/// Makes the first administrator's key on an empty store, or says that nobody has one.
+async fn first_key(config: &Config, store: &Store, clock: &Clock) -> anyhow::Result<()> {
+    if let Some(key) = &config.auth.bootstrap_admin_key {
+        if identity::bootstrap(store, key.reveal(), clock.now()).await? {
+            tracing::info!("the first administrator's key was made; it opens default/admin");
+        }
+    } else if config.auth.issuers.0.is_empty() && store.tenants(None, 1).await?.is_empty() {
+        tracing::warn!(
+            "nobody can call yet: restart with HOLDFAST_BOOTSTRAP_ADMIN_KEY set to a new secret \
+             (`openssl rand -hex 32` makes one), which becomes the first administrator's key"
+        );
+    }
+    Ok(())
 }
 
 /// One of several complaints: the rest come up once it is mended, or in `config check` together.
