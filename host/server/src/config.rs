@@ -1,7 +1,7 @@
 //! Configuration: layers of text become one typed value, or a list of everything that is wrong.
 //!
 //! Layers, each over the one before: defaults, `holdfast.toml`, a directory of files (a mounted
-//! config map), the environment (`HOLDFAST_SECTION__KEY`), flags. [`sections`] declares every key
+//! config map), the environment (`HOLDFAST_SECTION__KEY`), flags. `sections` declares every key
 //! once; reading, the reference in `schema/config.toml` and what a reload may change come from
 //! there.
 //!

@@ -96,7 +96,7 @@ const PING_WAIT_MAX: Duration = Duration::from_secs(10);
 /// be noticed by the tasks that wait behind it.
 const SHORT_READ_ROWS: u32 = 100;
 
-/// The embedded store. Clones share it; it is closed by [`close`](Self::close), or in the
+/// The embedded store. Clones share it; it is closed by `close`, or in the
 /// background once the last clone is gone.
 #[derive(Clone)]
 pub struct Embedded {

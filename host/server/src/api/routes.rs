@@ -5,6 +5,8 @@ use crate::api::problem::Problem;
 use crate::api::reply::Reply;
 use crate::api::{keys, money, openapi, pinning, plugins, tenants, whoami};
 use axum::http::Method;
+use std::future::ready;
+use std::pin::Pin;
 
 /// In whose words errors are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,23 +132,27 @@ pub static ROUTES: &[Route] = &[
     Route::ours(Method::GET, "/openapi.json", Op::Describe).needing(Access::Open),
 ];
 
-/// Runs the handler of an operation.
-pub(crate) async fn handle(call: &mut Call) -> Result<Reply, Problem> {
+/// A handler under way.
+type Handling<'a> = Pin<Box<dyn Future<Output = Result<Reply, Problem>> + Send + 'a>>;
+
+/// Runs the handler of an operation. Each is boxed by itself: in one future they would make every
+/// call as large as the largest of them, and a call is moved more than once.
+pub(crate) fn handle(call: &mut Call) -> Handling<'_> {
     match call.route.operation {
-        Op::ListRequests => pinning::list(call).await,
-        Op::CreateRequest => pinning::create(call).await,
-        Op::ReadRequest => pinning::read(call).await,
-        Op::ReplaceRequest => pinning::replace(call).await,
-        Op::DeleteRequest => pinning::delete(call).await,
-        Op::ReadUsage => money::usage(call).await,
-        Op::ReadQuote => money::quote(call).await,
-        Op::CreateKey => keys::create(call).await,
-        Op::ListKeys => keys::list(call).await,
-        Op::RevokeKey => keys::revoke(call).await,
-        Op::ReadTenant => tenants::read(call).await,
-        Op::WriteTenant => tenants::write(call).await,
-        Op::ListPlugins => plugins::list(call),
-        Op::WhoAmI => whoami::show(call),
-        Op::Describe => openapi::show(call),
+        Op::ListRequests => Box::pin(pinning::list(call)),
+        Op::CreateRequest => Box::pin(pinning::create(call)),
+        Op::ReadRequest => Box::pin(pinning::read(call)),
+        Op::ReplaceRequest => Box::pin(pinning::replace(call)),
+        Op::DeleteRequest => Box::pin(pinning::delete(call)),
+        Op::ReadUsage => Box::pin(money::usage(call)),
+        Op::ReadQuote => Box::pin(money::quote(call)),
+        Op::CreateKey => Box::pin(keys::create(call)),
+        Op::ListKeys => Box::pin(keys::list(call)),
+        Op::RevokeKey => Box::pin(keys::revoke(call)),
+        Op::ReadTenant => Box::pin(tenants::read(call)),
+        Op::WriteTenant => Box::pin(tenants::write(call)),
+        Op::ListPlugins => Box::pin(ready(plugins::list(call))),
+        Op::WhoAmI => Box::pin(ready(whoami::show(call))),
+        Op::Describe => Box::pin(ready(openapi::show(call))),
     }
 }
