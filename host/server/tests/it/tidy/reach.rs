@@ -52,6 +52,22 @@ const WAYS: &[Way] = &[
         except: &["host/server/src/config", "host/server/src/commands"],
         mend: "only the configuration and the commands read the environment; take the setting",
     },
+    Way {
+        words: &[
+            ".create_request(",
+            ".replace_request(",
+            ".delete_request(",
+            ".settle_request(",
+            ".put_pin(",
+            ".delete_pin(",
+            ".allocate_pin(",
+            ".put_placement(",
+            ".delete_placement(",
+        ],
+        within: "host/server/src/",
+        except: &["host/server/src/pins/"],
+        mend: "only the verbs in pins/ change a pin, a request or a placement; call one",
+    },
 ];
 
 /// Complaints about a file that reaches out where it may not.
@@ -102,5 +118,12 @@ mod tests {
         let of = |path| of_file(&Source::sample(path, read));
         assert_eq!(of("host/server/src/config/layers.rs"), [""; 0]);
         assert_eq!(of("host/server/src/workers/kubo.rs").len(), 1);
+    }
+    #[test]
+    fn pins_and_requests_change_in_their_verbs_alone() {
+        let change = "app.store.delete_request(&account, id, now).await?;\n";
+        let of = |path| of_file(&Source::sample(path, change));
+        assert_eq!(of("host/server/src/pins/delete.rs"), [""; 0]);
+        assert!(of("host/server/src/api/pinning.rs")[0].contains("the verbs in pins/"));
     }
 }
