@@ -60,7 +60,6 @@ mod pins;
 mod placements;
 mod read;
 mod requests;
-mod row;
 mod table;
 mod writer;
 

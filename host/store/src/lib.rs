@@ -6,13 +6,18 @@
 
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
+mod cql;
 mod embedded;
 mod error;
 mod memory;
 mod metrics;
+mod row;
 mod rules;
 mod store;
 
+pub use cql::{
+    ConsistencyLevels, Cql, CqlSettings, Flow, Layout, Level, Login, Serial, Timeouts, TlsFiles,
+};
 pub use embedded::Embedded;
 pub use error::StoreError;
 pub use memory::Memory;

@@ -1,5 +1,6 @@
 //! The door of the store: which backend answers, and the contract that each keeps.
 
+use crate::cql::{Cql, CqlSettings};
 use crate::embedded::Embedded;
 use crate::memory::Memory;
 use crate::metrics::{Operation, StoreMetrics};
@@ -21,6 +22,8 @@ pub enum Store {
     Memory(Memory),
     /// In a directory of this machine, used by one process.
     Embedded(Embedded),
+    /// In a ScyllaDB or Cassandra cluster, used by any number of processes.
+    Cql(Cql),
 }
 
 /// Hands a call to the backend, and counts and times it. In memory some calls cannot fail: `plain`.
@@ -41,6 +44,7 @@ macro_rules! dispatch {
         let answer = match $store {
             Self::Memory(memory) => memory.run($in_memory),
             Self::Embedded(embedded) => embedded.$call($($argument),*).await,
+            Self::Cql(cql) => cql.$call($($argument),*).await,
         };
         $store.metrics_kept().answered(Operation::$operation, began, &answer);
         answer
@@ -61,6 +65,15 @@ impl Store {
     /// format version, or is damaged; each names the path and the mend.
     pub async fn embedded(dir: &Path) -> Result<Self> {
         Embedded::open(dir).await.map(Self::Embedded)
+    }
+
+    /// Opens the store in a CQL cluster: connects, brings the schema up to date, prepares.
+    ///
+    /// # Errors
+    /// A cluster that cannot be reached, a login that is refused, a schema that this program does
+    /// not know; each names the setting and the mend.
+    pub async fn cql(settings: CqlSettings) -> Result<Self> {
+        Cql::open(settings).await.map(Self::Cql)
     }
 
     // Pin requests ------------------------------------------------------------------------------
@@ -255,6 +268,7 @@ impl Store {
         match self {
             Self::Memory(memory) => memory.head(),
             Self::Embedded(embedded) => embedded.head(),
+            Self::Cql(cql) => cql.head(),
         }
     }
 
@@ -359,6 +373,7 @@ impl Store {
         match self {
             Self::Memory(memory) => memory.close(),
             Self::Embedded(embedded) => embedded.close().await,
+            Self::Cql(cql) => cql.close().await,
         }
         Ok(())
     }
@@ -373,6 +388,7 @@ impl Store {
             // Nothing is kept there that follows from something else.
             Self::Memory(_) => Ok(Vec::new()),
             Self::Embedded(embedded) => embedded.check().await,
+            Self::Cql(cql) => cql.check().await,
         }
     }
 
@@ -386,6 +402,7 @@ impl Store {
         match self {
             Self::Memory(memory) => memory.metrics(),
             Self::Embedded(embedded) => embedded.metrics(),
+            Self::Cql(cql) => cql.metrics(),
         }
     }
 }

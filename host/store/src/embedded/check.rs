@@ -2,12 +2,12 @@
 
 use super::key;
 use super::keys::key_hash;
-use super::row::{
+use super::table::{Table, Tables, View};
+use crate::Result;
+use crate::row::{
     Account, AccountRow, MarkRow, PinRow, decode, decode_key, decode_placement, decode_request,
     status_number,
 };
-use super::table::{Table, Tables, View};
-use crate::Result;
 use holdfast_model::{AccountId, Cid, StatusCounts, UnixMillis, UsageMark};
 use std::collections::BTreeMap;
 

@@ -1,9 +1,9 @@
 //! What a group of writes is about to change: read through, checked, and committed as one.
 
 use super::key;
-use super::row::{Numbers, decode, encode};
 use super::table::{Table, Tables};
 use crate::Result;
+use crate::row::{Numbers, decode, encode};
 use fjall::{OwnedWriteBatch, PersistMode, UserValue};
 use holdfast_model::{Cid, Cursor};
 use std::collections::HashMap;

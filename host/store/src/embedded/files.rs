@@ -17,10 +17,10 @@
 //! by a crash, and says nothing; after a clean stop no write can have been torn.
 
 use super::draft::{commit, numbers_of, write_of_numbers};
-use super::row::Numbers;
 use super::table::Tables;
 use crate::Result;
 use crate::error::StoreError;
+use crate::row::Numbers;
 use fjall::Database;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};

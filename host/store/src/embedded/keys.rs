@@ -2,10 +2,10 @@
 
 use super::draft::Draft;
 use super::key;
-use super::row::{decode_key, encode, encode_key, encode_tenant};
 use super::table::Table;
 use crate::Result;
 use crate::error::StoreError;
+use crate::row::{decode_key, encode, encode_key, encode_tenant};
 use crate::rules::{KEY, begin_tenant, check_not_in_future};
 use holdfast_model::key::KeyHash;
 use holdfast_model::{ApiKey, Cursor, KeyId, Revocation, Tenant, UnixMillis};

@@ -1,10 +1,10 @@
 //! Reads of pin requests: one, pages, counts.
 
 use super::key;
-use super::row::{decode_request, status_of};
 use super::table::{Table, Tables, View};
 use crate::Result;
 use crate::error::StoreError;
+use crate::row::{decode_request, status_of};
 use holdfast_model::{
     AccountId, Cid, PinRequest, RequestFilter, RequestId, RequestStatus, StatusCounts, UnixMillis,
 };

@@ -2,9 +2,9 @@
 
 use super::draft::Draft;
 use super::key;
-use super::row::{PinRow, decode, encode};
 use super::table::Table;
 use crate::error::StoreError;
+use crate::row::{PinRow, decode, encode};
 use crate::rules::{PIN, begin_pin, stored_form};
 use crate::{Expect, Result};
 use fjall::UserValue;

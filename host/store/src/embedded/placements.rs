@@ -2,8 +2,8 @@
 
 use super::draft::Draft;
 use super::key;
-use super::row::{decode_placement, encode_placement};
 use super::table::Table;
+use crate::row::{decode_placement, encode_placement};
 use crate::rules::PLACEMENT;
 use crate::{Expect, Result};
 use holdfast_model::{Cid, PeerId, Placement};

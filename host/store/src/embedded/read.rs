@@ -2,13 +2,13 @@
 
 use super::key;
 use super::keys::key_hash;
-use super::row::{
-    Account, AccountRow, MarkRow, Numbers, PinRow, decode, decode_key, decode_placement,
-    decode_tenant,
-};
 use super::table::{Entry, KeyRange, Table, Tables, View};
 use crate::Result;
 use crate::error::StoreError;
+use crate::row::{
+    Account, AccountRow, MarkRow, Numbers, PinRow, decode, decode_key, decode_placement,
+    decode_tenant,
+};
 use crate::rules::check_not_in_future;
 use holdfast_model::key::KeyHash;
 use holdfast_model::{

@@ -2,11 +2,11 @@
 
 use super::draft::Draft;
 use super::key;
-use super::row::{
-    Account, AccountRow, MarkRow, decode, decode_request, encode, encode_request, status_number,
-};
 use super::table::Table;
 use crate::error::StoreError;
+use crate::row::{
+    Account, AccountRow, MarkRow, decode, decode_request, encode, encode_request, status_number,
+};
 use crate::rules::{REQUEST, begin_request, created_after};
 use crate::{Outcome, RequestDraft, Result};
 use holdfast_model::{AccountId, Operation, PinRequest, RequestId, UnixMillis};

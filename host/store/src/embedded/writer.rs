@@ -8,11 +8,11 @@
 
 use super::draft::{Draft, Write, commit};
 use super::files::Directory;
-use super::row::Numbers;
 use super::table::Tables;
 use super::{Shared, Standing};
 use crate::Result;
 use crate::error::StoreError;
+use crate::row::Numbers;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;

@@ -29,7 +29,7 @@ struct RequestRow<'a> {
     version: u64,
 }
 
-pub(in crate::embedded) fn encode_request(request: &PinRequest) -> Result<Vec<u8>> {
+pub(crate) fn encode_request(request: &PinRequest) -> Result<Vec<u8>> {
     encode(&RequestRow {
         account: request.account.as_str().into(),
         created: request.created.as_millis(),
@@ -46,7 +46,7 @@ pub(in crate::embedded) fn encode_request(request: &PinRequest) -> Result<Vec<u8
     })
 }
 
-pub(in crate::embedded) fn decode_request(id: RequestId, bytes: &[u8]) -> Result<PinRequest> {
+pub(crate) fn decode_request(id: RequestId, bytes: &[u8]) -> Result<PinRequest> {
     let row: RequestRow<'_> = decode("request", bytes)?;
     Ok(PinRequest {
         id,
@@ -67,7 +67,7 @@ pub(in crate::embedded) fn decode_request(id: RequestId, bytes: &[u8]) -> Result
     })
 }
 
-pub(in crate::embedded) const fn status_number(status: RequestStatus) -> u8 {
+pub(crate) const fn status_number(status: RequestStatus) -> u8 {
     match status {
         RequestStatus::Queued => 0,
         RequestStatus::Pinning => 1,
@@ -76,7 +76,7 @@ pub(in crate::embedded) const fn status_number(status: RequestStatus) -> u8 {
     }
 }
 
-pub(in crate::embedded) fn status_of(number: u8) -> Result<RequestStatus> {
+pub(crate) fn status_of(number: u8) -> Result<RequestStatus> {
     RequestStatus::ALL
         .into_iter()
         .find(|status| status_number(*status) == number)

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// An account: what would otherwise have to be counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(in crate::embedded) struct AccountRow {
+pub(crate) struct AccountRow {
     queued: u64,
     pinning: u64,
     pinned: u64,
@@ -17,7 +17,7 @@ pub(in crate::embedded) struct AccountRow {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(in crate::embedded) struct MarkRow {
+pub(crate) struct MarkRow {
     at: u64,
     level_bytes: u128,
     byte_millis: u128,
@@ -28,11 +28,11 @@ pub(in crate::embedded) struct MarkRow {
 
 /// An account as the store works with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(in crate::embedded) struct Account {
-    pub(in crate::embedded) counts: StatusCounts,
-    pub(in crate::embedded) newest: Option<UnixMillis>,
+pub(crate) struct Account {
+    pub(crate) counts: StatusCounts,
+    pub(crate) newest: Option<UnixMillis>,
     /// Its last usage mark.
-    pub(in crate::embedded) mark: UsageMark,
+    pub(crate) mark: UsageMark,
 }
 
 impl From<&Account> for AccountRow {

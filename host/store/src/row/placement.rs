@@ -21,7 +21,7 @@ struct PlacementRow<'a> {
     version: u64,
 }
 
-pub(in crate::embedded) fn encode_placement(placement: &Placement) -> Result<Vec<u8>> {
+pub(crate) fn encode_placement(placement: &Placement) -> Result<Vec<u8>> {
     encode(&PlacementRow {
         cid: placement.cid,
         peer: placement.peer,
@@ -35,7 +35,7 @@ pub(in crate::embedded) fn encode_placement(placement: &Placement) -> Result<Vec
     })
 }
 
-pub(in crate::embedded) fn decode_placement(bytes: &[u8]) -> Result<Placement> {
+pub(crate) fn decode_placement(bytes: &[u8]) -> Result<Placement> {
     let row: PlacementRow<'_> = decode("placement", bytes)?;
     Ok(Placement {
         cid: row.cid,

@@ -9,11 +9,11 @@ mod placement;
 mod request;
 mod tenant;
 
-pub(super) use account::{Account, AccountRow, MarkRow};
-pub(super) use pin::PinRow;
-pub(super) use placement::{decode_placement, encode_placement};
-pub(super) use request::{decode_request, encode_request, status_number, status_of};
-pub(super) use tenant::{decode_key, decode_tenant, encode_key, encode_tenant};
+pub(crate) use account::{Account, AccountRow, MarkRow};
+pub(crate) use pin::PinRow;
+pub(crate) use placement::{decode_placement, encode_placement};
+pub(crate) use request::{decode_request, encode_request, status_number, status_of};
+pub(crate) use tenant::{decode_key, decode_tenant, encode_key, encode_tenant};
 
 use crate::Result;
 use crate::error::StoreError;
@@ -24,13 +24,13 @@ use serde::{Deserialize, Serialize};
 const ROW_VERSION: u8 = 1;
 
 /// Appends a row to its version byte.
-pub(super) fn encode<T: Serialize>(row: &T) -> Result<Vec<u8>> {
+pub(crate) fn encode<T: Serialize>(row: &T) -> Result<Vec<u8>> {
     let unwritable = |e| StoreError::Corrupt(format!("a row cannot be written: {e}"));
     postcard::to_extend(row, vec![ROW_VERSION]).map_err(unwritable)
 }
 
 /// Reads a row; `what` names it in the error.
-pub(super) fn decode<'a, T: Deserialize<'a>>(what: &str, bytes: &'a [u8]) -> Result<T> {
+pub(crate) fn decode<'a, T: Deserialize<'a>>(what: &str, bytes: &'a [u8]) -> Result<T> {
     match bytes.split_first() {
         Some((&ROW_VERSION, row)) => postcard::from_bytes(row)
             .map_err(|e| StoreError::Corrupt(format!("a {what} row cannot be read: {e}"))),

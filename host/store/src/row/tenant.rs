@@ -14,14 +14,14 @@ struct TenantRow<'a> {
     attributes: Cow<'a, BTreeMap<String, String>>,
 }
 
-pub(in crate::embedded) fn encode_tenant(tenant: &Tenant) -> Result<Vec<u8>> {
+pub(crate) fn encode_tenant(tenant: &Tenant) -> Result<Vec<u8>> {
     encode(&TenantRow {
         created: tenant.created.as_millis(),
         attributes: Cow::Borrowed(&tenant.attributes),
     })
 }
 
-pub(in crate::embedded) fn decode_tenant(id: TenantId, bytes: &[u8]) -> Result<Tenant> {
+pub(crate) fn decode_tenant(id: TenantId, bytes: &[u8]) -> Result<Tenant> {
     let row: TenantRow<'_> = decode("tenant", bytes)?;
     Ok(Tenant {
         id,
@@ -42,7 +42,7 @@ struct KeyRow<'a> {
     revoked: Option<u64>,
 }
 
-pub(in crate::embedded) fn encode_key(key: &ApiKey) -> Result<Vec<u8>> {
+pub(crate) fn encode_key(key: &ApiKey) -> Result<Vec<u8>> {
     encode(&KeyRow {
         id: key.id.as_str().into(),
         account: key.account.as_str().into(),
@@ -54,7 +54,7 @@ pub(in crate::embedded) fn encode_key(key: &ApiKey) -> Result<Vec<u8>> {
     })
 }
 
-pub(in crate::embedded) fn decode_key(hash: KeyHash, bytes: &[u8]) -> Result<ApiKey> {
+pub(crate) fn decode_key(hash: KeyHash, bytes: &[u8]) -> Result<ApiKey> {
     let row: KeyRow<'_> = decode("key", bytes)?;
     let roles = row.roles.iter().map(|name| Role::parse(name));
     let revocation = |at| Revocation {

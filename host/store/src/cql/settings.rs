@@ -1,0 +1,191 @@
+//! What an operator says of the CQL store.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything about the CQL store that can be configured. The server fills it from `[store.cql]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CqlSettings {
+    /// `host` or `host:port` of some nodes; the rest is found through them.
+    pub contact_points: Vec<String>,
+    /// The datacenter that this process is in, as the cluster names it.
+    pub local_datacenter: String,
+    /// The keyspace.
+    pub keyspace: String,
+    /// Replicas for each datacenter, for making the keyspace; in the order of the configuration.
+    pub replication: Vec<(String, u16)>,
+    /// Whom to log in as.
+    pub login: Option<Login>,
+    /// TLS to the nodes.
+    pub tls: Option<TlsFiles>,
+    /// How long each kind of call may take.
+    pub timeouts: Timeouts,
+    /// Which replicas must agree.
+    pub consistency: ConsistencyLevels,
+    /// What is fixed when the keyspace is first used.
+    pub layout: Layout,
+    /// Connections, queues, retries, caches: how much at once.
+    pub flow: Flow,
+}
+
+/// A user's name and password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The role.
+    pub username: String,
+    /// Its password.
+    pub password: String,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Login({})", self.username)
+    }
+}
+
+/// PEM files for TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Authorities that the nodes' certificates must come from.
+    pub ca: PathBuf,
+    /// Our certificate chain and key, where the nodes ask for one.
+    pub client: Option<(PathBuf, PathBuf)>,
+}
+
+/// How long each kind of call may take, all attempts together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timeouts {
+    /// One TCP or TLS connection.
+    pub connect: Duration,
+    /// The first session, all of it.
+    pub session: Duration,
+    /// Preparing all statements.
+    pub prepare: Duration,
+    /// A read.
+    pub read: Duration,
+    /// A plain write.
+    pub write: Duration,
+    /// A conditional write, with what settles an unknown outcome.
+    pub condition: Duration,
+    /// One page of a stream.
+    pub page: Duration,
+    /// A change of the schema.
+    pub schema: Duration,
+    /// Between keepalive messages, and for the answer to one.
+    pub keepalive: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(2),
+            session: Duration::from_secs(30),
+            prepare: Duration::from_secs(10),
+            read: Duration::from_secs(2),
+            write: Duration::from_secs(3),
+            condition: Duration::from_secs(5),
+            page: Duration::from_secs(10),
+            schema: Duration::from_secs(60),
+            keepalive: Duration::from_secs(3),
+        }
+    }
+}
+
+/// How many replicas must agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// One of the key's home.
+    LocalOne,
+    /// A majority of the key's home.
+    LocalQuorum,
+    /// A majority of all.
+    Quorum,
+}
+
+/// Who takes part in a conditional write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Serial {
+    /// The replicas of the key's home datacenter.
+    Local,
+    /// A majority of all replicas, wherever they are.
+    Global,
+}
+
+/// Which replicas must agree, for each kind of call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsistencyLevels {
+    /// Reads.
+    pub read: Level,
+    /// Writes.
+    pub write: Level,
+    /// Long streams.
+    pub stream: Level,
+    /// Conditional writes.
+    pub serial: Serial,
+    /// Whether reads may be answered by another datacenter when the home does not answer.
+    pub remote_reads: bool,
+}
+
+impl Default for ConsistencyLevels {
+    fn default() -> Self {
+        Self {
+            read: Level::LocalQuorum,
+            write: Level::LocalQuorum,
+            stream: Level::LocalQuorum,
+            serial: Serial::Local,
+            remote_reads: false,
+        }
+    }
+}
+
+/// What is fixed when the keyspace is first used; schema/README.md has the arithmetic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// Bits of a pin's prefix.
+    pub prefix_bits: u8,
+    /// Bits of a prefix that make a peer's bucket.
+    pub peer_bucket_bits: u8,
+    /// Partitions of one slot of the feed.
+    pub feed_shards: u16,
+    /// Partitions of one slot of an expiry index.
+    pub expiry_shards: u16,
+    /// Datacenters that keys have their homes in; empty: the local one.
+    pub homes: Vec<String>,
+}
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self {
+            prefix_bits: 28,
+            peer_bucket_bits: 6,
+            feed_shards: 4,
+            expiry_shards: 4,
+            homes: Vec::new(),
+        }
+    }
+}
+
+/// How much at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flow {
+    /// Statements under way in this process.
+    pub in_flight: usize,
+    /// Calls that may wait for a place; more are turned away.
+    pub queue: usize,
+    /// After how long an idempotent statement is sent to a second replica; `None`: never.
+    pub speculate_after: Option<Duration>,
+    /// Pins that the read cache holds, absent ones included.
+    pub cached_pins: usize,
+}
+
+impl Default for Flow {
+    fn default() -> Self {
+        Self {
+            in_flight: 1_024,
+            queue: 4_096,
+            speculate_after: Some(Duration::from_millis(50)),
+            cached_pins: 100_000,
+        }
+    }
+}
