@@ -6,6 +6,7 @@ mod connect;
 mod feed;
 mod home;
 mod keys;
+mod lane;
 mod pin;
 mod placement;
 mod requests;
