@@ -16,7 +16,8 @@ mod statement;
 mod usage;
 
 pub use settings::{
-    ConsistencyLevels, CqlSettings, Flow, Layout, Level, Login, Serial, Timeouts, TlsFiles,
+    Compression, Connections, ConsistencyLevels, CqlSettings, Flow, Layout, Level, Login, Pool,
+    Serial, Timeouts, TlsFiles,
 };
 
 use self::calls::Calls;
@@ -53,6 +54,7 @@ impl Cql {
     /// # Errors
     /// See [`crate::Store::cql`].
     pub async fn open(settings: CqlSettings) -> Result<Self> {
+        settings.check()?;
         let session = connect::session(&settings).await?;
         let params = schema::bring_up(&session, &settings).await?;
         let connected = Connected::prepare(session, &settings, &params.homes).await?;

@@ -20,9 +20,18 @@ pub enum StoreError {
         /// The oldest cursor that can be resumed from.
         oldest: Cursor,
     },
-    /// More is waiting to be written than the queue holds.
-    #[error("the store's write queue is full")]
+    /// More is waiting than the queue holds.
+    #[error("the store has more to do than it can queue")]
     Overloaded,
+    /// A write was sent and nobody has said whether it took effect. Sending it again is safe only
+    /// for who can tell its own write from another's; everybody else looks first.
+    #[error("it is not known whether the store could {doing}: {why}; look before trying again")]
+    Unsettled {
+        /// What was tried.
+        doing: String,
+        /// What was heard instead of an answer.
+        why: String,
+    },
     /// The disk or the file system refused: full, read-only, gone.
     #[error("the store cannot {doing}: {source}")]
     Unavailable {
@@ -56,7 +65,10 @@ impl StoreError {
             Self::Conflict(_) => ErrorKind::Conflict,
             Self::Invalid(_) | Self::CursorTooOld { .. } => ErrorKind::Invalid,
             Self::Overloaded => ErrorKind::Overloaded,
-            Self::Unavailable { .. } | Self::Open { .. } | Self::Closed => ErrorKind::Unavailable,
+            Self::Unavailable { .. }
+            | Self::Unsettled { .. }
+            | Self::Open { .. }
+            | Self::Closed => ErrorKind::Unavailable,
             Self::Corrupt(_) => ErrorKind::Corrupt,
         }
     }

@@ -16,7 +16,8 @@ mod rules;
 mod store;
 
 pub use cql::{
-    ConsistencyLevels, Cql, CqlSettings, Flow, Layout, Level, Login, Serial, Timeouts, TlsFiles,
+    Compression, Connections, ConsistencyLevels, Cql, CqlSettings, Flow, Layout, Level, Login,
+    Pool, Serial, Timeouts, TlsFiles,
 };
 pub use embedded::Embedded;
 pub use error::StoreError;

@@ -40,17 +40,12 @@ pub(crate) async fn bring_up(session: &Session, settings: &CqlSettings) -> Resul
         }
     }
     let layout = &settings.layout;
-    let homes = if layout.homes.is_empty() {
-        vec![settings.local_datacenter.clone()]
-    } else {
-        layout.homes.clone()
-    };
     Ok(Params {
         prefix_bits: layout.prefix_bits,
         peer_bucket_bits: layout.peer_bucket_bits,
         feed_shards: layout.feed_shards,
         expiry_shards: layout.expiry_shards,
-        homes,
+        homes: settings.homes(),
     })
 }
 

@@ -1,6 +1,10 @@
 //! What an operator says of the CQL store.
 
+mod check;
+
 use std::fmt;
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +15,8 @@ pub struct CqlSettings {
     pub contact_points: Vec<String>,
     /// The datacenter that this process is in, as the cluster names it.
     pub local_datacenter: String,
+    /// The rack that this process is in, if reads should rather go to replicas there.
+    pub local_rack: Option<String>,
     /// The keyspace.
     pub keyspace: String,
     /// Replicas for each datacenter, for making the keyspace; in the order of the configuration.
@@ -19,14 +25,46 @@ pub struct CqlSettings {
     pub login: Option<Login>,
     /// TLS to the nodes.
     pub tls: Option<TlsFiles>,
+    /// How nodes are connected to.
+    pub connections: Connections,
     /// How long each kind of call may take.
     pub timeouts: Timeouts,
     /// Which replicas must agree.
     pub consistency: ConsistencyLevels,
     /// What is fixed when the keyspace is first used.
     pub layout: Layout,
-    /// Connections, queues, retries, caches: how much at once.
+    /// Queues, retries, caches: how much at once.
     pub flow: Flow,
+}
+
+impl CqlSettings {
+    /// Defaults for a cluster: no login, no TLS, one replica in the local datacenter.
+    #[must_use]
+    pub fn new(contact_points: Vec<String>, local_datacenter: &str, keyspace: &str) -> Self {
+        Self {
+            contact_points,
+            local_datacenter: local_datacenter.to_owned(),
+            local_rack: None,
+            keyspace: keyspace.to_owned(),
+            replication: vec![(local_datacenter.to_owned(), 1)],
+            login: None,
+            tls: None,
+            connections: Connections::default(),
+            timeouts: Timeouts::default(),
+            consistency: ConsistencyLevels::default(),
+            layout: Layout::default(),
+            flow: Flow::default(),
+        }
+    }
+
+    /// Datacenters that keys have their homes in: those of the layout, or the local one.
+    #[must_use]
+    pub fn homes(&self) -> Vec<String> {
+        match self.layout.homes.is_empty() {
+            true => vec![self.local_datacenter.clone()],
+            false => self.layout.homes.clone(),
+        }
+    }
 }
 
 /// A user's name and password.
@@ -51,6 +89,56 @@ pub struct TlsFiles {
     pub ca: PathBuf,
     /// Our certificate chain and key, where the nodes ask for one.
     pub client: Option<(PathBuf, PathBuf)>,
+    /// The name that every node's certificate must be for. `None`: the address that is connected
+    /// to, which then must be among the certificate's alternative names.
+    pub server_name: Option<String>,
+}
+
+/// How nodes are connected to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connections {
+    /// How many to each node.
+    pub pool: Pool,
+    /// Whether ScyllaDB's port for connections to a chosen shard may be used.
+    pub shard_aware_port: bool,
+    /// Compression of frames: worth it between datacenters only.
+    pub compression: Compression,
+    /// Whether frames that are ready together are written together.
+    pub write_coalescing: bool,
+    /// The address of this machine to connect from.
+    pub local_address: Option<IpAddr>,
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self {
+            pool: Pool::PerShard(NonZeroUsize::MIN),
+            shard_aware_port: true,
+            compression: Compression::None,
+            write_coalescing: true,
+            local_address: None,
+        }
+    }
+}
+
+/// Connections to each node. Cassandra counts as one shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pool {
+    /// So many to each shard.
+    PerShard(NonZeroUsize),
+    /// So many in all, spread over the shards.
+    PerNode(NonZeroUsize),
+}
+
+/// Compression of frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// None.
+    None,
+    /// LZ4: the cheaper one.
+    Lz4,
+    /// Snappy.
+    Snappy,
 }
 
 /// How long each kind of call may take, all attempts together.
@@ -169,23 +257,35 @@ impl Default for Layout {
 /// How much at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flow {
-    /// Statements under way in this process.
+    /// Calls under way in this process.
     pub in_flight: usize,
+    /// Statements under way at one node; a busy node is passed over for another replica.
+    pub node_in_flight: usize,
     /// Calls that may wait for a place; more are turned away.
     pub queue: usize,
+    /// Pages of long streams that may be asked for at once, so that streams cannot starve calls.
+    pub stream_pages: usize,
     /// After how long an idempotent statement is sent to a second replica; `None`: never.
     pub speculate_after: Option<Duration>,
-    /// Pins that the read cache holds, absent ones included.
+    /// Attempts beyond the first, as a share of all calls.
+    pub retry_percent: u32,
+    /// Pins that the read cache holds, absent ones included; 0: no cache.
     pub cached_pins: usize,
+    /// One call in so many is traced by the server, and its trace logged; 0: none.
+    pub trace_one_in: u32,
 }
 
 impl Default for Flow {
     fn default() -> Self {
         Self {
             in_flight: 1_024,
+            node_in_flight: 1_024,
             queue: 4_096,
+            stream_pages: 16,
             speculate_after: Some(Duration::from_millis(50)),
+            retry_percent: 20,
             cached_pins: 100_000,
+            trace_one_in: 0,
         }
     }
 }
