@@ -7,6 +7,7 @@ mod feed;
 mod home;
 mod keys;
 mod lane;
+mod pace;
 mod pin;
 mod placement;
 mod requests;
@@ -14,6 +15,7 @@ mod schema;
 mod settings;
 mod statement;
 mod usage;
+mod wanted;
 
 pub use settings::{
     Compression, Connections, ConsistencyLevels, CqlSettings, Flow, Layout, Level, Login, Pool,
@@ -24,6 +26,7 @@ use self::calls::Calls;
 use self::clock::Clock;
 use self::connect::Connected;
 use self::home::Params;
+use self::pin::PinLanes;
 use crate::Result;
 use crate::error::StoreError;
 use crate::metrics::StoreMetrics;
@@ -44,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) params: Params,
     pub(crate) metrics: StoreMetrics,
+    /// Changes of pins under way.
+    pub(crate) pins: Arc<PinLanes>,
     /// The newest entry of the feed that this process knows of.
     pub(crate) head: watch::Sender<Cursor>,
 }
@@ -64,6 +69,7 @@ impl Cql {
                 clock: Clock::default(),
                 params,
                 metrics: StoreMetrics::new(),
+                pins: Arc::default(),
                 head: watch::Sender::new(Cursor::START),
             }),
         })

@@ -57,6 +57,26 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The same failure for another caller that waited for the same thing.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::NotFound(what) => Self::NotFound(what),
+            Self::Conflict(what) => Self::Conflict(what),
+            Self::CursorTooOld { oldest } => Self::CursorTooOld { oldest: *oldest },
+            Self::Overloaded => Self::Overloaded,
+            Self::Closed => Self::Closed,
+            Self::Corrupt(what) => Self::Corrupt(what.clone()),
+            Self::Unavailable { doing, source } => Self::Unavailable {
+                doing: doing.clone(),
+                source: std::io::Error::new(source.kind(), source.to_string()),
+            },
+            Self::Invalid(_) | Self::Open { .. } => Self::Unavailable {
+                doing: "do what others waited for too".to_owned(),
+                source: std::io::Error::other(self.to_string()),
+            },
+        }
+    }
+
     /// What kind of failure it is.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {

@@ -70,6 +70,25 @@ statements! {
     PinReadSerial SerialRead "pin_read_serial"
         "SELECT version, op, requests, by_cluster, expires, body FROM pins \
          WHERE prefix = ? AND cid = ?";
+    PinMake Condition "pin_make"
+        "INSERT INTO pins (prefix, cid, version, op, requests, by_cluster, expires, body) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS";
+    PinCount Condition "pin_count"
+        "UPDATE pins SET version = ?, op = ?, requests = ? \
+         WHERE prefix = ? AND cid = ? IF version = ?";
+    PinPut Condition "pin_put"
+        "UPDATE pins SET version = ?, op = ?, by_cluster = true, expires = ?, body = ? \
+         WHERE prefix = ? AND cid = ? IF version = ?";
+    PinUnput Condition "pin_unput"
+        "UPDATE pins SET version = ?, op = ?, by_cluster = false, expires = null \
+         WHERE prefix = ? AND cid = ? IF version = ?";
+    PinAllocate Condition "pin_allocate"
+        "UPDATE pins SET version = ?, op = ?, body = ? \
+         WHERE prefix = ? AND cid = ? IF version = ?";
+    PinRemove Condition "pin_remove"
+        "DELETE FROM pins WHERE prefix = ? AND cid = ? IF version = ?";
+    Wanters Read "wanters"
+        "SELECT id FROM pin_requests WHERE prefix = ? AND cid = ? LIMIT 1000";
     //
     // Expiry -----------------------------------------------------------------------------------
     //

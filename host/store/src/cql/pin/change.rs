@@ -1,0 +1,305 @@
+//! Changes of a pin: one at a time in each process, under a condition between processes.
+
+use super::notice::Notice;
+use super::record::{PinPlace, PinRecord};
+use crate::cql::Shared;
+use crate::cql::calls::Cas;
+use crate::cql::lane::{Call, Lanes, Reply};
+use crate::cql::pace::Pace;
+use crate::cql::statement::Statement;
+use crate::cql::wanted::{PinSeed, insert, remove_if_unwanted, touch};
+use crate::error::StoreError;
+use crate::rules::PIN;
+use crate::{Expect, Result};
+use holdfast_model::{Cid, PeerId, Pin, StoredPin, UnixMillis};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// The lanes of the pins: see [`crate::cql::lane`].
+pub(crate) type PinLanes = Lanes<Cid, PinOp, Changed>;
+
+/// A change that somebody wants of a pin.
+#[derive(Debug)]
+pub(crate) enum PinOp {
+    /// Bring it in line with who wants it. All that wait are one.
+    Touch(Option<Box<PinSeed>>),
+    /// The cluster wants it, so.
+    Put(Box<Pin>, Expect),
+    /// The cluster no longer wants it.
+    Delete(Expect),
+    /// It is placed there, if it still has this version.
+    Allocate(u64, Vec<PeerId>),
+}
+
+/// What a change came to.
+#[derive(Debug)]
+pub(crate) struct Changed {
+    /// The version after it.
+    pub(crate) version: u64,
+    /// The pin after it, for those who asked for a pin.
+    pub(crate) pin: Option<StoredPin>,
+}
+
+impl Shared {
+    /// Has a pin changed in its lane.
+    pub(crate) async fn change_pin(self: &Arc<Self>, cid: &Cid, op: PinOp) -> Result<Changed> {
+        let shared = Arc::clone(self);
+        let carry = move |cid, calls| carry(Arc::clone(&shared), cid, calls);
+        self.pins.call(*cid, op, carry).await
+    }
+
+    /// Has a pin removed that nobody wants any more, without waiting for it.
+    pub(crate) fn tidy_pin(self: &Arc<Self>, cid: &Cid) {
+        let (shared, cid) = (Arc::clone(self), *cid);
+        tokio::spawn(async move {
+            // Whoever meets it next tries again.
+            let _ = shared.touch_pin(&cid, None).await;
+        });
+    }
+}
+
+async fn carry(shared: Arc<Shared>, cid: Cid, calls: Vec<Call<PinOp, Changed>>) {
+    let (mut touches, mut seed, mut changes) = (Vec::new(), None, Vec::new());
+    for call in calls {
+        match call.into_parts() {
+            (PinOp::Touch(given), reply) => {
+                touches.push(reply);
+                seed = seed.or(given);
+            }
+            change => changes.push(change),
+        }
+    }
+    if !touches.is_empty() {
+        let touched = touch(&shared, &cid, seed.as_deref()).await;
+        answer_all(touches, touched);
+    }
+    for (op, reply) in changes {
+        reply.answer(change(&shared, &cid, op).await);
+    }
+}
+
+fn answer_all(touches: Vec<Reply<Changed>>, touched: Result<u64>) {
+    for reply in touches {
+        reply.answer(match &touched {
+            Ok(version) => Ok(Changed {
+                version: *version,
+                pin: None,
+            }),
+            Err(error) => Err(error.again()),
+        });
+    }
+}
+
+async fn change(shared: &Arc<Shared>, cid: &Cid, op: PinOp) -> Result<Changed> {
+    let place = PinPlace::of(shared, cid);
+    let found = place.read(shared).await?;
+    let mut change = Change {
+        shared,
+        cid,
+        place,
+        op: Uuid::now_v7(),
+        pace: Pace::default(),
+        notice: None,
+    };
+    match op {
+        PinOp::Touch(seed) => {
+            let version = touch(shared, cid, seed.as_deref()).await?;
+            Ok(Changed { version, pin: None })
+        }
+        PinOp::Put(pin, expect) => {
+            let answer = change.put(&pin, expect, found).await;
+            change.conclude(answer).await
+        }
+        PinOp::Delete(expect) => {
+            let answer = change.delete(expect, found).await;
+            change.conclude(answer).await
+        }
+        PinOp::Allocate(version, peers) => change.allocate(version, peers, found).await,
+    }
+}
+
+/// A change under way.
+struct Change<'a> {
+    shared: &'a Arc<Shared>,
+    cid: &'a Cid,
+    place: PinPlace,
+    /// Marks the row as written by this change, whatever became of the answer.
+    op: Uuid,
+    pace: Pace,
+    notice: Option<Notice>,
+}
+
+impl Change<'_> {
+    async fn put(
+        &mut self,
+        pin: &Pin,
+        expect: Expect,
+        mut found: Option<PinRecord>,
+    ) -> Result<Changed> {
+        let expires = pin.options.expire_at.map(UnixMillis::as_millis);
+        let body = pin.to_proto();
+        loop {
+            if let Some(row) = self.own(found.as_ref()) {
+                return Ok(Changed {
+                    version: row.version,
+                    pin: Some(row.stored()?),
+                });
+            }
+            expect.check(PIN, shown_version(found.as_ref()))?;
+            self.announce().await?;
+            let old = found.as_ref().map_or(0, |row| row.version);
+            let row = PinRecord {
+                version: self.shared.clock.next_after(old),
+                op: self.op,
+                requests: found.as_ref().map_or(0, |row| row.requests),
+                by_cluster: true,
+                expires,
+                body: body.clone(),
+            };
+            let cas = match &found {
+                None => insert(self.shared, &self.place, &row).await?,
+                Some(old) => self.replace(old, &row).await?,
+            };
+            found = match cas {
+                Cas::Applied => Some(row),
+                Cas::Refused => self.look_again().await?,
+            };
+        }
+    }
+
+    async fn replace(&self, old: &PinRecord, new: &PinRecord) -> Result<Cas> {
+        let values = (
+            new.version.cast_signed(),
+            new.op,
+            new.expires.map(u64::cast_signed),
+            &new.body,
+            self.place.prefix,
+            &self.place.key,
+            old.version.cast_signed(),
+        );
+        self.condition(Statement::PinPut, values).await
+    }
+
+    async fn delete(&mut self, expect: Expect, mut found: Option<PinRecord>) -> Result<Changed> {
+        loop {
+            if let Some(row) = self.own(found.as_ref()) {
+                return Ok(self.deleted(row.version).await);
+            }
+            expect.check(PIN, shown_version(found.as_ref()))?;
+            let Some(row) = found.filter(PinRecord::is_wanted) else {
+                return Ok(Changed {
+                    version: 0,
+                    pin: None,
+                });
+            };
+            self.announce().await?;
+            let version = self.shared.clock.next_after(row.version);
+            let values = (
+                version.cast_signed(),
+                self.op,
+                self.place.prefix,
+                &self.place.key,
+                row.version.cast_signed(),
+            );
+            match self.condition(Statement::PinUnput, values).await? {
+                Cas::Applied => return Ok(self.deleted(version).await),
+                Cas::Refused => found = self.look_again().await?,
+            }
+        }
+    }
+
+    /// The cluster no longer wants the pin, whatever happens from here on: a row that is left
+    /// behind is not shown.
+    async fn deleted(&self, version: u64) -> Changed {
+        if remove_if_unwanted(self.shared, &self.place, version)
+            .await
+            .is_err()
+        {
+            self.shared.tidy_pin(self.cid);
+        }
+        Changed { version, pin: None }
+    }
+
+    async fn allocate(
+        &mut self,
+        version: u64,
+        peers: Vec<PeerId>,
+        mut found: Option<PinRecord>,
+    ) -> Result<Changed> {
+        loop {
+            if let Some(row) = self.own(found.as_ref()) {
+                return Ok(Changed {
+                    version: row.version,
+                    pin: Some(row.stored()?),
+                });
+            }
+            let Some(row) = found.filter(PinRecord::is_wanted) else {
+                return Err(StoreError::NotFound(PIN));
+            };
+            Expect::Version(version).check(PIN, Some(row.version))?;
+            let mut stored = row.stored()?;
+            stored.version = self.shared.clock.next_after(row.version);
+            stored.pin.allocations.clone_from(&peers);
+            let values = (
+                stored.version.cast_signed(),
+                self.op,
+                stored.pin.to_proto(),
+                self.place.prefix,
+                &self.place.key,
+                row.version.cast_signed(),
+            );
+            match self.condition(Statement::PinAllocate, values).await? {
+                Cas::Applied => {
+                    return Ok(Changed {
+                        version: stored.version,
+                        pin: Some(stored),
+                    });
+                }
+                Cas::Refused => found = self.look_again().await?,
+            }
+        }
+    }
+
+    async fn condition(
+        &self,
+        statement: Statement,
+        values: impl scylla::serialize::row::SerializeRow,
+    ) -> Result<Cas> {
+        let calls = &self.shared.calls;
+        calls.condition(statement, self.place.home, values).await
+    }
+
+    /// The row, if this very change wrote it.
+    fn own<'r>(&self, found: Option<&'r PinRecord>) -> Option<&'r PinRecord> {
+        found.filter(|row| row.op == self.op)
+    }
+
+    async fn announce(&mut self) -> Result<()> {
+        if self.notice.is_none() {
+            self.notice = Some(Notice::ahead_of(self.shared, self.cid).await?);
+        }
+        Ok(())
+    }
+
+    async fn look_again(&mut self) -> Result<Option<PinRecord>> {
+        self.pace.wait(PIN).await?;
+        self.place.read_serially(self.shared).await
+    }
+
+    /// Lets the feed's entry be read, or takes it back.
+    async fn conclude(self, answer: Result<Changed>) -> Result<Changed> {
+        let Some(notice) = self.notice else {
+            return answer;
+        };
+        match &answer {
+            Ok(changed) if changed.version > 0 => notice.done(),
+            Ok(_) | Err(StoreError::Conflict(_)) => notice.withdraw().await,
+            Err(_) => notice.doubt(self.shared, self.cid),
+        }
+        answer
+    }
+}
+
+fn shown_version(found: Option<&PinRecord>) -> Option<u64> {
+    found.filter(|row| row.is_wanted()).map(|row| row.version)
+}

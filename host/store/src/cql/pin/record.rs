@@ -1,0 +1,106 @@
+//! A row of `pins`, and where it lies.
+
+use crate::Result;
+use crate::cql::Shared;
+use crate::cql::home::Home;
+use crate::cql::statement::Statement;
+use crate::error::StoreError;
+use holdfast_model::{Cid, Pin, StoredPin};
+use uuid::Uuid;
+
+/// The columns of a pin without its key, in the order in which every statement reads them.
+pub(crate) type PinColumns = (i64, Uuid, i64, bool, Option<i64>, Vec<u8>);
+
+/// A pin as its row holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PinRecord {
+    pub(crate) version: u64,
+    /// Which operation wrote it last.
+    pub(crate) op: Uuid,
+    pub(crate) requests: u64,
+    pub(crate) by_cluster: bool,
+    /// When it is to go by itself, in milliseconds, as long as the cluster wants it.
+    pub(crate) expires: Option<u64>,
+    /// The pin in IPFS Cluster's protobuf form.
+    pub(crate) body: Vec<u8>,
+}
+
+impl From<PinColumns> for PinRecord {
+    fn from((version, op, requests, by_cluster, expires, body): PinColumns) -> Self {
+        Self {
+            version: version.cast_unsigned(),
+            op,
+            requests: requests.cast_unsigned(),
+            by_cluster,
+            expires: expires.map(i64::cast_unsigned),
+            body,
+        }
+    }
+}
+
+impl PinRecord {
+    /// Whether anybody wants it. One that nobody wants counts as none: its remover is on the way,
+    /// or has died.
+    pub(crate) const fn is_wanted(&self) -> bool {
+        self.by_cluster || self.requests > 0
+    }
+
+    /// The pin, if it can be shown.
+    pub(crate) fn shown(&self) -> Result<Option<StoredPin>> {
+        if !self.is_wanted() {
+            return Ok(None);
+        }
+        self.stored().map(Some)
+    }
+
+    /// The pin, whoever wants it.
+    pub(crate) fn stored(&self) -> Result<StoredPin> {
+        let unreadable = |e| StoreError::Corrupt(format!("a pin row holds {e}"));
+        Ok(StoredPin {
+            pin: Pin::from_proto(&self.body).map_err(unreadable)?,
+            version: self.version,
+            requests: self.requests,
+            by_cluster: self.by_cluster,
+        })
+    }
+}
+
+/// Where a pin lies, and all that lies beside it.
+#[derive(Debug, Clone)]
+pub(crate) struct PinPlace {
+    pub(crate) prefix: i32,
+    pub(crate) home: Home,
+    /// The bytes of the CID.
+    pub(crate) key: Vec<u8>,
+}
+
+impl PinPlace {
+    pub(crate) fn of(shared: &Shared, cid: &Cid) -> Self {
+        let prefix = shared.params.prefix(cid);
+        Self {
+            prefix,
+            home: shared.params.pin_home(prefix),
+            key: cid.to_bytes(),
+        }
+    }
+
+    /// The row as a majority knows it.
+    pub(crate) async fn read(&self, shared: &Shared) -> Result<Option<PinRecord>> {
+        self.look(shared, Statement::PinRead).await
+    }
+
+    /// The row after everything that has been begun on it.
+    pub(crate) async fn read_serially(&self, shared: &Shared) -> Result<Option<PinRecord>> {
+        self.look(shared, Statement::PinReadSerial).await
+    }
+
+    async fn look(&self, shared: &Shared, statement: Statement) -> Result<Option<PinRecord>> {
+        let key = (self.prefix, &self.key);
+        let row: Option<PinColumns> = shared.calls.row(statement, self.home, key).await?;
+        let record = row.map(PinRecord::from);
+        if let Some(record) = &record {
+            shared.clock.observe(record.version);
+        }
+        Ok(record)
+    }
+}

@@ -1,0 +1,215 @@
+//! Who wants a pin, and that there is one as long as somebody does.
+//!
+//! Requests are written plainly beside the pin (`pin_requests`), the pin itself only by conditions.
+//! A *touch* brings the pin in line with them: it reads the pin, then counts, then writes the pin
+//! if nothing has moved it since. Who writes or deletes a row of `pin_requests` touches afterwards,
+//! and every touch moves the version, so whoever counted before the row was written either loses
+//! his condition or is followed by a touch that counts it. It may be repeated at any time.
+
+use super::Shared;
+use super::calls::Cas;
+use super::pace::Pace;
+use super::pin::{PinOp, PinPlace, PinRecord};
+use super::statement::Statement;
+use crate::Result;
+use crate::rules::{PIN, begin_pin};
+use holdfast_model::{Cid, NewRequest, Origin, UnixMillis};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// What a request gives to the pin that it brings into being.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PinSeed {
+    pub(crate) name: Option<String>,
+    pub(crate) origins: Vec<Origin>,
+    pub(crate) metadata: BTreeMap<String, String>,
+    pub(crate) created: UnixMillis,
+}
+
+impl PinSeed {
+    /// What `asked` gives, at `now`.
+    pub(crate) fn of(asked: &NewRequest, now: UnixMillis) -> Self {
+        Self {
+            name: asked.name.clone(),
+            origins: asked.origins.clone(),
+            metadata: asked.meta.clone(),
+            created: now,
+        }
+    }
+
+    fn body(&self, cid: &Cid) -> Result<Vec<u8>> {
+        let asked = NewRequest {
+            cid: *cid,
+            name: self.name.clone(),
+            origins: self.origins.clone(),
+            meta: self.metadata.clone(),
+            expires: None,
+        };
+        Ok(begin_pin(&asked, self.created)?.to_proto())
+    }
+}
+
+impl Shared {
+    /// Brings a pin in line with who wants it, after rows of `pin_requests` were written or
+    /// deleted: makes it from the seed, counts, or removes it. Answers the pin's new version; one
+    /// that it would have had, if there is none.
+    pub(crate) async fn touch_pin(
+        self: &Arc<Self>,
+        cid: &Cid,
+        seed: Option<&PinSeed>,
+    ) -> Result<u64> {
+        let op = PinOp::Touch(seed.cloned().map(Box::new));
+        Ok(self.change_pin(cid, op).await?.version)
+    }
+}
+
+/// A touch, in the lane of its pin.
+pub(super) async fn touch(shared: &Shared, cid: &Cid, seed: Option<&PinSeed>) -> Result<u64> {
+    let touch = Touch {
+        shared,
+        place: PinPlace::of(shared, cid),
+        body: seed.map(|seed| seed.body(cid)).transpose()?,
+        op: Uuid::now_v7(),
+    };
+    touch.run().await
+}
+
+/// Removes a pin's row if nobody wants it and it still has this version. Who loses here leaves it
+/// to whoever moved the version.
+pub(super) async fn remove_if_unwanted(
+    shared: &Shared,
+    place: &PinPlace,
+    version: u64,
+) -> Result<()> {
+    if wanters(shared, place).await? == 0 {
+        remove(shared, place, version).await?;
+    }
+    Ok(())
+}
+
+/// How many requests want a pin; exact up to [`StoredPin::REQUESTS_MAX`](super::pin), and that many
+/// if there are more.
+async fn wanters(shared: &Shared, place: &PinPlace) -> Result<u64> {
+    let key = (place.prefix, &place.key);
+    let call = shared
+        .calls
+        .rows::<(Uuid,)>(Statement::Wanters, place.home, key);
+    Ok(call.await?.len() as u64)
+}
+
+async fn remove(shared: &Shared, place: &PinPlace, version: u64) -> Result<Cas> {
+    let values = (place.prefix, &place.key, version.cast_signed());
+    shared
+        .calls
+        .condition(Statement::PinRemove, place.home, values)
+        .await
+}
+
+struct Touch<'a> {
+    shared: &'a Shared,
+    place: PinPlace,
+    body: Option<Vec<u8>>,
+    op: Uuid,
+}
+
+/// What a touch knows of the row.
+enum Known {
+    Nothing,
+    /// It was made by this touch, which has not counted since.
+    Made(PinRecord),
+}
+
+impl Touch<'_> {
+    async fn run(&self) -> Result<u64> {
+        // A new pin is the common case: one condition without a read before it. The count must
+        // come after it all the same, or a touch that was held up for long could make a pin whose
+        // requests have all been deleted.
+        let mut known = match &self.body {
+            Some(body) => self.make(body, 1).await?,
+            None => Known::Nothing,
+        };
+        let mut pace = Pace::default();
+        loop {
+            let (row, made) = match known {
+                Known::Made(row) => (Some(row), true),
+                Known::Nothing => (self.place.read_serially(self.shared).await?, false),
+            };
+            let wanters = wanters(self.shared, &self.place).await?;
+            known = Known::Nothing;
+            match row {
+                Some(row) if made && row.requests == wanters => return Ok(row.version),
+                Some(row) => {
+                    if let Some(version) = self.bring_in_line(&row, wanters).await? {
+                        return Ok(version);
+                    }
+                }
+                None => match &self.body {
+                    Some(body) if wanters > 0 => known = self.make(body, wanters).await?,
+                    // Without a seed there is nothing to make: who wants it touches it himself.
+                    _ => return Ok(self.shared.clock.next()),
+                },
+            }
+            if matches!(known, Known::Nothing) {
+                pace.wait(PIN).await?;
+            }
+        }
+    }
+
+    async fn make(&self, body: &[u8], requests: u64) -> Result<Known> {
+        let row = PinRecord {
+            version: self.shared.clock.next(),
+            op: self.op,
+            requests,
+            by_cluster: false,
+            expires: None,
+            body: body.to_vec(),
+        };
+        let cas = insert(self.shared, &self.place, &row).await?;
+        Ok(match cas {
+            Cas::Applied => Known::Made(row),
+            Cas::Refused => Known::Nothing,
+        })
+    }
+
+    /// Answers the new version; `None` if somebody else has moved the row.
+    async fn bring_in_line(&self, row: &PinRecord, wanters: u64) -> Result<Option<u64>> {
+        let version = self.shared.clock.next_after(row.version);
+        let cas = if row.by_cluster || wanters > 0 {
+            let values = (
+                version.cast_signed(),
+                self.op,
+                wanters.cast_signed(),
+                self.place.prefix,
+                &self.place.key,
+                row.version.cast_signed(),
+            );
+            let calls = &self.shared.calls;
+            calls
+                .condition(Statement::PinCount, self.place.home, values)
+                .await?
+        } else {
+            remove(self.shared, &self.place, row.version).await?
+        };
+        Ok((cas == Cas::Applied).then_some(version))
+    }
+}
+
+/// Makes the row of a pin that has none.
+pub(super) async fn insert(shared: &Shared, place: &PinPlace, row: &PinRecord) -> Result<Cas> {
+    let values = (
+        place.prefix,
+        &place.key,
+        row.version.cast_signed(),
+        row.op,
+        row.requests.cast_signed(),
+        row.by_cluster,
+        row.expires.map(u64::cast_signed),
+        &row.body,
+    );
+    shared
+        .calls
+        .condition(Statement::PinMake, place.home, values)
+        .await
+}
