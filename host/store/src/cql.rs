@@ -16,6 +16,7 @@ mod settings;
 mod statement;
 mod usage;
 mod wanted;
+mod writers;
 
 pub use settings::{
     Compression, Connections, ConsistencyLevels, CqlSettings, Flow, Layout, Level, Login, Pool,
@@ -25,8 +26,10 @@ pub use settings::{
 use self::calls::Calls;
 use self::clock::Clock;
 use self::connect::Connected;
+use self::feed::Feed;
 use self::home::Params;
 use self::pin::PinLanes;
+use self::writers::Timing;
 use crate::Result;
 use crate::error::StoreError;
 use crate::metrics::StoreMetrics;
@@ -43,14 +46,13 @@ pub struct Cql {
 /// What every part of the store works with.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) calls: Calls,
-    pub(crate) clock: Clock,
+    pub(crate) calls: Arc<Calls>,
+    pub(crate) clock: Arc<Clock>,
     pub(crate) params: Params,
     pub(crate) metrics: StoreMetrics,
     /// Changes of pins under way.
     pub(crate) pins: Arc<PinLanes>,
-    /// The newest entry of the feed that this process knows of.
-    pub(crate) head: watch::Sender<Cursor>,
+    pub(crate) feed: Feed,
 }
 
 impl Cql {
@@ -59,24 +61,31 @@ impl Cql {
     /// # Errors
     /// See [`crate::Store::cql`].
     pub async fn open(settings: CqlSettings) -> Result<Self> {
+        Self::open_with(settings, Timing::default(), Clock::default()).await
+    }
+
+    async fn open_with(settings: CqlSettings, timing: Timing, clock: Clock) -> Result<Self> {
         settings.check()?;
         let session = connect::session(&settings).await?;
         let params = schema::bring_up(&session, &settings).await?;
         let connected = Connected::prepare(session, &settings, &params.homes).await?;
+        let calls = Arc::new(Calls::new(connected));
+        let clock = Arc::new(clock);
+        let feed = Feed::open(Arc::clone(&calls), Arc::clone(&clock), &params, timing).await?;
         Ok(Self {
             shared: Arc::new(Shared {
-                calls: Calls::new(connected),
-                clock: Clock::default(),
+                calls,
+                clock,
                 params,
                 metrics: StoreMetrics::new(),
                 pins: Arc::default(),
-                head: watch::Sender::new(Cursor::START),
+                feed,
             }),
         })
     }
 
     pub(crate) fn head(&self) -> watch::Receiver<Cursor> {
-        self.shared.head.subscribe()
+        self.shared.feed.head()
     }
 
     pub(crate) async fn ping(&self) -> Result<()> {

@@ -98,6 +98,47 @@ statements! {
     //
     // The feed ---------------------------------------------------------------------------------
     //
+    FeedAdd Write "feed_add"
+        "INSERT INTO change_feed (slot, shard, at, cid) VALUES (?, ?, ?, ?) USING TIMESTAMP ?";
+    FeedTake Write "feed_take"
+        "DELETE FROM change_feed USING TIMESTAMP ? WHERE slot = ? AND shard = ? AND at = ?";
+    FeedPage Read "feed_page"
+        "SELECT at, cid FROM change_feed \
+         WHERE slot = ? AND shard = ? AND at > ? AND at < ? LIMIT ?";
+    FeedGroup Read "feed_group"
+        "SELECT at, cid FROM change_feed WHERE slot = ? AND shard = ? AND at = ?";
+    FeedNewest Read "feed_newest"
+        "SELECT at FROM change_feed WHERE slot = ? AND shard = ? AND at < ? \
+         ORDER BY at DESC, cid DESC LIMIT 1";
+    FeedTrimUpto Write "feed_trim_upto"
+        "DELETE FROM change_feed USING TIMESTAMP ? WHERE slot = ? AND shard = ? AND at <= ?";
+    FeedTrimSlot Write "feed_trim_slot"
+        "DELETE FROM change_feed USING TIMESTAMP ? WHERE slot = ? AND shard = ?";
+    FeedSlotAdd Write "feed_slot_add"
+        "INSERT INTO feed_slots (zero, slot) VALUES (?, ?) USING TIMESTAMP ?";
+    FeedSlotTake Write "feed_slot_take"
+        "DELETE FROM feed_slots USING TIMESTAMP ? WHERE zero = ? AND slot = ?";
+    FeedSlots Read "feed_slots"
+        "SELECT slot FROM feed_slots WHERE zero = ? AND slot >= ? AND slot <= ? LIMIT ?";
+    FeedSlotsNewest Read "feed_slots_newest"
+        "SELECT slot FROM feed_slots WHERE zero = ? ORDER BY slot DESC LIMIT ?";
+    WriterBeat Write "writer_beat"
+        "INSERT INTO writers (zero, writer, low, reach, wrote, beat) VALUES (?, ?, ?, ?, ?, ?) \
+         USING TIMESTAMP ?";
+    WriterTake Write "writer_take"
+        "DELETE FROM writers USING TIMESTAMP ? WHERE zero = ? AND writer = ?";
+    WritersRead Read "writers_read"
+        "SELECT writer, low, reach, wrote, beat, floor, reached FROM writers WHERE zero = ?";
+    FloorRead Read "floor_read"
+        "SELECT floor FROM writers WHERE zero = ? LIMIT 1";
+    FloorWrite Write "floor_write"
+        "UPDATE writers USING TIMESTAMP ? SET floor = ? WHERE zero = ?";
+    ReachedWrite Write "reached_write"
+        "UPDATE writers USING TIMESTAMP ? SET reached = ? WHERE zero = ?";
+    FollowerRead Read "follower_read"
+        "SELECT cursor FROM followers WHERE zero = ? AND name = ?";
+    FollowerWrite Write "follower_write"
+        "INSERT INTO followers (zero, name, cursor) VALUES (?, ?, ?) USING TIMESTAMP ?";
     //
     // Tenants and keys -------------------------------------------------------------------------
     //
