@@ -70,6 +70,10 @@ impl StoreError {
                 doing: doing.clone(),
                 source: std::io::Error::new(source.kind(), source.to_string()),
             },
+            Self::Unsettled { doing, why } => Self::Unsettled {
+                doing: doing.clone(),
+                why: why.clone(),
+            },
             Self::Invalid(_) | Self::Open { .. } => Self::Unavailable {
                 doing: "do what others waited for too".to_owned(),
                 source: std::io::Error::other(self.to_string()),
