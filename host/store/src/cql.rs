@@ -11,7 +11,7 @@ mod pace;
 mod pin;
 mod placement;
 mod requests;
-mod schema;
+pub mod schema;
 mod settings;
 mod statement;
 mod usage;

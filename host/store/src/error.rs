@@ -1,5 +1,6 @@
 //! What can go wrong in a store.
 
+use crate::schema::SchemaError;
 use holdfast_model::{Cursor, ErrorKind, Invalid};
 
 /// A failure of the store. The text names the thing and, where there is one, the mend.
@@ -48,6 +49,9 @@ pub enum StoreError {
         /// What is wrong and what to do.
         why: String,
     },
+    /// The schema of the keyspace cannot be used.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
     /// Stored data is not what it must be.
     #[error("stored data is damaged: {0}")]
     Corrupt(String),
@@ -74,7 +78,7 @@ impl StoreError {
                 doing: doing.clone(),
                 why: why.clone(),
             },
-            Self::Invalid(_) | Self::Open { .. } => Self::Unavailable {
+            Self::Invalid(_) | Self::Open { .. } | Self::Schema(_) => Self::Unavailable {
                 doing: "do what others waited for too".to_owned(),
                 source: std::io::Error::other(self.to_string()),
             },
@@ -83,7 +87,7 @@ impl StoreError {
 
     /// What kind of failure it is.
     #[must_use]
-    pub const fn kind(&self) -> ErrorKind {
+    pub fn kind(&self) -> ErrorKind {
         match self {
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::Conflict(_) => ErrorKind::Conflict,
@@ -93,6 +97,7 @@ impl StoreError {
             | Self::Unsettled { .. }
             | Self::Open { .. }
             | Self::Closed => ErrorKind::Unavailable,
+            Self::Schema(error) => error.kind(),
             Self::Corrupt(_) => ErrorKind::Corrupt,
         }
     }

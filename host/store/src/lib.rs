@@ -15,6 +15,7 @@ mod row;
 mod rules;
 mod store;
 
+pub use cql::schema;
 pub use cql::{
     Compression, Connections, ConsistencyLevels, Cql, CqlSettings, Flow, Layout, Level, Login,
     Pool, Serial, Timeouts, TlsFiles,

@@ -34,6 +34,8 @@ pub(crate) async fn session(settings: &CqlSettings) -> Result<Session> {
         .keepalive_interval(times.keepalive)
         .keepalive_timeout(times.keepalive)
         .schema_agreement_timeout(times.schema)
+        // The schema's runner waits for agreement itself, once a migration.
+        .auto_await_schema_agreement(false)
         .fetch_schema_metadata(false)
         .driver_config_reporting(false);
     if let Some(login) = &settings.login {

@@ -2,6 +2,7 @@
 
 mod check;
 
+use super::schema::SchemaSettings;
 use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
@@ -33,6 +34,8 @@ pub struct CqlSettings {
     pub consistency: ConsistencyLevels,
     /// What is fixed when the keyspace is first used.
     pub layout: Layout,
+    /// How the schema is kept up to date, and what ScyllaDB is asked for beyond that.
+    pub schema: SchemaSettings,
     /// Queues, retries, caches: how much at once.
     pub flow: Flow,
 }
@@ -53,6 +56,7 @@ impl CqlSettings {
             timeouts: Timeouts::default(),
             consistency: ConsistencyLevels::default(),
             layout: Layout::default(),
+            schema: SchemaSettings::default(),
             flow: Flow::default(),
         }
     }
@@ -160,6 +164,9 @@ pub struct Timeouts {
     pub page: Duration,
     /// A change of the schema.
     pub schema: Duration,
+    /// How long a process that migrates keeps others out after it died. Longer than a change of
+    /// the schema takes, for the lease is renewed in between.
+    pub lease: Duration,
     /// Between keepalive messages, and for the answer to one.
     pub keepalive: Duration,
 }
@@ -175,6 +182,7 @@ impl Default for Timeouts {
             condition: Duration::from_secs(5),
             page: Duration::from_secs(10),
             schema: Duration::from_secs(60),
+            lease: Duration::from_secs(120),
             keepalive: Duration::from_secs(3),
         }
     }

@@ -20,6 +20,9 @@ const TIMEOUT_MIN: Duration = Duration::from_millis(5);
 /// Faster than this keepalives are a load, and a server that collects garbage looks dead.
 const KEEPALIVE_MIN: Duration = Duration::from_millis(500);
 
+/// A lease ends in whole seconds, and is renewed several times while it lasts.
+const LEASE_MIN: Duration = Duration::from_secs(2);
+
 /// Requests that one connection can number, and the least that a node has.
 const IN_FLIGHT_MAX: usize = 32_768;
 
@@ -116,6 +119,7 @@ impl CqlSettings {
             ("condition", times.condition, TIMEOUT_MIN),
             ("page", times.page, TIMEOUT_MIN),
             ("schema", times.schema, TIMEOUT_MIN),
+            ("lease", times.lease, LEASE_MIN),
             ("keepalive", times.keepalive, KEEPALIVE_MIN),
         ] {
             if time < least || time > TIMEOUT_MAX {
