@@ -1,11 +1,14 @@
 # Thin lines: each target names the script or the command that does the work.
-.PHONY: run test bench bench-load fmt clean
+.PHONY: run test test-faults bench bench-load fmt clean
 
 run: ## build all and start a pinning service that really pins
 	examples/quickstart/run
 
 test: ## set up what the tests need and run them all
 	.ci/test
+
+test-faults: ## hurt a real cluster in every way and read everything back; the report is docs/faults.md
+	.ci/test faults
 
 bench: ## criterion benches of store, policy and plugin calls
 	cargo bench --workspace
