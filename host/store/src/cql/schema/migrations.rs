@@ -41,6 +41,16 @@ const FILES: &[File] = &[
         needed: 5,
         text: include_str!("../../../../../schema/cql/0005_keys.cql"),
     },
+    File {
+        name: "billing",
+        needed: 5,
+        text: include_str!("../../../../../schema/cql/0006_billing.cql"),
+    },
+    File {
+        name: "audit",
+        needed: 5,
+        text: include_str!("../../../../../schema/cql/0007_audit.cql"),
+    },
 ];
 
 /// A migration.
