@@ -209,17 +209,13 @@ class Cluster:
             secret.unlink()
         (self.dir / "cluster.json").unlink(missing_ok=True)
 
-    def sweep(self, prefix):
-        """Drops keyspaces PREFIX<pid>_<n> whose process is gone; answers how many."""
-        dropped = 0
-        with self.connect(self.nodes[0], STATEMENT_SECONDS) as connection:
+    def left_behind(self, prefix):
+        """How many keyspaces PREFIX<pid>_<n> there are whose process is gone."""
+        with self.connect(self.nodes[0]) as connection:
             rows = connection.query("SELECT keyspace_name FROM system_schema.keyspaces")
-            for name in (row["keyspace_name"] for row in rows):
-                pid = name.removeprefix(prefix).partition("_")[0]
-                if name.startswith(prefix) and pid.isdigit() and not process.started_at(pid):
-                    connection.query(f'DROP KEYSPACE IF EXISTS "{name}"')
-                    dropped += 1
-        return dropped
+        names = [row["keyspace_name"] for row in rows if row["keyspace_name"].startswith(prefix)]
+        pids = [name.removeprefix(prefix).partition("_")[0] for name in names]
+        return sum(1 for pid in pids if pid.isdigit() and not process.started_at(pid))
 
     # --- what people and tests ask
 

@@ -4,6 +4,7 @@
 //! A backend's tests implement [`Backend`] and call [`contract_suite!`](crate::contract_suite),
 //! which makes one test of each case.
 
+pub mod cassandra;
 pub mod feed;
 pub mod keys;
 pub mod listing;

@@ -1,6 +1,7 @@
 //! The store from outside: one contract, its backends, and what may happen to a directory.
 #![cfg(test)]
 
+mod cassandra;
 mod child;
 mod contract;
 mod crash;

@@ -1,0 +1,66 @@
+//! The shared Cassandra node itself: that it is there, and whom it lets do what.
+
+use holdfast_store::Login;
+use holdfast_store::contract::cassandra::{default_login, single};
+use scylla::client::session::Session;
+use scylla::client::session_builder::SessionBuilder;
+use std::error::Error;
+
+async fn session(login: &Login) -> Result<Session, Box<dyn Error>> {
+    let settings = single()?.settings("unused");
+    let session = SessionBuilder::new()
+        .known_nodes(&settings.contact_points)
+        .user(&login.username, &login.password)
+        .build()
+        .await?;
+    Ok(session)
+}
+
+/// Makes a keyspace, and drops it: the least that a test's role must be able to do.
+async fn make_and_drop(login: &Login) -> Result<(), Box<dyn Error>> {
+    let node = single()?;
+    let (keyspace, session) = (node.keyspace(), session(login).await?);
+    let (name, count) = &node.settings(&keyspace).replication[0];
+    let replication = format!("{{'class': 'NetworkTopologyStrategy', '{name}': {count}}}");
+    for statement in [
+        format!("CREATE KEYSPACE {keyspace} WITH replication = {replication}"),
+        format!("CREATE TABLE {keyspace}.one (key int PRIMARY KEY, version int)"),
+        format!("INSERT INTO {keyspace}.one (key, version) VALUES (1, 1) IF NOT EXISTS"),
+        format!("DROP KEYSPACE {keyspace}"),
+    ] {
+        session.query_unpaged(statement, ()).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_host_makes_its_tables_without_being_a_superuser() -> Result<(), Box<dyn Error>> {
+    let host = single()?.host_login();
+    make_and_drop(&host).await?;
+    let session = session(&host).await?;
+    let refused = session
+        .query_unpaged("CREATE ROLE intruder WITH LOGIN = true", ())
+        .await;
+    let said = refused.map(drop).unwrap_err().to_string();
+    assert!(said.contains("sufficient privileges"), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn superusers_log_in_and_strangers_do_not() -> Result<(), Box<dyn Error>> {
+    session(&single()?.superuser()).await?;
+    session(&default_login()).await?;
+    let stranger = Login {
+        username: "holdfast".to_owned(),
+        password: "not this one".to_owned(),
+    };
+    assert!(session(&stranger).await.is_err());
+    Ok(())
+}
+
+#[test]
+fn every_keyspace_is_another() -> Result<(), Box<dyn Error>> {
+    let node = single()?;
+    assert_ne!(node.keyspace(), node.keyspace());
+    Ok(())
+}
