@@ -7,6 +7,7 @@
 pub mod cassandra;
 pub mod feed;
 pub mod keys;
+pub mod keyspace;
 pub mod listing;
 pub mod pins;
 pub mod placements;

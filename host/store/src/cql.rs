@@ -92,7 +92,9 @@ impl Cql {
         Err(missing("ping"))
     }
 
-    pub(crate) async fn close(&self) {}
+    pub(crate) async fn close(&self) {
+        self.shared.feed.close().await;
+    }
 
     pub(crate) async fn check(&self) -> Result<Vec<String>> {
         Err(missing("check"))

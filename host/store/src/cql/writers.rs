@@ -253,7 +253,8 @@ impl Standing {
         let is_new = self.beaten.is_none_or(|last| sent.since(&last) >= doubt);
         if is_new {
             // The others may have read on without waiting: nothing of mine may lie behind them.
-            told.all_reached().for_each(|reach| clock.observe(reach));
+            told.reached_without(Some(self.me))
+                .for_each(|reach| clock.observe(reach));
             self.outages += 1;
         }
         self.beaten = Some(sent);
@@ -333,10 +334,11 @@ impl Standing {
 }
 
 impl Told {
-    /// Everything that any reader may have reached.
-    pub(crate) fn all_reached(&self) -> impl Iterator<Item = u64> {
-        let rows = self.rows.iter().map(|row| row.reach.max(row.wrote));
-        rows.chain([self.reached, self.floor])
+    /// Everything that any reader may have reached, but for one.
+    pub(crate) fn reached_without(&self, me: Option<Uuid>) -> impl Iterator<Item = u64> {
+        let others = self.rows.iter().filter(move |row| Some(row.writer) != me);
+        let reaches = others.map(|row| row.reach.max(row.wrote));
+        reaches.chain([self.reached, self.floor])
     }
 }
 

@@ -54,3 +54,35 @@ mod embedded {
 
     holdfast_store::contract_suite!(InDirectory);
 }
+
+mod cql {
+    use holdfast_store::Store;
+    use holdfast_store::contract::Backend;
+    use holdfast_store::contract::keyspace::Keyspace;
+
+    struct OnCassandra {
+        store: Store,
+        keyspace: Keyspace,
+    }
+
+    impl Backend for OnCassandra {
+        async fn start() -> Self {
+            let keyspace = Keyspace::empty().await.unwrap();
+            let store = Store::cql(keyspace.settings()).await.unwrap();
+            Self { store, keyspace }
+        }
+
+        fn store(&self) -> &Store {
+            &self.store
+        }
+
+        async fn reopen(self) -> Self {
+            assert_eq!(self.store.check().await.unwrap(), [""; 0]);
+            self.store.close().await.unwrap();
+            let store = Store::cql(self.keyspace.settings()).await.unwrap();
+            Self { store, ..self }
+        }
+    }
+
+    holdfast_store::contract_suite!(OnCassandra);
+}
