@@ -19,6 +19,8 @@ mod present;
 mod run;
 mod script;
 mod status;
+#[cfg(test)]
+mod tests;
 mod wanted;
 
 pub use error::SchemaError;
