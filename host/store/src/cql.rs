@@ -27,15 +27,22 @@ use self::calls::Calls;
 use self::clock::Clock;
 use self::connect::Connected;
 use self::feed::Feed;
-use self::home::Params;
+use self::home::{Home, Params};
 use self::pin::PinLanes;
+use self::statement::Statement;
 use self::writers::Timing;
 use crate::Result;
 use crate::error::StoreError;
 use crate::metrics::StoreMetrics;
 use holdfast_model::Cursor;
+use std::io;
 use std::sync::Arc;
-use tokio::sync::watch;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::{Mutex as AsyncMutex, watch};
+
+/// So old an answer to a ping may be: readiness is asked by many.
+const PING_AGE_MAX: Duration = Duration::from_secs(1);
 
 /// The store in a CQL cluster: a handle, cheap to clone.
 #[derive(Debug, Clone)]
@@ -53,6 +60,9 @@ pub(crate) struct Shared {
     /// Changes of pins under way.
     pub(crate) pins: Arc<PinLanes>,
     pub(crate) feed: Feed,
+    is_closed: AtomicBool,
+    /// When a conditional write was last answered for the sake of [`Cql::ping`].
+    pinged: AsyncMutex<Option<Instant>>,
 }
 
 impl Cql {
@@ -80,6 +90,8 @@ impl Cql {
                 metrics: StoreMetrics::new(),
                 pins: Arc::default(),
                 feed,
+                is_closed: AtomicBool::new(false),
+                pinged: AsyncMutex::default(),
             }),
         })
     }
@@ -89,11 +101,21 @@ impl Cql {
     }
 
     pub(crate) async fn ping(&self) -> Result<()> {
-        Err(missing("ping"))
+        self.shared.ping().await
     }
 
+    /// Ends everything that runs here. Calls that come later find the store closed.
     pub(crate) async fn close(&self) {
+        self.shared.is_closed.store(true, Ordering::Release);
         self.shared.feed.close().await;
+    }
+
+    /// Answers a call unless the store was closed.
+    pub(crate) async fn while_open<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
+        if self.shared.is_closed.load(Ordering::Acquire) {
+            return Err(StoreError::Closed);
+        }
+        call.await
     }
 
     pub(crate) async fn check(&self) -> Result<Vec<String>> {
@@ -102,6 +124,29 @@ impl Cql {
 
     pub(crate) fn metrics(&self) -> &StoreMetrics {
         &self.shared.metrics
+    }
+}
+
+impl Shared {
+    /// A conditional write, as every change of an account or a pin is one; it is never applied
+    /// twice, but asks the same replicas. What all changes need besides is that the feed's other
+    /// writers hear this process.
+    async fn ping(&self) -> Result<()> {
+        if !self.feed.is_heard() {
+            return Err(StoreError::Unavailable {
+                doing: "announce changes".to_owned(),
+                source: io::Error::other("the cluster has not heard this process for a while"),
+            });
+        }
+        let mut pinged = self.pinged.lock().await;
+        if pinged.is_none_or(|at| at.elapsed() >= PING_AGE_MAX) {
+            let values = ("ping", "");
+            self.calls
+                .condition(Statement::ParamAdd, Home::default(), values)
+                .await?;
+            *pinged = Some(Instant::now());
+        }
+        Ok(())
     }
 }
 

@@ -26,6 +26,7 @@ pub use memory::Memory;
 pub use store::Store;
 
 use holdfast_model::{AccountId, NewRequest, RequestId, RequestStatus};
+use std::time::Duration;
 
 /// What must hold of a row for a write to happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +59,16 @@ pub struct Outcome {
     pub dag_size: Option<u64>,
     /// What a person should know of it; `None` clears it.
     pub details: Option<String>,
+}
+
+/// How much of the change feed is kept for those who follow it from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// For how long: where the feed's cursors are times, that is on CQL.
+    pub age: Duration,
+    /// For how many steps of its cursor: where they are counted, in memory and on disk. There is one
+    /// for each write, and so at least one for each entry.
+    pub steps: u64,
 }
 
 /// Result of every method.

@@ -4,7 +4,7 @@ use crate::cql::{Cql, CqlSettings};
 use crate::embedded::Embedded;
 use crate::memory::Memory;
 use crate::metrics::{Operation, StoreMetrics};
-use crate::{Expect, Outcome, RequestDraft, Result};
+use crate::{Expect, Outcome, RequestDraft, Result, Retention};
 use holdfast_model::key::KeyHash;
 use holdfast_model::{
     AccountId, ApiKey, Change, Cid, Cursor, KeyId, PeerId, Period, Pin, PinRequest, Placement,
@@ -44,7 +44,7 @@ macro_rules! dispatch {
         let answer = match $store {
             Self::Memory(memory) => memory.run($in_memory),
             Self::Embedded(embedded) => embedded.$call($($argument),*).await,
-            Self::Cql(cql) => cql.$call($($argument),*).await,
+            Self::Cql(cql) => cql.while_open(cql.$call($($argument),*)).await,
         };
         $store.metrics_kept().answered(Operation::$operation, began, &answer);
         answer
@@ -256,19 +256,33 @@ impl Store {
 
     // The change feed ---------------------------------------------------------------------------
 
-    /// Changes after a cursor, oldest first. `CursorTooOld` if some after it have been trimmed,
-    /// `Invalid` if it lies in the future.
+    /// Changes after a cursor, oldest first: `limit` of them if there are so many, and those that
+    /// share the last one's cursor. `CursorTooOld` if some after it have been trimmed, `Invalid` if
+    /// it lies in the future.
     pub async fn changes(&self, after: Cursor, limit: u32) -> Result<Vec<Change>> {
         dispatch!(self, Changes, fallible changes(after, limit))
     }
 
     /// The newest entry's cursor, as it moves. For waking up only: missing a step loses nothing.
+    /// Where several processes write, it is the newest that can be read, a beat or two late.
     #[must_use]
     pub fn head(&self) -> watch::Receiver<Cursor> {
         match self {
             Self::Memory(memory) => memory.head(),
             Self::Embedded(embedded) => embedded.head(),
             Self::Cql(cql) => cql.head(),
+        }
+    }
+
+    /// The newest cursor up to which nothing is kept that has been in the feed for longer than it
+    /// should be.
+    #[must_use]
+    pub fn outdated(&self, kept: Retention) -> Cursor {
+        let behind = |head: Cursor| Cursor(head.0.saturating_sub(kept.steps));
+        match self {
+            Self::Memory(memory) => behind(*memory.head().borrow()),
+            Self::Embedded(embedded) => behind(*embedded.head().borrow()),
+            Self::Cql(cql) => cql.outdated(kept.age),
         }
     }
 

@@ -1,7 +1,8 @@
 //! Trims the change feed: entries go when every worker that follows it has read them and they lie
 //! farther behind the head than the operator wants for those who follow from outside.
 //!
-//! The feed knows no times, so what is kept is counted in steps of its cursor and not in days.
+//! On CQL the feed's cursors are times and what is kept is an age. The embedded feed knows no times:
+//! there it is a number of steps.
 
 use super::crew::{Crew, WorkError};
 use super::placement;
@@ -25,9 +26,7 @@ pub(super) async fn run(crew: Crew, stop: CancellationToken) {
 
 async fn round(crew: &Crew) -> Result<(), WorkError> {
     let read = placement::cursor(crew).await?;
-    let head = *crew.store.head().borrow();
-    let kept = crew.tuning().feed_span;
-    let upto = Cursor(head.0.saturating_sub(kept)).min(read);
+    let upto = crew.store.outdated(crew.tuning().feed_kept).min(read);
     if upto > Cursor::START {
         crew.store.trim_changes(upto).await?;
     }

@@ -2,6 +2,7 @@
 //! workers run; what is under way ends as it began.
 
 use super::kubo::Patience;
+use holdfast_store::Retention;
 use std::time::Duration;
 
 /// The settings. The defaults suit one Kubo node beside the host.
@@ -29,9 +30,8 @@ pub struct Tuning {
     pub expiry: Duration,
     /// How often the change feed is trimmed.
     pub retention: Duration,
-    /// How far behind its head the change feed is kept, for those who follow it from outside: in
-    /// steps of its cursor. There is one for each write, and so at least one for each entry.
-    pub feed_span: u64,
+    /// How much of the change feed is kept for those who follow it from outside.
+    pub feed_kept: Retention,
     /// Whether this process alone drives the nodes: then it takes over at its start what a dead
     /// predecessor was about, and need not wait for the leases to end.
     pub alone: bool,
@@ -58,7 +58,10 @@ impl Default for Tuning {
             reconcile: Duration::from_secs(30 * 60),
             expiry: Duration::from_secs(10),
             retention: MINUTE,
-            feed_span: 10_000_000,
+            feed_kept: Retention {
+                age: Duration::from_secs(3 * 24 * 60 * 60),
+                steps: 10_000_000,
+            },
             alone: true,
             exclusive: false,
         }

@@ -19,7 +19,7 @@ use holdfast_model::{
     AccountId, Cid, NewRequest, PinRequest, Placement, PlacementState, RequestId, RequestStatus,
 };
 use holdfast_policy::Gate;
-use holdfast_store::{RequestDraft, Store};
+use holdfast_store::{RequestDraft, Retention, Store};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -190,7 +190,10 @@ fn brisk() -> Tuning {
         reconcile: Duration::from_secs(3_600),
         expiry: Duration::from_millis(50),
         retention: Duration::from_secs(3_600),
-        feed_span: 1_000_000,
+        feed_kept: Retention {
+            age: Duration::from_secs(3_600),
+            steps: 1_000_000,
+        },
         alone: true,
         exclusive: false,
     }

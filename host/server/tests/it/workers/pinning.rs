@@ -224,7 +224,7 @@ async fn the_feed_is_trimmed_behind_those_who_read_it() {
     let node = KuboNode::start().await;
     let mut scene = Scene::new(&node.api(), brisk());
     scene.tuning.retention = Duration::from_millis(20);
-    scene.tuning.feed_span = 2;
+    scene.tuning.feed_kept.steps = 2;
     scene.begin_with_node().await;
     for n in 0..6_u8 {
         let cid = node.add(&[n; 9]);

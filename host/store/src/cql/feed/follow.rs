@@ -7,6 +7,7 @@ use crate::cql::statement::Statement;
 use crate::error::StoreError;
 use crate::rules::{check_follower_name, check_not_in_future};
 use holdfast_model::{Change, Cursor};
+use std::time::Duration;
 
 impl Cql {
     pub(crate) async fn changes(&self, after: Cursor, limit: u32) -> Result<Vec<Change>> {
@@ -15,6 +16,12 @@ impl Cql {
 
     pub(crate) async fn trim_changes(&self, upto: Cursor) -> Result<()> {
         self.shared.feed.trim(upto).await
+    }
+
+    pub(crate) fn outdated(&self, age: Duration) -> Cursor {
+        let age = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
+        let end = self.shared.clock.reached().saturating_sub(age);
+        Cursor(end).min(*self.head().borrow())
     }
 
     pub(crate) async fn follower(&self, name: &str) -> Result<Cursor> {
