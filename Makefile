@@ -1,14 +1,20 @@
 # Thin lines: each target names the script or the command that does the work.
-.PHONY: run test test-faults bench bench-load fmt clean
+.PHONY: run run-cql test test-faults test-servers-down bench bench-load fmt clean
 
 run: ## build all and start a pinning service that really pins
 	examples/quickstart/run
+
+run-cql: ## the same on a private Cassandra node
+	examples/quickstart/run cql
 
 test: ## set up what the tests need and run them all
 	.ci/test
 
 test-faults: ## hurt a real cluster in every way and read everything back; the report is docs/faults.md
 	.ci/test faults
+
+test-servers-down: ## end the Cassandra node that tests leave running for the next ones
+	.ci/test servers-down
 
 bench: ## criterion benches of store, policy and plugin calls
 	cargo bench --workspace
@@ -23,5 +29,7 @@ fmt: ## format every workspace
 	cargo fmt --all --manifest-path host/model/fuzz/Cargo.toml
 
 clean: ## forget what was built and what `make run` kept
+	.ci/test servers-down
+	.ci/tools/cassandra down --dir .run/cassandra
 	cargo clean
 	rm -rf plugins/target plugins/dist host/model/fuzz/target .run

@@ -209,13 +209,14 @@ class Cluster:
             secret.unlink()
         (self.dir / "cluster.json").unlink(missing_ok=True)
 
-    def left_behind(self, prefix):
-        """How many keyspaces PREFIX<pid>_<n> there are whose process is gone."""
+    def keyspaces_of_tests(self, prefix):
+        """Of keyspaces PREFIX<pid>_<n>: how many are some live process's, how many nobody's."""
         with self.connect(self.nodes[0]) as connection:
             rows = connection.query("SELECT keyspace_name FROM system_schema.keyspaces")
         names = [row["keyspace_name"] for row in rows if row["keyspace_name"].startswith(prefix)]
         pids = [name.removeprefix(prefix).partition("_")[0] for name in names]
-        return sum(1 for pid in pids if pid.isdigit() and not process.started_at(pid))
+        used = sum(1 for pid in pids if pid.isdigit() and process.started_at(pid))
+        return used, len(pids) - used
 
     # --- what people and tests ask
 

@@ -147,7 +147,8 @@ class Node:
             "auth_read_consistency_level": "LOCAL_ONE",
             "roles_validity": "10m",
             "permissions_validity": "10m",
-            "credentials_validity": "10m",
+            # Only logins read these, from the node itself; a changed password counts at once.
+            "credentials_validity": "1s",
         }
         lines = [f"{key}: {value}" for key, value in settings.items()]
         lines += [

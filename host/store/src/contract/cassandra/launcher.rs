@@ -1,6 +1,6 @@
 //! The program that starts and breaks clusters, and what it tells of one.
 
-use crate::Login;
+use crate::{CqlSettings, Login, TlsFiles};
 use serde::Deserialize;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,9 @@ use std::process::{Command, Stdio};
 
 /// The program, from this crate's folder.
 const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.ci/tools/cassandra");
+
+/// Replicas of a key in one datacenter, if it has so many nodes.
+const REPLICAS_MAX: u16 = 3;
 
 /// Calls the program for the cluster in one directory.
 #[derive(Debug)]
@@ -70,6 +73,27 @@ impl Description {
     pub(super) fn addresses(&self) -> Vec<String> {
         let of = |node: &Node| format!("{}:{}", node.address, self.port);
         self.nodes.iter().map(of).collect()
+    }
+
+    /// What a store needs to get in from the first datacenter, as the host's own role.
+    pub(super) fn settings(&self, keyspace: &str) -> CqlSettings {
+        let mut settings = CqlSettings::new(self.addresses(), &self.datacenter, keyspace);
+        settings.replication.clear();
+        for node in &self.nodes {
+            let known = settings.replication.iter_mut();
+            match known.last().filter(|(name, _)| *name == node.datacenter) {
+                Some((_, count)) => *count = REPLICAS_MAX.min(*count + 1),
+                None => settings.replication.push((node.datacenter.clone(), 1)),
+            }
+        }
+        settings.login = Some(self.host.clone().into());
+        settings.tls = self.certificates.as_ref().map(|folder| TlsFiles {
+            ca: folder.join("ca.pem"),
+            client: (self.tls == "mtls")
+                .then(|| (folder.join("client.crt"), folder.join("client.key"))),
+            server_name: None,
+        });
+        settings
     }
 }
 
