@@ -73,7 +73,7 @@ macro_rules! contract_suite {
                 counts_follow_every_filter,
                 counts_by_status_follow_every_change,
                 accounts_see_their_own,
-                requests_of_a_pin_by_id;
+                requests_of_a_pin_are_each_met_once;
             pins:
                 putting_a_pin_answers_its_stored_form,
                 expectations_guard_a_put,

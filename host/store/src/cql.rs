@@ -1,12 +1,20 @@
 //! The store in ScyllaDB, or anything else that speaks its CQL.
 
+mod account;
 mod calls;
+mod carry;
 mod clock;
 mod connect;
+mod draft;
+mod effect;
+mod expiry;
 mod feed;
 mod home;
+mod intent;
 mod keys;
 mod lane;
+mod listing;
+mod number;
 mod pace;
 mod pin;
 mod placement;
@@ -14,22 +22,33 @@ mod requests;
 pub mod schema;
 mod settings;
 mod statement;
+mod stop;
 mod usage;
+mod walk;
 mod wanted;
 mod writers;
 
+#[cfg(any(test, feature = "contract"))]
+pub use intent::Swept;
 pub use settings::{
     Compression, Connections, ConsistencyLevels, CqlSettings, Flow, Layout, Level, Login, Pool,
     Serial, Timeouts, TlsFiles,
 };
+#[cfg(any(test, feature = "contract"))]
+pub use stop::Stop;
 
+use self::account::Heads;
 use self::calls::Calls;
+use self::carry::AccountLanes;
 use self::clock::Clock;
 use self::connect::Connected;
+use self::expiry::KnownSlots;
 use self::feed::Feed;
 use self::home::{Home, Params};
+use self::intent::IntentSlots;
 use self::pin::PinLanes;
 use self::statement::Statement;
+use self::stop::Stops;
 use self::writers::Timing;
 use crate::Result;
 use crate::error::StoreError;
@@ -40,6 +59,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex as AsyncMutex, watch};
+
+/// How long closing waits for changes that were accepted. Other processes finish what is left.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// So old an answer to a ping may be: readiness is asked by many.
 const PING_AGE_MAX: Duration = Duration::from_secs(1);
@@ -63,6 +85,13 @@ pub(crate) struct Shared {
     is_closed: AtomicBool,
     /// When a conditional write was last answered for the sake of [`Cql::ping`].
     pinged: AsyncMutex<Option<Instant>>,
+    /// Changes of accounts under way.
+    pub(crate) accounts: Arc<AccountLanes>,
+    pub(crate) heads: Heads,
+    pub(crate) intent_slots: IntentSlots,
+    pub(crate) expiry_slots: KnownSlots,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) stops: Stops,
 }
 
 impl Cql {
@@ -82,18 +111,24 @@ impl Cql {
         let calls = Arc::new(Calls::new(connected));
         let clock = Arc::new(clock);
         let feed = Feed::open(Arc::clone(&calls), Arc::clone(&clock), &params, timing).await?;
-        Ok(Self {
-            shared: Arc::new(Shared {
-                calls,
-                clock,
-                params,
-                metrics: StoreMetrics::new(),
-                pins: Arc::default(),
-                feed,
-                is_closed: AtomicBool::new(false),
-                pinged: AsyncMutex::default(),
-            }),
-        })
+        let shared = Arc::new(Shared {
+            calls,
+            clock,
+            params,
+            metrics: StoreMetrics::new(),
+            pins: Arc::default(),
+            feed,
+            accounts: Arc::default(),
+            heads: Heads::default(),
+            intent_slots: IntentSlots::default(),
+            expiry_slots: KnownSlots::default(),
+            timeouts: settings.timeouts,
+            stops: Stops::default(),
+            is_closed: AtomicBool::new(false),
+            pinged: AsyncMutex::default(),
+        });
+        shared.start_sweeping();
+        Ok(Self { shared })
     }
 
     pub(crate) fn head(&self) -> watch::Receiver<Cursor> {
@@ -104,9 +139,11 @@ impl Cql {
         self.shared.ping().await
     }
 
-    /// Ends everything that runs here. Calls that come later find the store closed.
+    /// Finishes what was accepted and ends everything that runs here. Calls that come later find
+    /// the store closed.
     pub(crate) async fn close(&self) {
         self.shared.is_closed.store(true, Ordering::Release);
+        self.shared.finish_changes(CLOSE_PATIENCE).await;
         self.shared.feed.close().await;
     }
 

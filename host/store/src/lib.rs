@@ -20,6 +20,8 @@ pub use cql::{
     Compression, Connections, ConsistencyLevels, Cql, CqlSettings, Flow, Layout, Level, Login,
     Pool, Serial, Timeouts, TlsFiles,
 };
+#[cfg(any(test, feature = "contract"))]
+pub use cql::{Stop, Swept};
 pub use embedded::Embedded;
 pub use error::StoreError;
 pub use memory::Memory;

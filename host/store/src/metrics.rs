@@ -64,6 +64,7 @@ operations! {
     SettleRequest Write "settle_request";
     Request Read "request";
     Requests Read "requests";
+    PageOfRequests Read "page_of_requests";
     CountRequests Read "count_requests";
     StatusCounts Read "status_counts";
     RequestsOfPin Read "requests_of_pin";

@@ -140,6 +140,32 @@ impl Store {
         dispatch!(self, Requests, plain requests(account, filter, limit))
     }
 
+    /// A page as [`Self::requests`] gives it, and how many requests the filter means, on this page
+    /// or not: never fewer than the rows, so that a client that pages until it has all of them
+    /// comes to an end.
+    pub async fn page_of_requests(
+        &self,
+        account: &AccountId,
+        filter: &RequestFilter,
+        limit: u32,
+    ) -> Result<(u64, Vec<PinRequest>)> {
+        if let Self::Cql(cql) = self {
+            let began = Instant::now();
+            let page = cql.page_of_requests(account, filter, limit);
+            let answer = cql.while_open(page).await;
+            let metrics = self.metrics_kept();
+            metrics.answered(Operation::PageOfRequests, began, &answer);
+            return answer;
+        }
+        let rows = self.requests(account, filter, limit).await?;
+        let shown = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+        if shown < u64::from(limit) {
+            return Ok((shown, rows));
+        }
+        let counted = self.count_requests(account, filter).await?;
+        Ok((counted.max(shown), rows))
+    }
+
     /// How many of an account's requests a filter means, exactly. From counters, at once, when the
     /// filter looks at status only.
     pub async fn count_requests(&self, account: &AccountId, filter: &RequestFilter) -> Result<u64> {
@@ -151,11 +177,12 @@ impl Store {
         dispatch!(self, StatusCounts, plain status_counts(account))
     }
 
-    /// The requests that want a pin, by id, after `after`.
+    /// The requests that want a pin, each once in an order of the backend's own, after one of
+    /// them, which may be gone by now.
     pub async fn requests_of_pin(
         &self,
         cid: &Cid,
-        after: Option<RequestId>,
+        after: Option<&PinRequest>,
         limit: u32,
     ) -> Result<Vec<PinRequest>> {
         dispatch!(self, RequestsOfPin, plain requests_of_pin(cid, after, limit))
@@ -313,7 +340,8 @@ impl Store {
         dispatch!(self, PinnedBytes, plain pinned_bytes(account))
     }
 
-    /// Accounts that ever made a request, by id, after `after`.
+    /// Accounts that ever made a request, each once in an order of the backend's own, after
+    /// `after`.
     pub async fn accounts(&self, after: Option<&AccountId>, limit: u32) -> Result<Vec<AccountId>> {
         dispatch!(self, Accounts, plain accounts(after, limit))
     }

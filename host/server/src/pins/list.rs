@@ -26,13 +26,7 @@ pub async fn list(
     filter: &RequestFilter,
     limit: u32,
 ) -> Result<Page, PinError> {
-    let rows = app.store.requests(permit.on(), filter, limit).await?;
-    let shown = u64::try_from(rows.len()).unwrap_or(u64::MAX);
-    let count = if shown < u64::from(limit) {
-        shown
-    } else {
-        let counted = app.store.count_requests(permit.on(), filter).await?;
-        counted.max(shown)
-    };
+    let page = app.store.page_of_requests(permit.on(), filter, limit);
+    let (count, rows) = page.await?;
     Ok(Page { count, rows })
 }

@@ -207,17 +207,19 @@ async fn is_to_begin_again(
 async fn somebody_waits(store: &Store, cid: &Cid) -> Result<bool, StoreError> {
     let mut after = None;
     loop {
-        let page = store.requests_of_pin(cid, after, PAGE_ROWS).await?;
+        let mut page = store
+            .requests_of_pin(cid, after.as_ref(), PAGE_ROWS)
+            .await?;
         if page
             .iter()
             .any(|request| request.status == RequestStatus::Queued)
         {
             return Ok(true);
         }
-        let Some(last) = page.last() else {
+        after = page.pop();
+        if after.is_none() {
             return Ok(false);
-        };
-        after = Some(last.id);
+        }
     }
 }
 

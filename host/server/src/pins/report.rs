@@ -175,11 +175,13 @@ pub async fn settle(
     let mut after = None;
     let mut seen = 0;
     loop {
-        let page = store.requests_of_pin(cid, after, PAGE_ROWS).await?;
+        let page = store
+            .requests_of_pin(cid, after.as_ref(), PAGE_ROWS)
+            .await?;
         let Some(last) = page.last() else {
             return Ok(settled);
         };
-        after = Some(last.id);
+        after = Some(last.clone());
         let shows = seen < PROGRESS_REQUESTS_MAX;
         seen = seen.saturating_add(page.len());
         let moves = page.into_iter().filter_map(|request| {

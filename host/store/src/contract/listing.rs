@@ -4,7 +4,7 @@ use super::sample::{account, at, cid, draft, pairs, request_id};
 use super::{Backend, Outcome};
 use crate::{Outcome as Settled, Result, Store};
 use holdfast_model::request::NameMatch;
-use holdfast_model::{AccountId, RequestFilter, RequestStatus};
+use holdfast_model::{AccountId, PinRequest, RequestFilter, RequestStatus};
 
 /// Ten requests: made at 10, 20, … 100; CIDs 0 to 2 in turn; every second one called `Site <id>`,
 /// every third one with a pair; the first four settled into one status each.
@@ -260,8 +260,9 @@ pub async fn accounts_see_their_own(backend: impl Backend) -> Outcome {
     Ok(())
 }
 
-/// Everybody's requests of one CID, by id, page by page.
-pub async fn requests_of_a_pin_by_id(backend: impl Backend) -> Outcome {
+/// Everybody's requests of one CID, each once, page by page, in the same order every time; a
+/// cursor outlives its request.
+pub async fn requests_of_a_pin_are_each_met_once(backend: impl Backend) -> Outcome {
     let store = backend.store();
     for (id, name) in [
         (5, "acme/web"),
@@ -274,14 +275,24 @@ pub async fn requests_of_a_pin_by_id(backend: impl Backend) -> Outcome {
         store.create_request(draft, at(10)).await?;
     }
     store.create_request(draft(2, 2)?, at(10)).await?;
-    let page = async |after, limit| -> Result<Vec<_>> {
-        let page = store.requests_of_pin(&cid(1)?, after, limit).await?;
-        Ok(page.iter().map(|r| r.id.0.as_u128()).collect())
-    };
-    assert_eq!(page(None, 10).await?, [1, 3, 5, 8]);
-    assert_eq!(page(None, 2).await?, [1, 3]);
-    assert_eq!(page(Some(request_id(3)), 10).await?, [5, 8]);
-    assert_eq!(page(Some(request_id(4)), 1).await?, [5]);
-    assert_eq!(page(Some(request_id(8)), 10).await?, []);
+    let whole = store.requests_of_pin(&cid(1)?, None, 10).await?;
+    let mut ids: Vec<_> = whole.iter().map(|r| r.id.0.as_u128()).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, [1, 3, 5, 8]);
+    for size in [1, 2, 3, 10] {
+        let mut seen: Vec<PinRequest> = Vec::new();
+        loop {
+            let page = store.requests_of_pin(&cid(1)?, seen.last(), size).await?;
+            if page.is_empty() {
+                break;
+            }
+            assert!(page.len() <= size as usize);
+            seen.extend(page);
+        }
+        assert_eq!(seen, whole, "pages of {size}");
+    }
+    let (gone, left) = whole.split_first().ok_or("there are no requests")?;
+    store.delete_request(&gone.account, gone.id, at(20)).await?;
+    assert_eq!(store.requests_of_pin(&cid(1)?, Some(gone), 10).await?, left);
     Ok(())
 }

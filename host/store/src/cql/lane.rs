@@ -34,19 +34,12 @@ struct State<K, Op, Answer> {
 
 /// What one caller wants, and how to answer it.
 pub(crate) struct Call<Op, Answer> {
-    /// What is wanted.
-    pub(crate) op: Op,
+    op: Op,
     to: oneshot::Sender<Result<Answer>>,
 }
 
 impl<Op, Answer> Call<Op, Answer> {
-    /// Answers the caller, if it still listens.
-    pub(crate) fn answer(self, answer: Result<Answer>) {
-        // Who has gone away wants no answer.
-        let _ = self.to.send(answer);
-    }
-
-    /// Takes the call apart, for those who answer later.
+    /// Takes the call apart: what is to be done, and how to answer.
     pub(crate) fn into_parts(self) -> (Op, Reply<Answer>) {
         (self.op, Reply(self.to))
     }
@@ -224,8 +217,8 @@ mod tests {
             self.open.acquire().await.unwrap().forget();
             self.at_once.fetch_sub(1, Ordering::SeqCst);
             for call in batch {
-                let twice = call.op * 2;
-                call.answer(Ok(twice));
+                let (op, reply) = call.into_parts();
+                reply.answer(Ok(op * 2));
             }
         }
 

@@ -61,6 +61,84 @@ statements! {
     //
     // Accounts, intents, requests, usage -------------------------------------------------------
     //
+    HeadRead Read "head_read"
+        "SELECT version, op, op_slot, queued, pinning, pinned, failed, newest, made, mark \
+         FROM accounts WHERE account = ?";
+    HeadReadSerial SerialRead "head_read_serial"
+        "SELECT version, op, op_slot, queued, pinning, pinned, failed, newest, made, mark \
+         FROM accounts WHERE account = ?";
+    HeadBegin Condition "head_begin"
+        "INSERT INTO accounts (version, op, op_slot, queued, pinning, pinned, failed, newest, \
+         made, mark, account) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS";
+    HeadMove Condition "head_move"
+        "UPDATE accounts SET version = ?, op = ?, op_slot = ?, queued = ?, pinning = ?, \
+         pinned = ?, failed = ?, newest = ?, made = ?, mark = ? WHERE account = ? \
+         IF version = ?";
+    AccountsFirst Read "accounts_first"
+        "SELECT account, made FROM accounts LIMIT ?";
+    AccountsAfter Read "accounts_after"
+        "SELECT account, made FROM accounts WHERE token(account) > token(?) LIMIT ?";
+    IntentPut Write "intent_put"
+        "INSERT INTO intents (slot, shard, op, account, version, body) \
+         VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?";
+    IntentRead Read "intent_read"
+        "SELECT account, version, body FROM intents WHERE slot = ? AND shard = ? AND op = ?";
+    IntentsOfShard Read "intents_of_shard"
+        "SELECT op, account, version FROM intents WHERE slot = ? AND shard = ? LIMIT ?";
+    IntentRemove Write "intent_remove"
+        "DELETE FROM intents USING TIMESTAMP ? WHERE slot = ? AND shard = ? AND op = ?";
+    IntentSlotPut Write "intent_slot_put"
+        "INSERT INTO intent_slots (zero, slot) VALUES (?, ?) USING TIMESTAMP ?";
+    IntentSlotsUpto Read "intent_slots_upto"
+        "SELECT slot FROM intent_slots WHERE zero = ? AND slot <= ? LIMIT ?";
+    IntentSlotRemove Write "intent_slot_remove"
+        "DELETE FROM intent_slots USING TIMESTAMP ? WHERE zero = ? AND slot = ?";
+    RequestRead Read "request_read"
+        "SELECT bucket, body FROM requests WHERE id = ?";
+    RequestPut Write "request_put"
+        "INSERT INTO requests (id, bucket, body) VALUES (?, ?, ?) USING TIMESTAMP ?";
+    RequestRemove Write "request_remove"
+        "DELETE FROM requests USING TIMESTAMP ? WHERE id = ?";
+    ListingPut Write "listing_put"
+        "INSERT INTO requests_by_account (account, bucket, created, id, status, cid, body) \
+         VALUES (?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?";
+    ListingRemove Write "listing_remove"
+        "DELETE FROM requests_by_account USING TIMESTAMP ? \
+         WHERE account = ? AND bucket = ? AND created = ?";
+    ListingPage Read "listing_page"
+        "SELECT created, id, status, body FROM requests_by_account \
+         WHERE account = ? AND bucket = ? AND created < ? AND created > ? LIMIT ?";
+    ListingKeys Read "listing_keys"
+        "SELECT created, status FROM requests_by_account \
+         WHERE account = ? AND bucket = ? AND created < ? AND created > ? LIMIT ?";
+    BucketPut Write "bucket_put"
+        "INSERT INTO request_buckets (account, first, bucket) VALUES (?, ?, ?) \
+         USING TIMESTAMP ?";
+    BucketsBefore Read "buckets_before"
+        "SELECT first, bucket FROM request_buckets WHERE account = ? AND first < ? LIMIT ?";
+    BucketRemove Write "bucket_remove"
+        "DELETE FROM request_buckets USING TIMESTAMP ? WHERE account = ? AND first = ?";
+    WishPut Write "wish_put"
+        "INSERT INTO pin_requests (prefix, cid, account, id) VALUES (?, ?, ?, ?) \
+         USING TIMESTAMP ?";
+    WishRemove Write "wish_remove"
+        "DELETE FROM pin_requests USING TIMESTAMP ? \
+         WHERE prefix = ? AND cid = ? AND account = ? AND id = ?";
+    WishesOfAccount Read "wishes_of_account"
+        "SELECT id FROM pin_requests \
+         WHERE prefix = ? AND cid = ? AND account = ? AND id > ? LIMIT ?";
+    WishesOfPin Read "wishes_of_pin"
+        "SELECT account, id FROM pin_requests \
+         WHERE prefix = ? AND cid = ? AND (account, id) > (?, ?) LIMIT ?";
+    MarkPut Write "mark_put"
+        "INSERT INTO usage_marks (account, slot, at, mark) VALUES (?, ?, ?, ?) \
+         USING TIMESTAMP ?";
+    MarkBefore Read "mark_before"
+        "SELECT mark FROM usage_marks WHERE account = ? AND slot = ? AND at < ? LIMIT 1";
+    UsageSlotPut Write "usage_slot_put"
+        "INSERT INTO usage_slots (account, slot) VALUES (?, ?) USING TIMESTAMP ?";
+    UsageSlotsUpto Read "usage_slots_upto"
+        "SELECT slot FROM usage_slots WHERE account = ? AND slot <= ? LIMIT 2";
     //
     // Pins and who wants them ------------------------------------------------------------------
     //
@@ -92,6 +170,21 @@ statements! {
     //
     // Expiry -----------------------------------------------------------------------------------
     //
+    ExpiryPut Write "expiry_put"
+        "INSERT INTO expiry (kind, slot, shard, at, key) VALUES (?, ?, ?, ?, ?) \
+         USING TIMESTAMP ?";
+    ExpiryRemove Write "expiry_remove"
+        "DELETE FROM expiry USING TIMESTAMP ? \
+         WHERE kind = ? AND slot = ? AND shard = ? AND at = ? AND key = ?";
+    ExpiryUpto Read "expiry_upto"
+        "SELECT at, key FROM expiry WHERE kind = ? AND slot = ? AND shard = ? \
+         AND (at, key) > (?, ?) AND (at) <= (?) LIMIT ?";
+    ExpirySlotPut Write "expiry_slot_put"
+        "INSERT INTO expiry_slots (kind, slot) VALUES (?, ?) USING TIMESTAMP ?";
+    ExpirySlotsUpto Read "expiry_slots_upto"
+        "SELECT slot FROM expiry_slots WHERE kind = ? AND slot >= ? AND slot <= ? LIMIT ?";
+    ExpirySlotRemove Write "expiry_slot_remove"
+        "DELETE FROM expiry_slots USING TIMESTAMP ? WHERE kind = ? AND slot = ?";
     //
     // Placements -------------------------------------------------------------------------------
     //

@@ -91,10 +91,10 @@ impl Embedded {
     pub(crate) async fn requests_of_pin(
         &self,
         cid: &Cid,
-        after: Option<RequestId>,
+        after: Option<&PinRequest>,
         limit: u32,
     ) -> Result<Vec<PinRequest>> {
-        let cid = *cid;
+        let (cid, after) = (*cid, after.map(|after| after.id));
         self.read_page(limit, move |rows| rows.requests_of_pin(&cid, after, limit))
             .await
     }

@@ -127,12 +127,12 @@ impl State {
     pub(crate) fn requests_of_pin(
         &self,
         cid: &Cid,
-        after: Option<RequestId>,
+        after: Option<&PinRequest>,
         limit: u32,
     ) -> Vec<PinRequest> {
         self.requests
             .values()
-            .filter(|r| r.asked.cid == *cid && after.is_none_or(|after| r.id > after))
+            .filter(|r| r.asked.cid == *cid && after.is_none_or(|after| r.id > after.id))
             .take(limit as usize)
             .cloned()
             .collect()

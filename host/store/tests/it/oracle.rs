@@ -311,9 +311,8 @@ async fn picture(store: &Store) -> Vec<String> {
     }
     for of in 0..CIDS {
         let cid = cid(of).unwrap();
-        lines.push(told(
-            store.requests_of_pin(&cid, Some(request_id(2)), 100).await,
-        ));
+        let first = store.requests_of_pin(&cid, None, 1).await.unwrap();
+        lines.push(told(store.requests_of_pin(&cid, first.last(), 100).await));
         lines.push(told(store.placements_of_pin(&cid).await));
         lines.push(told(store.pins(Some(&cid), 100).await));
     }
