@@ -1,6 +1,7 @@
 //! The store in ScyllaDB, or anything else that speaks its CQL.
 
 mod account;
+mod cache;
 mod calls;
 mod carry;
 mod clock;
@@ -23,11 +24,13 @@ pub mod schema;
 mod settings;
 mod statement;
 mod stop;
+mod swap;
 mod usage;
 mod walk;
 mod wanted;
 mod writers;
 
+pub use calls::{Trace, TraceEvent};
 #[cfg(any(test, feature = "contract"))]
 pub use intent::Swept;
 pub use settings::{
@@ -38,6 +41,7 @@ pub use settings::{
 pub use stop::Stop;
 
 use self::account::Heads;
+use self::cache::PinCache;
 use self::calls::Calls;
 use self::carry::AccountLanes;
 use self::clock::Clock;
@@ -53,7 +57,8 @@ use self::writers::Timing;
 use crate::Result;
 use crate::error::StoreError;
 use crate::metrics::StoreMetrics;
-use holdfast_model::Cursor;
+use holdfast_model::{Cid, Cursor, StoredPin};
+use prometheus::core::Collector;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -92,6 +97,8 @@ pub(crate) struct Shared {
     pub(crate) expiry_slots: KnownSlots,
     pub(crate) timeouts: Timeouts,
     pub(crate) stops: Stops,
+    /// Pins that were lately read.
+    pub(crate) cache: Arc<PinCache>,
 }
 
 impl Cql {
@@ -118,6 +125,7 @@ impl Cql {
             metrics: StoreMetrics::new(),
             pins: Arc::default(),
             feed,
+            cache: Arc::new(PinCache::new(settings.flow.cached_pins)),
             accounts: Arc::default(),
             heads: Heads::default(),
             intent_slots: IntentSlots::default(),
@@ -161,6 +169,18 @@ impl Cql {
 
     pub(crate) fn metrics(&self) -> &StoreMetrics {
         &self.shared.metrics
+    }
+
+    /// What is counted of the way to the cluster.
+    pub(crate) fn collectors(&self) -> Vec<Box<dyn Collector>> {
+        let mut all = self.shared.calls.collectors();
+        all.push(self.shared.cache.collector());
+        all
+    }
+
+    /// One pin, as old as the change feed is late at most.
+    pub(crate) async fn pin_lately(&self, cid: &Cid) -> Result<Option<StoredPin>> {
+        self.shared.cache.pin(cid, || self.pin(cid)).await
     }
 }
 

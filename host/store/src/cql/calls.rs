@@ -1,20 +1,54 @@
 //! The one door to the driver: what a call may take, what its errors mean, what is counted.
+//!
+//! A call enters the queue, is sent, and is sent again as the table in `retry` says, all within its
+//! deadline. The driver is asked for one attempt at a time (and, for what may be sent twice, for
+//! speculation): it knows no pauses, no budget, and not what an unknown outcome is.
 
+mod course;
+mod failure;
+mod gauges;
+mod history;
+mod metrics;
+mod nodes;
+mod pages;
+mod queue;
+mod retry;
+mod route;
+mod sent;
+#[cfg(test)]
+mod tests;
+mod trace;
+
+pub(crate) use self::history::Listener;
+pub(crate) use self::metrics::CallMetrics;
+pub(crate) use self::nodes::Nodes;
+pub(crate) use self::queue::Queue;
+pub(crate) use self::retry::Budget;
+pub(crate) use self::route::Route;
+pub use self::trace::{Trace, TraceEvent};
+pub(crate) use self::trace::{fetch, inherit, recording};
+
+use self::course::Course;
+use self::failure::Heard;
+use self::gauges::Gauges;
+use self::history::History;
+use self::sent::{Answer, Rows, Sent, Single};
 use super::connect::Connected;
 use super::home::Home;
-use super::statement::Statement;
+use super::statement::{Class, Statement};
 use crate::Result;
 use crate::error::StoreError;
 use arc_swap::ArcSwap;
-use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
+use prometheus::core::Collector;
 use scylla::deserialize::row::DeserializeRow;
-use scylla::errors::ExecutionError;
-use scylla::response::query_result::QueryResult;
+use scylla::response::query_result::QueryRowsResult;
 use scylla::serialize::row::SerializeRow;
-use scylla::statement::batch::{Batch, BatchType};
+use scylla::statement::prepared::PreparedStatement;
 use scylla::value::Row;
+use std::pin::pin;
 use std::sync::Arc;
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// Rows of one unlogged batch: well under the size at which servers warn.
 const BATCH_ROWS_MAX: usize = 64;
@@ -36,14 +70,47 @@ pub(crate) enum Cas {
 /// Sends statements to the cluster.
 #[derive(Debug)]
 pub(crate) struct Calls {
+    door: Arc<Door>,
+}
+
+/// What all calls go through; pages that are read ahead hold on to it.
+#[derive(Debug)]
+struct Door {
     connected: ArcSwap<Connected>,
+    metrics: CallMetrics,
 }
 
 impl Calls {
     pub(crate) fn new(connected: Connected) -> Self {
         Self {
-            connected: ArcSwap::from_pointee(connected),
+            door: Arc::new(Door {
+                connected: ArcSwap::from_pointee(connected),
+                metrics: CallMetrics::new(),
+            }),
         }
+    }
+
+    /// What new calls are sent through.
+    pub(crate) fn connected(&self) -> Arc<Connected> {
+        self.door.connected.load_full()
+    }
+
+    /// Sends new calls through another session. Calls under way end on the old one, which goes when
+    /// the last of them has.
+    pub(crate) fn swap(&self, connected: Connected) {
+        self.door.connected.store(Arc::new(connected));
+    }
+
+    /// What is counted here.
+    pub(crate) fn metrics(&self) -> &CallMetrics {
+        &self.door.metrics
+    }
+
+    /// Every metric, to be registered where metrics are gathered.
+    pub(crate) fn collectors(&self) -> Vec<Box<dyn Collector>> {
+        let mut all = self.door.metrics.collectors();
+        all.push(Box::new(Gauges::new(Arc::downgrade(&self.door))));
+        all
     }
 
     /// All rows of a short answer.
@@ -53,10 +120,8 @@ impl Calls {
         home: Home,
         values: impl SerializeRow,
     ) -> Result<Vec<R>> {
-        let answer = self.send(statement, home, &values).await?;
-        let rows = answer
-            .into_rows_result()
-            .map_err(|e| strange(statement, &e))?;
+        let answer = self.door.send(statement, home, &Single(&values)).await?;
+        let rows = answer.into_rows(statement)?;
         let typed = rows.rows::<R>().map_err(|e| strange(statement, &e))?;
         typed
             .map(|row| row.map_err(|e| strange(statement, &e)))
@@ -70,10 +135,8 @@ impl Calls {
         home: Home,
         values: impl SerializeRow,
     ) -> Result<Option<R>> {
-        let answer = self.send(statement, home, &values).await?;
-        let rows = answer
-            .into_rows_result()
-            .map_err(|e| strange(statement, &e))?;
+        let answer = self.door.send(statement, home, &Single(&values)).await?;
+        let rows = answer.into_rows(statement)?;
         rows.maybe_first_row::<R>()
             .map_err(|e| strange(statement, &e))
     }
@@ -85,7 +148,8 @@ impl Calls {
         home: Home,
         values: impl SerializeRow,
     ) -> Result<()> {
-        self.send(statement, home, &values).await.map(drop)
+        let sent = Single(&values);
+        self.door.send(statement, home, &sent).await.map(drop)
     }
 
     /// Plain writes of one statement into one partition, as unlogged batches.
@@ -95,88 +159,158 @@ impl Calls {
         home: Home,
         rows: &[V],
     ) -> Result<()> {
-        if let [row] = rows {
-            return self.write(statement, home, row).await;
-        }
-        let connected = self.connected.load_full();
-        let prepared = connected.statement(home, statement)?;
         for rows in rows.chunks(BATCH_ROWS_MAX) {
-            let mut batch = Batch::new(BatchType::Unlogged);
-            batch.set_is_idempotent(true);
-            batch.set_execution_profile_handle(prepared.get_execution_profile_handle().cloned());
-            for _ in rows {
-                batch.append_statement(prepared.clone());
-            }
-            let sent = connected
-                .session
-                .batch(&batch, rows.iter().collect::<Vec<_>>());
-            sent.await.map_err(|e| failed(statement, &e))?;
+            match rows {
+                [row] => self.door.send(statement, home, &Single(row)).await?,
+                rows => self.door.send(statement, home, &Rows(rows)).await?,
+            };
         }
         Ok(())
     }
 
-    /// A conditional write. An unknown outcome is settled by repeating the identical statement.
+    /// A conditional write. An unknown outcome is settled by repeating the identical statement;
+    /// `StoreError::Unsettled` if that did not help within the deadline.
     pub(crate) async fn condition(
         &self,
         statement: Statement,
         home: Home,
         values: impl SerializeRow,
     ) -> Result<Cas> {
-        let answer = self.send(statement, home, &values).await?;
-        let rows = answer
-            .into_rows_result()
-            .map_err(|e| strange(statement, &e))?;
-        // Cassandra answers one column if the condition held and more if not, ScyllaDB always all.
-        let place = rows
-            .column_specs()
-            .get_by_name("[applied]")
-            .map(|(at, _)| at);
-        let row = rows
-            .first_row::<Row>()
-            .map_err(|e| strange(statement, &e))?;
-        let applied = place.and_then(|at| row.columns.get(at)?.as_ref()?.as_boolean());
-        match applied {
-            Some(true) => Ok(Cas::Applied),
-            Some(false) => Ok(Cas::Refused),
-            None => Err(strange(statement, &"the answer has no [applied]")),
+        let answer = self.door.send(statement, home, &Single(&values)).await;
+        if let Err(StoreError::Unsettled { .. }) = &answer {
+            self.door.metrics.unknown(statement);
         }
+        let answer = answer?;
+        let was_unsettled = answer.was_unsettled;
+        let cas = cas(statement, &answer.into_rows(statement)?)?;
+        self.door.metrics.decided(statement, cas, was_unsettled);
+        Ok(cas)
     }
 
-    /// Rows of a long answer, page by page.
+    /// Rows of a long answer, page by page; the next page is fetched while one is being read.
     pub(crate) async fn stream<R: OwnedRow + Send + 'static>(
         &self,
         statement: Statement,
         home: Home,
         values: impl SerializeRow,
     ) -> Result<BoxStream<'static, Result<R>>> {
-        let connected = self.connected.load_full();
+        let connected = self.connected();
         let prepared = connected.statement(home, statement)?.clone();
-        let pages = connected.session.execute_iter(prepared, values).await;
-        let pages = pages.map_err(|e| strange(statement, &e))?;
-        let rows = pages
-            .rows_stream::<R>()
-            .map_err(|e| strange(statement, &e))?;
-        let rows = rows.map(move |row| row.map_err(|e| strange(statement, &e)));
-        Ok(rows.boxed())
-    }
-
-    async fn send(
-        &self,
-        statement: Statement,
-        home: Home,
-        values: &impl SerializeRow,
-    ) -> Result<QueryResult> {
-        let connected: Arc<Connected> = self.connected.load_full();
-        let prepared = connected.statement(home, statement)?;
-        let sent = connected.session.execute_unpaged(prepared, values).await;
-        sent.map_err(|e| failed(statement, &e))
+        let bound = prepared.bind(&values).map_err(|e| strange(statement, &e))?;
+        pages::read(Arc::clone(&self.door), statement, home, bound).await
     }
 }
 
-fn failed(statement: Statement, error: &ExecutionError) -> StoreError {
-    StoreError::Unavailable {
-        doing: format!("run {}", statement.label()),
-        source: std::io::Error::other(error.to_string()),
+/// Cassandra answers one column if the condition held and more if not, ScyllaDB always all.
+fn cas(statement: Statement, rows: &QueryRowsResult) -> Result<Cas> {
+    let named = rows.column_specs().get_by_name("[applied]");
+    let row = rows.first_row::<Row>();
+    let row = row.map_err(|e| strange(statement, &e))?;
+    let applied = named.and_then(|(at, _)| row.columns.get(at)?.as_ref()?.as_boolean());
+    match applied {
+        Some(true) => Ok(Cas::Applied),
+        Some(false) => Ok(Cas::Refused),
+        None => Err(strange(statement, &"the answer has no [applied]")),
+    }
+}
+
+impl Door {
+    /// Sends a statement until it is answered, or as often as makes sense.
+    async fn send(&self, statement: Statement, home: Home, sent: &impl Sent) -> Result<Answer> {
+        let connected = self.connected.load_full();
+        let began = Instant::now();
+        let (whole, share) = connected.times(statement.class());
+        let mut deadline = began + whole;
+        let place = match statement.class() {
+            Class::Stream => connected.queue.enter_page().await,
+            _ => connected.queue.enter(deadline).await,
+        };
+        let _place = place.inspect_err(|_| self.metrics.turned_away(statement))?;
+        if statement.class() == Class::Stream {
+            deadline = Instant::now() + whole;
+        }
+        connected.budget.earn();
+        let prepared = connected.statement(home, statement)?;
+        let traced = trace::wanted(&connected).then(|| trace::switched_on(prepared));
+        let prepared = traced.as_ref().unwrap_or(prepared);
+        let mut course = Course::new(statement, deadline);
+        loop {
+            let until = deadline.min(Instant::now() + share);
+            let heard = match self
+                .round(&connected, prepared, &mut course, sent, until)
+                .await
+            {
+                Ok(mut answer) => {
+                    answer.was_unsettled = course.is_unsettled();
+                    self.answered(&connected, statement, home, &answer, began);
+                    return Ok(answer);
+                }
+                Err(heard) => heard,
+            };
+            self.metrics.failed(statement, heard.failure);
+            match course.next(&heard, &connected.budget) {
+                Ok(pause) => {
+                    tracing::debug!(statement = statement.label(), %heard, ?pause, "once more");
+                    self.metrics.repeated(statement);
+                    sleep(pause).await;
+                }
+                Err(error) => {
+                    let outcome = course.outcome(&heard);
+                    self.metrics.ended(statement, outcome, began.elapsed());
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// One call to the driver, with everything that it did.
+    async fn round(
+        &self,
+        connected: &Connected,
+        prepared: &PreparedStatement,
+        course: &mut Course,
+        sent: &impl Sent,
+        until: Instant,
+    ) -> std::result::Result<Answer, Heard> {
+        let history = History::new(Arc::clone(&connected.nodes), course.take_shun());
+        let mut call = pin!(history.of(sent.send(&connected.session, prepared)));
+        let answer = timeout_at(until, call.as_mut()).await;
+        let Some(mut history) = history::take(call) else {
+            return Err(Heard::lost());
+        };
+        self.metrics.round(course.statement(), history.tally());
+        let heard = match answer {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => history.failure().unwrap_or_else(|| Heard::call(&error)),
+            Err(_) => {
+                history.give_up();
+                // Who never got to send anything has not been kept waiting for an answer.
+                history.failure().unwrap_or_else(Heard::unsent)
+            }
+        };
+        course.learn(history.into_shun(), &heard);
+        Err(heard)
+    }
+
+    fn answered(
+        &self,
+        connected: &Connected,
+        statement: Statement,
+        home: Home,
+        answer: &Answer,
+        began: Instant,
+    ) {
+        let took = began.elapsed();
+        self.metrics.answered(statement, took);
+        if connected.settings.consistency.remote_reads {
+            let node = answer.result.request_coordinator().node();
+            if node.datacenter.as_deref() != connected.home_name(home) {
+                self.metrics.remote_read();
+            }
+        }
+        if let Some(id) = answer.result.tracing_id() {
+            trace::answered(connected, statement, id, took);
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! key that has something to do has a *lane*: one task that carries a batch, and then all that has
 //! come in meanwhile as the next batch. A lane ends when nothing waits.
 
+use super::calls::inherit;
 use crate::Result;
 use crate::error::StoreError;
 use parking_lot::Mutex;
@@ -102,7 +103,8 @@ where
                 key,
                 ended: false,
             };
-            tokio::spawn(lane.run(carry));
+            // Who looks into a call wants to see what was carried for it.
+            tokio::spawn(inherit(lane.run(carry)));
         }
         answer.await.unwrap_or(Err(StoreError::Closed))
     }

@@ -1,0 +1,245 @@
+//! What happened in one call to the driver: every attempt, speculative ones too.
+//!
+//! The driver tells a listener that belongs to a statement, and statements are shared by all calls.
+//! It tells from within the call's own future, so the call's history is a local of the task.
+
+use super::failure::{Failure, Heard};
+use super::nodes::{Node, Nodes};
+use scylla::errors::{RequestAttemptError, RequestError};
+use scylla::observability::history::{AttemptId, HistoryListener, RequestId, SpeculativeId};
+use scylla::policies::retry::RetryDecision;
+use std::cell::RefCell;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+tokio::task_local! {
+    static CURRENT: RefCell<History>;
+}
+
+/// Nodes that one call remembers to have failed; more than there are attempts is no use.
+const AVOIDED_MAX: usize = 8;
+
+/// The attempts of one round.
+#[derive(Debug)]
+pub(crate) struct History {
+    nodes: Arc<Nodes>,
+    attempts: Vec<Attempt>,
+    speculative: u32,
+    shun: Shun,
+}
+
+/// Where a call would rather not go, from what its earlier rounds have met.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Shun {
+    pub(crate) nodes: Vec<IpAddr>,
+    /// The home datacenter has too few replicas: others first.
+    pub(crate) home: bool,
+}
+
+impl Shun {
+    /// Remembers a failed round.
+    pub(crate) fn learn(&mut self, heard: &Heard) {
+        self.home |= heard.failure == Failure::Unavailable;
+        if let Some(node) = heard.node
+            && self.nodes.len() < AVOIDED_MAX
+            && !self.nodes.contains(&node)
+        {
+            self.nodes.push(node);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.nodes.is_empty() && !self.home
+    }
+}
+
+#[derive(Debug)]
+struct Attempt {
+    node: Arc<Node>,
+    is_speculative: bool,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    UnderWay,
+    Answered,
+    Failed(Heard),
+}
+
+/// What the metrics want to know of a round.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) attempts: u32,
+    pub(crate) speculative: u32,
+    /// The answer came from a speculative attempt.
+    pub(crate) speculative_won: bool,
+}
+
+impl History {
+    pub(crate) fn new(nodes: Arc<Nodes>, shun: Shun) -> Self {
+        Self {
+            nodes,
+            attempts: Vec::new(),
+            speculative: 0,
+            shun,
+        }
+    }
+
+    /// Runs a driver call with this history; [`take`] gives it back afterwards.
+    pub(crate) fn of<F: Future>(self, call: F) -> Recorded<F> {
+        CURRENT.scope(RefCell::new(self), call)
+    }
+
+    pub(crate) fn tally(&self) -> Tally {
+        let answered = |a: &&Attempt| matches!(a.state, State::Answered);
+        Tally {
+            attempts: u32::try_from(self.attempts.len()).unwrap_or(u32::MAX),
+            speculative: self.speculative,
+            speculative_won: self
+                .attempts
+                .iter()
+                .find(answered)
+                .is_some_and(|attempt| attempt.is_speculative),
+        }
+    }
+
+    /// What says most of all that failed.
+    pub(crate) fn failure(&self) -> Option<Heard> {
+        let heard = self
+            .attempts
+            .iter()
+            .filter_map(|attempt| match &attempt.state {
+                State::Failed(heard) => Some(heard),
+                State::UnderWay | State::Answered => None,
+            });
+        heard.min_by_key(|heard| heard.failure).cloned()
+    }
+
+    /// The round was given up: who was asked and has not answered has failed.
+    pub(crate) fn give_up(&mut self) {
+        for attempt in &mut self.attempts {
+            if matches!(attempt.state, State::UnderWay) {
+                attempt.node.end();
+                self.nodes.failed(&attempt.node);
+                let node = Some(attempt.node.address);
+                attempt.state = State::Failed(Heard::timeout(node));
+            }
+        }
+    }
+
+    /// What a call remembers of its earlier rounds.
+    pub(crate) fn into_shun(mut self) -> Shun {
+        std::mem::take(&mut self.shun)
+    }
+
+    fn begin(&mut self, address: IpAddr, is_speculative: bool) -> AttemptId {
+        let node = self.nodes.at(address);
+        node.begin();
+        self.attempts.push(Attempt {
+            node,
+            is_speculative,
+            state: State::UnderWay,
+        });
+        AttemptId(self.attempts.len() - 1)
+    }
+
+    fn answered(&mut self, id: AttemptId) {
+        if let Some(attempt) = self.attempts.get_mut(id.0) {
+            attempt.node.end();
+            attempt.state = State::Answered;
+            self.nodes.answered(&attempt.node);
+        }
+    }
+
+    fn failed(&mut self, id: AttemptId, error: &RequestAttemptError) {
+        if let Some(attempt) = self.attempts.get_mut(id.0) {
+            let heard = Heard::attempt(attempt.node.address, error);
+            attempt.node.end();
+            if heard.failure.is_of_the_node() {
+                self.nodes.failed(&attempt.node);
+            } else {
+                self.nodes.answered(&attempt.node);
+            }
+            attempt.state = State::Failed(heard);
+        }
+    }
+}
+
+impl Drop for History {
+    fn drop(&mut self) {
+        for attempt in &self.attempts {
+            if matches!(attempt.state, State::UnderWay) {
+                attempt.node.end();
+            }
+        }
+    }
+}
+
+/// A driver call that records its history.
+pub(crate) type Recorded<F> = tokio::task::futures::TaskLocalFuture<RefCell<History>, F>;
+
+/// The history of a call that has ended or been given up.
+pub(crate) fn take<F>(call: std::pin::Pin<&mut Recorded<F>>) -> Option<History> {
+    call.take_value().map(RefCell::into_inner)
+}
+
+/// Asks the current call where it would rather not go. `None` if it does not mind.
+pub(crate) fn shunned<T>(ask: impl FnOnce(&Shun) -> T) -> Option<T> {
+    let asked = CURRENT.try_with(|history| {
+        let history = history.borrow();
+        (!history.shun.is_empty()).then(|| ask(&history.shun))
+    });
+    asked.ok().flatten()
+}
+
+/// Hears from the driver, on behalf of the call whose future is running.
+#[derive(Debug)]
+pub(crate) struct Listener;
+
+/// Attempts of calls that are not ours (the driver's own).
+const NOBODY: AttemptId = AttemptId(usize::MAX);
+
+impl HistoryListener for Listener {
+    fn log_request_start(&self) -> RequestId {
+        RequestId(0)
+    }
+
+    fn log_request_success(&self, _request: RequestId) {}
+
+    fn log_request_error(&self, _request: RequestId, _error: &RequestError) {}
+
+    fn log_new_speculative_fiber(&self, _request: RequestId) -> SpeculativeId {
+        let counted = CURRENT.try_with(|history| history.borrow_mut().speculative += 1);
+        debug_assert!(counted.is_ok(), "a speculative attempt outside of its call");
+        SpeculativeId(0)
+    }
+
+    fn log_attempt_start(
+        &self,
+        _request: RequestId,
+        speculative: Option<SpeculativeId>,
+        node: SocketAddr,
+    ) -> AttemptId {
+        let begun = CURRENT.try_with(|history| {
+            let mut history = history.borrow_mut();
+            history.begin(node.ip(), speculative.is_some())
+        });
+        begun.unwrap_or(NOBODY)
+    }
+
+    fn log_attempt_success(&self, attempt: AttemptId) {
+        let told = CURRENT.try_with(|history| history.borrow_mut().answered(attempt));
+        debug_assert!(told.is_ok(), "an answer outside of its call");
+    }
+
+    fn log_attempt_error(
+        &self,
+        attempt: AttemptId,
+        error: &RequestAttemptError,
+        _decision: &RetryDecision,
+    ) {
+        let told = CURRENT.try_with(|history| history.borrow_mut().failed(attempt, error));
+        debug_assert!(told.is_ok(), "an error outside of its call");
+    }
+}

@@ -1,0 +1,116 @@
+//! How much goes on at once, and who waits.
+
+use crate::Result;
+use crate::error::StoreError;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout_at};
+
+/// Places for calls and, apart from them, for pages of long streams.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    calls: Semaphore,
+    pages: Semaphore,
+    places: usize,
+    waiting: AtomicUsize,
+    waiting_max: usize,
+}
+
+impl Queue {
+    /// Room for so many calls under way, so many that wait, and so many pages.
+    pub(crate) fn new(calls: usize, waiting_max: usize, pages: usize) -> Self {
+        Self {
+            calls: Semaphore::new(calls),
+            pages: Semaphore::new(pages),
+            places: calls,
+            waiting: AtomicUsize::new(0),
+            waiting_max,
+        }
+    }
+
+    /// A place for a call: at once, or when one falls free before its deadline.
+    pub(crate) async fn enter(&self, deadline: Instant) -> Result<SemaphorePermit<'_>> {
+        if let Ok(place) = self.calls.try_acquire() {
+            return Ok(place);
+        }
+        let _waiting = self.wait()?;
+        match timeout_at(deadline, self.calls.acquire()).await {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(_)) => Err(StoreError::Closed),
+            Err(_) => Err(StoreError::Overloaded),
+        }
+    }
+
+    /// A place for a page. Streams are patient: they wait until there is one.
+    pub(crate) async fn enter_page(&self) -> Result<SemaphorePermit<'_>> {
+        self.pages.acquire().await.map_err(|_| StoreError::Closed)
+    }
+
+    /// Calls under way.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.places.saturating_sub(self.calls.available_permits())
+    }
+
+    /// Calls that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    fn wait(&self) -> Result<Waiting<'_>> {
+        let waiting = Waiting(&self.waiting);
+        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        match before < self.waiting_max {
+            true => Ok(waiting),
+            false => Err(StoreError::Overloaded),
+        }
+    }
+}
+
+/// One that waits, until it is dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(10)
+    }
+
+    #[tokio::test]
+    async fn who_finds_the_queue_full_is_turned_away_at_once() {
+        let queue = Queue::new(1, 1, 1);
+        let first = queue.enter(soon()).await.unwrap();
+        let (second, third) = tokio::join!(queue.enter(soon()), async {
+            let third = queue.enter(soon()).await;
+            assert_eq!(queue.waiting(), 1);
+            drop(first);
+            third
+        });
+        assert!(second.is_ok() && queue.in_flight() == 1);
+        assert!(matches!(third, Err(StoreError::Overloaded)));
+        assert_eq!(queue.waiting(), 0);
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_past_the_deadline() {
+        let queue = Queue::new(1, 8, 1);
+        let _first = queue.enter(soon()).await.unwrap();
+        let second = queue.enter(Instant::now()).await;
+        assert!(matches!(second, Err(StoreError::Overloaded)));
+    }
+
+    #[tokio::test]
+    async fn pages_leave_room_for_calls() {
+        let queue = Queue::new(1, 0, 1);
+        let _page = queue.enter_page().await.unwrap();
+        queue.enter(soon()).await.unwrap();
+    }
+}
