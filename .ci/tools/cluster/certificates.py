@@ -5,8 +5,9 @@
     rogue-client.crt, .key        a client of another authority, which the nodes must turn away
     nodeN.pem, trust.pem          what a node reads: its key with its chain; whom it trusts
 
-Each generation has an authority of its own in generation-G/. After a renewal the nodes have
-certificates of the new one and both sides trust both, as they do while an operator rotates.
+Each generation has an authority of its own in generation-G/. After a renewal a node shows its new
+certificate, and trusts clients of both authorities, once it was started again; until then it
+knows the old ones only. Clients find both authorities in ca.pem at once.
 """
 
 import os
@@ -99,8 +100,9 @@ class Certificates:
             parts = [new / f"node{n}.key", new / f"node{n}.crt", new / "ca.pem"]
             _put(self.folder / f"node{n}.pem", "".join(part.read_text() for part in parts))
 
-    def context(self):
-        """For connections from here."""
-        context = ssl.create_default_context(cafile=str(self.folder / "ca.pem"))
-        context.load_cert_chain(self.folder / "client.crt", self.folder / "client.key")
+    def context(self, number):
+        """For connections from here to a node that was started with generation `number`."""
+        made = self.folder / f"generation-{number}"
+        context = ssl.create_default_context(cafile=str(made / "ca.pem"))
+        context.load_cert_chain(made / "client.crt", made / "client.key")
         return context

@@ -65,6 +65,7 @@ class Cluster:
         self.host = (HOST_ROLE, options["host_password"])
         self.tls, self.heap, self.jmx = options["tls"], options["heap"], options["jmx"]
         self.jars = options["jars"]
+        self.durable = bool(options.get("durable"))
         self.network = Loopback()
         if options["network"] == "namespaces":
             self.network = Namespaces(self.dir)
@@ -118,9 +119,6 @@ class Cluster:
         aside = 1 + 4096 * names.index(node.datacenter)
         mine = range(peers.index(node), places, len(peers))
         return [aside + place * (2**64 // places) - 2**63 for place in mine]
-
-    def tls_context(self):
-        return None if self.tls == "off" else self.certificates.context()
 
     def node(self, number):
         if not 1 <= number <= len(self.nodes):

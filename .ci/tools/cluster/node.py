@@ -58,15 +58,23 @@ class Node:
         self.conf = self.dir / "conf"
         self.log = self.dir / "cassandra.log"
         self.arguments = self.conf / "java.args"
+        self.generation = self.dir / "generation"
         self.process = Kept(self.dir / "pid")
         self.brake = Kept(self.dir / "brake.pid")
 
     def connect(self, login=None, timeout=5.0):
         login = login or self.cluster.superuser
-        return Connection(self.address, login, self.cluster.tls_context(), timeout)
+        return Connection(self.address, login, self._tls_context(), timeout)
+
+    def _tls_context(self):
+        if self.cluster.tls == "off":
+            return None
+        return self.cluster.certificates.context(self.generation.read_text())
 
     def start(self):
         self.dir.mkdir(parents=True, exist_ok=True)
+        # A node reads its certificates now and not when they are renewed.
+        self.generation.write_text(str(self.cluster.certificates.generation()))
         command = self.cluster.network.within(self, [java(), f"@{self.arguments}"])
         self.process.start(command, self.log, self.dir)
 
@@ -118,8 +126,7 @@ class Node:
             "saved_caches_directory": f"{data}/caches",
             "hints_directory": f"{data}/hints",
             "cdc_raw_directory": f"{data}/cdc",
-            "commitlog_sync": "periodic",
-            "commitlog_sync_period": "1s",
+            **self._commitlog(),
             "commitlog_segment_size": "8MiB",
             "commitlog_total_space": "128MiB",
             "memtable_heap_space": "64MiB",
@@ -160,6 +167,16 @@ class Node:
             lines += self._encryption()
         return "\n".join(lines) + "\n"
 
+    def _commitlog(self):
+        """When a write is answered: once it is on disk, or up to a second before.
+
+        Even a killed process forgets what it has not synced, for its log ends at the last mark of
+        a sync. To sync each write costs 2 ms.
+        """
+        if self.cluster.durable:
+            return {"commitlog_sync": "batch"}
+        return {"commitlog_sync": "periodic", "commitlog_sync_period": "1s"}
+
     def _encryption(self):
         folder = self.cluster.certificates.folder
         files = [
@@ -193,11 +210,13 @@ class Node:
             # At 0 it asks again in a busy loop until the tables of roles are there.
             "cassandra.superuser_setup_delay_ms": "500",
             "cassandra.shutdown_announce_in_ms": "100",
-            # A changed schema stands in the commit log; no need to write tables out each time.
-            "cassandra.test.flush_local_schema_changes": "false",
             # Each table keeps histograms; with these, hundreds of tests' tables fit into the heap.
             "cassandra.dehr_stripe_count": "1",
         }
+        if not self.cluster.durable:
+            # Tables are then made in a tenth of the time. But the schema is read before the commit
+            # log is, so a killed node does not know the newest tables, nor any row of theirs.
+            properties["cassandra.test.flush_local_schema_changes"] = "false"
         if not self.cluster.jmx:
             properties["org.apache.cassandra.disable_mbean_registration"] = "true"
         else:

@@ -1,7 +1,7 @@
 //! The shared Cassandra node itself: that it is there, and whom it lets do what.
 
 use holdfast_store::Login;
-use holdfast_store::contract::cassandra::{default_login, single};
+use holdfast_store::contract::cassandra::{Cluster, Network, Tls, default_login, single};
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use std::error::Error;
@@ -62,5 +62,36 @@ async fn superusers_log_in_and_strangers_do_not() -> Result<(), Box<dyn Error>> 
 fn every_keyspace_is_another() -> Result<(), Box<dyn Error>> {
     let node = single()?;
     assert_ne!(node.keyspace(), node.keyspace());
+    Ok(())
+}
+
+#[test]
+fn a_cluster_of_ones_own_can_be_broken_and_ends() -> Result<(), Box<dyn Error>> {
+    let rows = "SELECT cluster_name FROM system.local";
+    let cluster = Cluster::start("dc1=1", Tls::Mutual, Network::Loopback)?;
+    let folder = cluster.certificates().ok_or("no certificates")?.to_owned();
+    assert_eq!(cluster.settings("any").replication, [("dc1".to_owned(), 1)]);
+    assert_eq!(cluster.cql(1, rows)?.len(), 1);
+
+    cluster.kill(1)?;
+    let refused = cluster.cql(1, rows).unwrap_err().to_string();
+    assert!(refused.contains("refused"), "{refused}");
+    assert!(cluster.pause(1).is_err(), "paused a node that is down");
+    cluster.start_again(1)?;
+    assert_eq!(cluster.cql(1, rows)?.len(), 1);
+
+    let cut = cluster.cut(1).unwrap_err().to_string();
+    assert!(cut.contains("--network namespaces"), "{cut}");
+    let before = std::fs::read(folder.join("client.crt"))?;
+    cluster.renew_certificates()?;
+    assert_ne!(std::fs::read(folder.join("client.crt"))?, before);
+    assert_eq!(
+        cluster.cql(1, rows)?.len(),
+        1,
+        "both authorities are trusted"
+    );
+
+    drop(cluster);
+    assert!(!folder.exists());
     Ok(())
 }

@@ -61,6 +61,7 @@ impl Cluster {
             "up",
             &[
                 "--quiet",
+                "--durable",
                 "--layout",
                 layout,
                 "--tls",
@@ -191,8 +192,9 @@ impl Cluster {
         self.tell("mend", node)
     }
 
-    /// Makes a new authority and new certificates, in the same files. Both authorities are
-    /// trusted; a node shows its new certificate once it was started again.
+    /// Makes a new authority and new certificates, in the same files; the old ones stay in the
+    /// folders `generation-1` and so on. Clients that read `ca.pem` trust both authorities. A node
+    /// does so, and shows its new certificate, once it was started again.
     ///
     /// # Errors
     /// The cluster has no TLS.
