@@ -56,6 +56,7 @@ impl Cluster {
                 "mtls",
                 "--until-ends",
                 &guarded,
+                "--durable",
                 "--quiet",
             ])
             .await;
