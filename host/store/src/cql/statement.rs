@@ -188,6 +188,44 @@ statements! {
     //
     // Placements -------------------------------------------------------------------------------
     //
+    PlacementRead Read "placement_read"
+        "SELECT version, op, body FROM placements WHERE prefix = ? AND cid = ? AND peer = ?";
+    PlacementReadSerial SerialRead "placement_read_serial"
+        "SELECT version, op, body FROM placements WHERE prefix = ? AND cid = ? AND peer = ?";
+    PlacementsOfPin Read "placements_of_pin"
+        "SELECT peer, version, op, body FROM placements WHERE prefix = ? AND cid = ?";
+    PlacementMake Condition "placement_make"
+        "INSERT INTO placements (prefix, cid, peer, version, op, body) \
+         VALUES (?, ?, ?, ?, ?, ?) IF NOT EXISTS";
+    PlacementPut Condition "placement_put"
+        "UPDATE placements SET version = ?, op = ?, body = ? \
+         WHERE prefix = ? AND cid = ? AND peer = ? IF version = ?";
+    PlacementRemove Condition "placement_remove"
+        "DELETE FROM placements WHERE prefix = ? AND cid = ? AND peer = ? IF version = ?";
+    OfPeer Read "of_peer"
+        "SELECT body FROM placements_by_peer WHERE peer = ? AND bucket = ? AND cid > ? LIMIT ?";
+    OfPeerPut Write "of_peer_put"
+        "INSERT INTO placements_by_peer (peer, bucket, cid, body) VALUES (?, ?, ?, ?) \
+         USING TIMESTAMP ?";
+    OfPeerRemove Write "of_peer_remove"
+        "DELETE FROM placements_by_peer USING TIMESTAMP ? \
+         WHERE peer = ? AND bucket = ? AND cid = ?";
+    Due Read "due"
+        "SELECT due, cid, version FROM placements_due WHERE peer = ? AND slot = ? \
+         AND (due, cid, version) > (?, ?, ?) AND (due) <= (?) LIMIT ?";
+    DuePut Write "due_put"
+        "INSERT INTO placements_due (peer, slot, due, cid, version) VALUES (?, ?, ?, ?, ?) \
+         USING TIMESTAMP ?";
+    DueRemove Write "due_remove"
+        "DELETE FROM placements_due USING TIMESTAMP ? \
+         WHERE peer = ? AND slot = ? AND due = ? AND cid = ? AND version = ?";
+    DueSlots Read "due_slots"
+        "SELECT slot FROM due_slots WHERE peer = ? AND slot > ? AND slot <= ? LIMIT ?";
+    DueSlotPut Write "due_slot_put"
+        "INSERT INTO due_slots (peer, slot) VALUES (?, ?) USING TIMESTAMP ?";
+    DueSlotRemove Write "due_slot_remove"
+        "DELETE FROM due_slots USING TIMESTAMP ? WHERE peer = ? AND slot = ?";
+    //
     //
     // The feed ---------------------------------------------------------------------------------
     //
