@@ -4,6 +4,8 @@ mod change;
 mod due;
 mod of_peer;
 mod record;
+#[cfg(test)]
+mod tests;
 
 use self::change::Change;
 use self::due::Queue;
