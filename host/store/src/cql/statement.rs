@@ -273,5 +273,42 @@ statements! {
     //
     // Tenants and keys -------------------------------------------------------------------------
     //
+    ParamReplace Condition "param_replace"
+        "UPDATE store_params SET value = ? WHERE name = ? IF value = ?";
+    HashRead Read "hash_read"
+        "SELECT id, op FROM key_hashes WHERE hash = ?";
+    HashReadSerial SerialRead "hash_read_serial"
+        "SELECT id, op FROM key_hashes WHERE hash = ?";
+    HashClaim Condition "hash_claim"
+        "INSERT INTO key_hashes (hash, id, op) VALUES (?, ?, ?) IF NOT EXISTS";
+    HashTakeOver Condition "hash_take_over"
+        "UPDATE key_hashes SET id = ?, op = ? WHERE hash = ? IF op = ?";
+    HashRelease Condition "hash_release"
+        "DELETE FROM key_hashes WHERE hash = ? IF op = ?";
+    KeyRead Read "key_read"
+        "SELECT op, hash, body FROM keys WHERE id = ?";
+    KeyReadSerial SerialRead "key_read_serial"
+        "SELECT op, hash, body FROM keys WHERE id = ?";
+    KeyMake Condition "key_make"
+        "INSERT INTO keys (id, op, hash, body) VALUES (?, ?, ?, ?) IF NOT EXISTS";
+    KeyReplace Condition "key_replace"
+        "UPDATE keys SET op = ?, body = ? WHERE id = ? IF op = ?";
+    KeyAny Read "key_any"
+        "SELECT id FROM keys LIMIT 1";
+    KeysOfTenant Read "keys_of_tenant"
+        "SELECT id FROM keys_by_tenant WHERE tenant = ? AND id > ? LIMIT ?";
+    KeyOfTenantPut Write "key_of_tenant_put"
+        "INSERT INTO keys_by_tenant (tenant, id) VALUES (?, ?) USING TIMESTAMP ?";
+    TenantRead Read "tenant_read"
+        "SELECT op, body FROM tenants WHERE zero = ? AND id = ?";
+    TenantReadSerial SerialRead "tenant_read_serial"
+        "SELECT op, body FROM tenants WHERE zero = ? AND id = ?";
+    Tenants Read "tenants"
+        "SELECT id, body FROM tenants WHERE zero = ? AND id > ? LIMIT ?";
+    TenantMake Condition "tenant_make"
+        "INSERT INTO tenants (zero, id, op, body) VALUES (?, ?, ?, ?) IF NOT EXISTS";
+    TenantReplace Condition "tenant_replace"
+        "UPDATE tenants SET op = ?, body = ? WHERE zero = ? AND id = ? IF op = ?";
+    //
     //
 }

@@ -1,23 +1,57 @@
 //! Stores for this crate's own tests.
 
 use super::Cql;
-use crate::CqlSettings;
-use std::sync::atomic::{AtomicU32, Ordering};
+use crate::contract::cassandra::single;
+use crate::contract::{Backend, Outcome};
+use crate::{CqlSettings, Store};
 
 /// A store in a keyspace of its own.
-pub(crate) async fn open() -> Cql {
-    again(&keyspace()).await
+#[derive(Debug)]
+pub(crate) struct Trial {
+    settings: CqlSettings,
+    store: Store,
+    cql: Cql,
 }
 
-/// Another process of the same keyspace.
-pub(crate) async fn again(keyspace: &str) -> Cql {
-    let settings = CqlSettings::new(vec!["127.0.34.1:9042".to_owned()], "dc1", keyspace);
-    Cql::open(settings).await.unwrap()
+impl Trial {
+    /// The store, below its door.
+    pub(crate) fn cql(&self) -> &Cql {
+        &self.cql
+    }
+
+    /// Another process that uses the same keyspace.
+    pub(crate) async fn another(&self) -> Cql {
+        Cql::open(self.settings.clone()).await.unwrap()
+    }
 }
 
-/// A name that no other test has.
-pub(crate) fn keyspace() -> String {
-    static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    format!("e_{}_{number}", std::process::id())
+impl Backend for Trial {
+    async fn start() -> Self {
+        let node = tokio::task::spawn_blocking(single).await.unwrap().unwrap();
+        let settings = node.settings(&node.keyspace());
+        let cql = Cql::open(settings.clone()).await.unwrap();
+        Self {
+            settings,
+            store: Store::Cql(cql.clone()),
+            cql,
+        }
+    }
+
+    fn store(&self) -> &Store {
+        &self.store
+    }
+
+    async fn reopen(self) -> Self {
+        let cql = self.another().await;
+        Self {
+            store: Store::Cql(cql.clone()),
+            cql,
+            ..self
+        }
+    }
+}
+
+/// Runs one case of the contract.
+pub(crate) async fn case<F: Future<Output = Outcome>>(case: impl FnOnce(Trial) -> F) {
+    case(Trial::start().await).await.unwrap();
 }
