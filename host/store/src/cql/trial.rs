@@ -1,14 +1,14 @@
 //! Stores for this crate's own tests.
 
 use super::Cql;
-use crate::contract::cassandra::single;
+use crate::Store;
+use crate::contract::keyspace::Keyspace;
 use crate::contract::{Backend, Outcome};
-use crate::{CqlSettings, Store};
 
 /// A store in a keyspace of its own.
 #[derive(Debug)]
 pub(crate) struct Trial {
-    settings: CqlSettings,
+    keyspace: Keyspace,
     store: Store,
     cql: Cql,
 }
@@ -21,17 +21,16 @@ impl Trial {
 
     /// Another process that uses the same keyspace.
     pub(crate) async fn another(&self) -> Cql {
-        Cql::open(self.settings.clone()).await.unwrap()
+        Cql::open(self.keyspace.settings()).await.unwrap()
     }
 }
 
 impl Backend for Trial {
     async fn start() -> Self {
-        let node = tokio::task::spawn_blocking(single).await.unwrap().unwrap();
-        let settings = node.settings(&node.keyspace());
-        let cql = Cql::open(settings.clone()).await.unwrap();
+        let keyspace = Keyspace::empty().await.unwrap();
+        let cql = Cql::open(keyspace.settings()).await.unwrap();
         Self {
-            settings,
+            keyspace,
             store: Store::Cql(cql.clone()),
             cql,
         }

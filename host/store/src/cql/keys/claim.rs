@@ -37,9 +37,7 @@ pub(super) async fn hash(shared: &Shared, key: &ApiKey, op: Uuid) -> Result<()> 
     if claimed == Cas::Applied {
         return Ok(());
     }
-    let found: Option<(String, Uuid)> = calls
-        .row(Statement::HashReadSerial, home, (hash,))
-        .await?;
+    let found: Option<(String, Uuid)> = calls.row(Statement::HashReadSerial, home, (hash,)).await?;
     let (holder, by) = found.ok_or(StoreError::Conflict(KEY))?;
     if by == op {
         return Ok(());
@@ -77,10 +75,8 @@ pub(super) fn holds(shared: &Shared, op: Uuid) -> bool {
 /// The id of the key with a hash, or of one that was to have it.
 pub(super) async fn holder(shared: &Shared, hash: &[u8]) -> Result<Option<KeyId>> {
     let home = shared.params.home(hash);
-    let found: Option<(String, Uuid)> = shared
-        .calls
-        .row(Statement::HashRead, home, (hash,))
-        .await?;
+    let found: Option<(String, Uuid)> =
+        shared.calls.row(Statement::HashRead, home, (hash,)).await?;
     found.map(|(id, _)| super::parse_id(&id)).transpose()
 }
 
@@ -95,9 +91,7 @@ pub(super) async fn first(shared: &Shared, op: Uuid) -> Result<bool> {
     if claimed == Cas::Applied {
         return Ok(true);
     }
-    let found: Option<(String,)> = calls
-        .row(Statement::ParamRead, home, (FIRST_KEY,))
-        .await?;
+    let found: Option<(String,)> = calls.row(Statement::ParamRead, home, (FIRST_KEY,)).await?;
     let (theirs,) = found.ok_or(StoreError::Conflict(KEY))?;
     if theirs == mine {
         return Ok(true);

@@ -52,7 +52,9 @@ impl<'a> Change<'a> {
             self.check(found.as_ref()).await?;
             placement.version = self.next_version(found.as_ref());
             let new = self.record(placement.version, Some(placement.clone()));
-            let applied = self.attempt(found.as_ref(), &new, placement.updated).await?;
+            let applied = self
+                .attempt(found.as_ref(), &new, placement.updated)
+                .await?;
             let before = found;
             found = match applied {
                 Cas::Applied => Some(new),

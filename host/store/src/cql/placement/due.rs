@@ -117,7 +117,11 @@ impl<'a> Queue<'a> {
     }
 
     /// What is due up to some time, soonest first.
-    pub(super) async fn upto(&self, upto: Option<UnixMillis>, limit: u32) -> Result<Vec<Placement>> {
+    pub(super) async fn upto(
+        &self,
+        upto: Option<UnixMillis>,
+        limit: u32,
+    ) -> Result<Vec<Placement>> {
         let upto = upto.and_then(|upto| i64::try_from(upto.as_millis()).ok());
         let upto = upto.unwrap_or(i64::MAX);
         let limit = limit as usize;
@@ -206,7 +210,11 @@ impl<'a> Queue<'a> {
         if slot >= upto >> SLOT_BITS {
             return Ok(());
         }
-        let stamp = self.shared.clock.reached().saturating_sub(CHANGE_MICROS_MAX);
+        let stamp = self
+            .shared
+            .clock
+            .reached()
+            .saturating_sub(CHANGE_MICROS_MAX);
         let values = (stamp.cast_signed(), &self.peer, slot);
         let calls = &self.shared.calls;
         calls

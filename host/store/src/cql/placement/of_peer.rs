@@ -34,10 +34,7 @@ async fn put(shared: &Shared, place: &Place, placement: &Placement) -> Result<()
         placement.version.cast_signed(),
     );
     let home = shared.params.home(&place.peer);
-    shared
-        .calls
-        .write(Statement::OfPeerPut, home, values)
-        .await
+    shared.calls.write(Statement::OfPeerPut, home, values).await
 }
 
 /// Removes the row of every version up to this one.
