@@ -25,6 +25,8 @@ mod settings;
 mod statement;
 mod stop;
 mod swap;
+#[cfg(test)]
+mod trial;
 mod usage;
 mod walk;
 mod wanted;

@@ -140,10 +140,10 @@ async fn add(shared: &Shared, key: &ApiKey) -> Result<()> {
     }
     let op = Uuid::now_v7();
     claim::hash(shared, key, op).await?;
-    shared.stops.pass(Stop::KeyClaimed)?;
+    shared.stop(Stop::KeyClaimed)?;
     tenant::begin(shared, key.account.tenant(), key.created).await?;
     list(shared, key).await?;
-    shared.stops.pass(Stop::KeyPrepared)?;
+    shared.stop(Stop::KeyPrepared)?;
     if !claim::holds(shared, op) {
         claim::release(shared, key, op).await?;
         return Err(StoreError::Unavailable {
