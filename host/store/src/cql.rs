@@ -4,6 +4,7 @@ mod account;
 mod cache;
 mod calls;
 mod carry;
+mod check;
 mod clock;
 mod connect;
 mod draft;
@@ -25,8 +26,6 @@ mod settings;
 mod statement;
 mod stop;
 mod swap;
-#[cfg(test)]
-mod trial;
 mod usage;
 mod walk;
 mod wanted;
@@ -119,7 +118,15 @@ impl Cql {
         let connected = Connected::prepare(session, &settings, &params.homes).await?;
         let calls = Arc::new(Calls::new(connected));
         let clock = Arc::new(clock);
-        let feed = Feed::open(Arc::clone(&calls), Arc::clone(&clock), &params, timing).await?;
+        let cache = Arc::new(PinCache::new(settings.flow.cached_pins));
+        let feed = Feed::open(
+            Arc::clone(&calls),
+            Arc::clone(&clock),
+            Arc::clone(&cache),
+            &params,
+            timing,
+        );
+        let feed = feed.await?;
         let shared = Arc::new(Shared {
             calls,
             clock,
@@ -127,7 +134,7 @@ impl Cql {
             metrics: StoreMetrics::new(),
             pins: Arc::default(),
             feed,
-            cache: Arc::new(PinCache::new(settings.flow.cached_pins)),
+            cache,
             accounts: Arc::default(),
             heads: Heads::default(),
             intent_slots: IntentSlots::default(),
@@ -163,10 +170,6 @@ impl Cql {
             return Err(StoreError::Closed);
         }
         call.await
-    }
-
-    pub(crate) async fn check(&self) -> Result<Vec<String>> {
-        Err(missing("check"))
     }
 
     pub(crate) fn metrics(&self) -> &StoreMetrics {

@@ -13,6 +13,7 @@ mod trim;
 
 pub(crate) use ticket::Ticket;
 
+use super::cache::PinCache;
 use super::calls::Calls;
 use super::clock::Clock;
 use super::home::{Home, Params};
@@ -20,8 +21,9 @@ use super::statement::Statement;
 use super::writers::{Row, Standing, Timing, Told};
 use crate::Result;
 use crate::error::StoreError;
-use holdfast_model::Cursor;
+use holdfast_model::{Cid, Cursor};
 use parking_lot::Mutex;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tail::Tail;
@@ -51,6 +53,15 @@ pub(crate) struct Feed {
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
+/// What bounds the feed.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    /// Entries up to this have been forgotten.
+    pub(crate) floor: u64,
+    /// Slots that may have entries.
+    pub(crate) slots: BTreeSet<u64>,
+}
+
 #[derive(Debug)]
 struct Shared {
     calls: Arc<Calls>,
@@ -67,6 +78,8 @@ struct Shared {
     tail: AsyncMutex<Tail>,
     news: Notify,
     head: watch::Sender<Cursor>,
+    /// What must forget the pins that others change.
+    cache: Arc<PinCache>,
 }
 
 impl Feed {
@@ -74,6 +87,7 @@ impl Feed {
     pub(crate) async fn open(
         calls: Arc<Calls>,
         clock: Arc<Clock>,
+        cache: Arc<PinCache>,
         params: &Params,
         timing: Timing,
     ) -> Result<Self> {
@@ -89,6 +103,7 @@ impl Feed {
             tail: AsyncMutex::default(),
             news: Notify::new(),
             head: watch::Sender::new(Cursor::START),
+            cache,
         });
         // First of all, so that what is told does not lie behind what the others have reached.
         let told = shared.read_writers().await?;
@@ -115,6 +130,24 @@ impl Feed {
     pub(crate) fn is_heard(&self) -> bool {
         let now = self.shared.clock.moment();
         self.shared.standing.lock().is_good(&now)
+    }
+
+    /// Where the feed begins, and in which slots it may have entries.
+    pub(crate) async fn ends(&self) -> Result<Ends> {
+        let told = self.shared.read_writers().await?;
+        let mut slots = BTreeSet::new();
+        loop {
+            let from = slots.last().map_or(0, |last| last + 1);
+            let more = self.shared.slots(from, slot_of(u64::MAX)).await?;
+            if more.is_empty() {
+                break;
+            }
+            slots.extend(more);
+        }
+        Ok(Ends {
+            floor: told.floor,
+            slots,
+        })
     }
 
     /// Waits for what is under way, and leaves the writers. Nothing may be announced any more.
@@ -150,9 +183,12 @@ impl Shared {
             return Err(StoreError::Closed);
         }
         let sent = self.clock.moment();
-        let again = self.standing.lock().let_go(&sent);
-        for cids in again {
-            tokio::spawn(Arc::clone(self).announce_again(cids));
+        let let_go = self.standing.lock().let_go(&sent);
+        for (cids, is_again) in let_go {
+            self.forget(&cids);
+            if is_again {
+                tokio::spawn(Arc::clone(self).announce_again(cids));
+            }
         }
         let row = self.standing.lock().tell(&self.clock);
         let values = (
@@ -171,6 +207,9 @@ impl Shared {
         let told = self.read_writers().await?;
         let moments = (sent, asked, self.clock.moment());
         let heard = self.standing.lock().hear(&told, &row, moments, &self.clock);
+        if heard.was_out {
+            self.cache.forget_all();
+        }
         self.show_own();
         self.note_news(&heard).await;
         self.heard.send_modify(|beats| *beats += 1);
@@ -278,6 +317,10 @@ impl Shared {
             head.0 = head.0.max(at);
             is_newer
         });
+    }
+
+    fn forget(&self, cids: &[Cid]) {
+        cids.iter().for_each(|cid| self.cache.forget(cid));
     }
 
     fn shard(&self, at: u64) -> i32 {

@@ -1,6 +1,7 @@
 //! Pins: rows that are written by conditions only.
 
 mod change;
+mod notice;
 mod record;
 
 pub(crate) use self::change::{PinLanes, PinOp};

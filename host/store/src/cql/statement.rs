@@ -188,44 +188,6 @@ statements! {
     //
     // Placements -------------------------------------------------------------------------------
     //
-    PlacementRead Read "placement_read"
-        "SELECT version, op, body FROM placements WHERE prefix = ? AND cid = ? AND peer = ?";
-    PlacementReadSerial SerialRead "placement_read_serial"
-        "SELECT version, op, body FROM placements WHERE prefix = ? AND cid = ? AND peer = ?";
-    PlacementsOfPin Read "placements_of_pin"
-        "SELECT peer, version, op, body FROM placements WHERE prefix = ? AND cid = ?";
-    PlacementMake Condition "placement_make"
-        "INSERT INTO placements (prefix, cid, peer, version, op, body) \
-         VALUES (?, ?, ?, ?, ?, ?) IF NOT EXISTS";
-    PlacementPut Condition "placement_put"
-        "UPDATE placements SET version = ?, op = ?, body = ? \
-         WHERE prefix = ? AND cid = ? AND peer = ? IF version = ?";
-    PlacementRemove Condition "placement_remove"
-        "DELETE FROM placements WHERE prefix = ? AND cid = ? AND peer = ? IF version = ?";
-    OfPeer Read "of_peer"
-        "SELECT body FROM placements_by_peer WHERE peer = ? AND bucket = ? AND cid > ? LIMIT ?";
-    OfPeerPut Write "of_peer_put"
-        "INSERT INTO placements_by_peer (peer, bucket, cid, body) VALUES (?, ?, ?, ?) \
-         USING TIMESTAMP ?";
-    OfPeerRemove Write "of_peer_remove"
-        "DELETE FROM placements_by_peer USING TIMESTAMP ? \
-         WHERE peer = ? AND bucket = ? AND cid = ?";
-    Due Read "due"
-        "SELECT due, cid, version FROM placements_due WHERE peer = ? AND slot = ? \
-         AND (due, cid, version) > (?, ?, ?) AND (due) <= (?) LIMIT ?";
-    DuePut Write "due_put"
-        "INSERT INTO placements_due (peer, slot, due, cid, version) VALUES (?, ?, ?, ?, ?) \
-         USING TIMESTAMP ?";
-    DueRemove Write "due_remove"
-        "DELETE FROM placements_due USING TIMESTAMP ? \
-         WHERE peer = ? AND slot = ? AND due = ? AND cid = ? AND version = ?";
-    DueSlots Read "due_slots"
-        "SELECT slot FROM due_slots WHERE peer = ? AND slot > ? AND slot <= ? LIMIT ?";
-    DueSlotPut Write "due_slot_put"
-        "INSERT INTO due_slots (peer, slot) VALUES (?, ?) USING TIMESTAMP ?";
-    DueSlotRemove Write "due_slot_remove"
-        "DELETE FROM due_slots USING TIMESTAMP ? WHERE peer = ? AND slot = ?";
-    //
     //
     // The feed ---------------------------------------------------------------------------------
     //
@@ -273,42 +235,68 @@ statements! {
     //
     // Tenants and keys -------------------------------------------------------------------------
     //
-    ParamReplace Condition "param_replace"
-        "UPDATE store_params SET value = ? WHERE name = ? IF value = ?";
-    HashRead Read "hash_read"
-        "SELECT id, op FROM key_hashes WHERE hash = ?";
-    HashReadSerial SerialRead "hash_read_serial"
-        "SELECT id, op FROM key_hashes WHERE hash = ?";
-    HashClaim Condition "hash_claim"
-        "INSERT INTO key_hashes (hash, id, op) VALUES (?, ?, ?) IF NOT EXISTS";
-    HashTakeOver Condition "hash_take_over"
-        "UPDATE key_hashes SET id = ?, op = ? WHERE hash = ? IF op = ?";
-    HashRelease Condition "hash_release"
-        "DELETE FROM key_hashes WHERE hash = ? IF op = ?";
-    KeyRead Read "key_read"
-        "SELECT op, hash, body FROM keys WHERE id = ?";
-    KeyReadSerial SerialRead "key_read_serial"
-        "SELECT op, hash, body FROM keys WHERE id = ?";
-    KeyMake Condition "key_make"
-        "INSERT INTO keys (id, op, hash, body) VALUES (?, ?, ?, ?) IF NOT EXISTS";
-    KeyReplace Condition "key_replace"
-        "UPDATE keys SET op = ?, body = ? WHERE id = ? IF op = ?";
-    KeyAny Read "key_any"
-        "SELECT id FROM keys LIMIT 1";
-    KeysOfTenant Read "keys_of_tenant"
-        "SELECT id FROM keys_by_tenant WHERE tenant = ? AND id > ? LIMIT ?";
-    KeyOfTenantPut Write "key_of_tenant_put"
-        "INSERT INTO keys_by_tenant (tenant, id) VALUES (?, ?) USING TIMESTAMP ?";
-    TenantRead Read "tenant_read"
-        "SELECT op, body FROM tenants WHERE zero = ? AND id = ?";
-    TenantReadSerial SerialRead "tenant_read_serial"
-        "SELECT op, body FROM tenants WHERE zero = ? AND id = ?";
-    Tenants Read "tenants"
-        "SELECT id, body FROM tenants WHERE zero = ? AND id > ? LIMIT ?";
-    TenantMake Condition "tenant_make"
-        "INSERT INTO tenants (zero, id, op, body) VALUES (?, ?, ?, ?) IF NOT EXISTS";
-    TenantReplace Condition "tenant_replace"
-        "UPDATE tenants SET op = ?, body = ? WHERE zero = ? AND id = ? IF op = ?";
     //
+    // The consistency walk ---------------------------------------------------------------------
+    //
+    ScanAccounts Stream "scan_accounts"
+        "SELECT account, queued, pinning, pinned, failed, newest, made, mark FROM accounts \
+         WHERE token(account) > ? AND token(account) <= ?";
+    ScanIntents Stream "scan_intents"
+        "SELECT account, version FROM intents \
+         WHERE token(slot, shard) > ? AND token(slot, shard) <= ?";
+    ScanRequests Stream "scan_requests"
+        "SELECT id, bucket, body FROM requests \
+         WHERE token(id) > ? AND token(id) <= ?";
+    ScanListing Stream "scan_listing"
+        "SELECT account, bucket, created, id, status, cid, body FROM requests_by_account \
+         WHERE token(account, bucket) > ? AND token(account, bucket) <= ?";
+    ScanBuckets Stream "scan_buckets"
+        "SELECT account, first, bucket FROM request_buckets \
+         WHERE token(account) > ? AND token(account) <= ?";
+    ScanWishes Stream "scan_wishes"
+        "SELECT prefix, cid, account, id FROM pin_requests \
+         WHERE token(prefix) > ? AND token(prefix) <= ?";
+    ScanMarks Stream "scan_marks"
+        "SELECT account, slot, at, mark FROM usage_marks \
+         WHERE token(account, slot) > ? AND token(account, slot) <= ?";
+    ScanUsageSlots Stream "scan_usage_slots"
+        "SELECT account, slot FROM usage_slots \
+         WHERE token(account) > ? AND token(account) <= ?";
+    ScanPins Stream "scan_pins"
+        "SELECT prefix, cid, requests, by_cluster, expires, body FROM pins \
+         WHERE token(prefix) > ? AND token(prefix) <= ?";
+    ScanExpiry Stream "scan_expiry"
+        "SELECT kind, slot, at, key FROM expiry \
+         WHERE token(kind, slot, shard) > ? AND token(kind, slot, shard) <= ?";
+    ScanExpirySlots Stream "scan_expiry_slots"
+        "SELECT kind, slot FROM expiry_slots \
+         WHERE token(kind) > ? AND token(kind) <= ?";
+    ScanPlacements Stream "scan_placements"
+        "SELECT prefix, cid, peer, version, body FROM placements \
+         WHERE token(prefix) > ? AND token(prefix) <= ?";
+    ScanOfPeer Stream "scan_of_peer"
+        "SELECT peer, cid, body FROM placements_by_peer \
+         WHERE token(peer, bucket) > ? AND token(peer, bucket) <= ?";
+    ScanDue Stream "scan_due"
+        "SELECT peer, slot, due, cid, version FROM placements_due \
+         WHERE token(peer, slot) > ? AND token(peer, slot) <= ?";
+    ScanDueSlots Stream "scan_due_slots"
+        "SELECT peer, slot FROM due_slots \
+         WHERE token(peer) > ? AND token(peer) <= ?";
+    ScanFeed Stream "scan_feed"
+        "SELECT slot, at FROM change_feed \
+         WHERE token(slot, shard) > ? AND token(slot, shard) <= ?";
+    ScanKeys Stream "scan_keys"
+        "SELECT id, body, body FROM keys \
+         WHERE token(id) > ? AND token(id) <= ?";
+    ScanKeyHashes Stream "scan_key_hashes"
+        "SELECT hash, id FROM key_hashes \
+         WHERE token(hash) > ? AND token(hash) <= ?";
+    ScanKeysOfTenants Stream "scan_keys_of_tenants"
+        "SELECT tenant, id FROM keys_by_tenant \
+         WHERE token(tenant) > ? AND token(tenant) <= ?";
+    ScanTenants Stream "scan_tenants"
+        "SELECT id FROM tenants \
+         WHERE token(zero) > ? AND token(zero) <= ?";
     //
 }

@@ -133,6 +133,8 @@ pub(crate) struct Heard {
     pub(crate) somebody_gone: bool,
     /// The newest entry of the others.
     pub(crate) wrote: u64,
+    /// This process was not heard for so long that it may have missed something.
+    pub(crate) was_out: bool,
 }
 
 impl Standing {
@@ -197,8 +199,9 @@ impl Standing {
     }
 
     /// Lets go of the places that were left long enough ago for their changes to have been made or
-    /// never to be; answers those which must be announced again, since readers may have passed them.
-    pub(crate) fn let_go(&mut self, now: &Moment) -> Vec<Arc<[Cid]>> {
+    /// never to be; answers what they are of, and whether they must be announced again, since
+    /// readers may have passed them.
+    pub(crate) fn let_go(&mut self, now: &Moment) -> Vec<(Arc<[Cid]>, bool)> {
         let linger = self.timing.linger;
         let is_over = |left: &Option<Left>| {
             let left = left.as_ref();
@@ -210,17 +213,15 @@ impl Standing {
             .filter(|(_, left)| is_over(left))
             .map(|(at, _)| *at)
             .collect();
-        let mut again = Vec::new();
+        let mut let_go = Vec::new();
         for at in over {
             self.finished.insert(at);
             let Some(Some(left)) = self.under_way.remove(&at) else {
                 continue;
             };
-            if left.outages != self.outages {
-                again.push(left.cids);
-            }
+            let_go.push((left.cids, left.outages != self.outages));
         }
-        again
+        let_go
     }
 
     /// How many places are taken by changes that somebody waits for, and how many were left.
@@ -250,7 +251,8 @@ impl Standing {
         clock: &Clock,
     ) -> Heard {
         let doubt = self.timing.doubt;
-        let is_new = self.beaten.is_none_or(|last| sent.since(&last) >= doubt);
+        let was_out = self.beaten.is_some_and(|last| sent.since(&last) >= doubt);
+        let is_new = was_out || self.beaten.is_none();
         if is_new {
             // The others may have read on without waiting: nothing of mine may lie behind them.
             told.reached_without(Some(self.me))
@@ -261,6 +263,7 @@ impl Standing {
         self.reach = beat.reach;
         self.floor = self.floor.max(told.floor);
         let mut heard = self.note_others(told, asked, now);
+        heard.was_out = was_out;
         for row in told.rows.iter().filter(|row| row.writer != self.me) {
             clock.observe(row.low.max(row.wrote));
             heard.wrote = heard.wrote.max(row.wrote);

@@ -64,6 +64,7 @@ impl Shared {
             let Some(last) = page.last() else {
                 break;
             };
+            page.iter().for_each(|entry| self.cache.forget(&entry.cid));
             tail.seen = last.cursor.0;
             self.move_head(last.cursor.0);
         }

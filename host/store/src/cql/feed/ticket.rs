@@ -76,6 +76,7 @@ impl Ticket {
     pub(crate) async fn done(mut self) {
         let shared = Arc::clone(&self.taken.shared);
         let was_good = self.taken.is_waited_for();
+        shared.forget(&self.cids);
         self.taken.fate = Fate::Done;
         if was_good {
             return;
