@@ -197,7 +197,7 @@ pub struct StoredPin {
     /// Grows at each change and is never used again for this CID, not after a removal either;
     /// conditional updates name the one they saw.
     pub version: u64,
-    /// How many pin requests want it.
+    /// How many pin requests want it; from 1,000 on, that many or more.
     pub requests: u64,
     /// Whether a cluster node put it, and so wants it whatever the requests do.
     pub by_cluster: bool,

@@ -81,7 +81,7 @@ macro_rules! contract_suite {
                 deleting_what_is_not_there,
                 versions_are_never_used_again,
                 allocating_needs_the_version,
-                pins_are_in_the_order_of_their_bytes,
+                pins_are_each_met_once,
                 only_cluster_pins_expire;
             placements:
                 a_placement_gets_a_version,

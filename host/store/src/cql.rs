@@ -26,6 +26,8 @@ mod settings;
 mod statement;
 mod stop;
 mod swap;
+#[cfg(test)]
+mod trial;
 mod usage;
 mod walk;
 mod wanted;

@@ -237,7 +237,8 @@ impl Store {
         dispatch!(self, AllocatePin, fallible allocate_pin(cid, version, allocations))
     }
 
-    /// Pins in the order of their CIDs' bytes, after `after`.
+    /// Pins after `after`, each once, in an order of the backend's own that never changes. A pin
+    /// that comes or goes meanwhile may be met or not.
     pub async fn pins(&self, after: Option<&Cid>, limit: u32) -> Result<Vec<StoredPin>> {
         dispatch!(self, Pins, plain pins(after, limit))
     }
@@ -270,7 +271,8 @@ impl Store {
         dispatch!(self, PlacementsOfPin, plain placements_of_pin(cid))
     }
 
-    /// What a peer has or is to have, in the order of CIDs, after `after`.
+    /// What a peer has or is to have, after `after`: each once, in an order of the backend's own
+    /// that never changes.
     pub async fn placements_of_peer(
         &self,
         peer: &PeerId,

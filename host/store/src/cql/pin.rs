@@ -1,7 +1,6 @@
 //! Pins: rows that are written by conditions only.
 
 mod change;
-mod notice;
 mod record;
 
 pub(crate) use self::change::{PinLanes, PinOp};

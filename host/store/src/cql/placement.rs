@@ -1,55 +1,104 @@
-//! Placements.
+//! Placements: rows that are written by conditions only, and what is derived from them.
 
+mod change;
+mod due;
+mod of_peer;
+mod record;
+#[cfg(test)]
+mod tests;
+
+use self::change::Change;
+use self::due::Queue;
+use self::record::{Columns, Place, Record};
 use super::Cql;
-use super::missing;
+use super::Shared;
+use super::statement::Statement;
 use crate::{Expect, Result};
 use holdfast_model::{Cid, PeerId, Placement, UnixMillis};
+use std::sync::Arc;
+use uuid::Uuid;
 
 impl Cql {
     pub(crate) async fn put_placement(
         &self,
-        _placement: Placement,
-        _expect: Expect,
+        placement: Placement,
+        expect: Expect,
     ) -> Result<Placement> {
-        Err(missing("put_placement"))
+        let place = Place::of(&self.shared, &placement.cid, &placement.peer);
+        Change::new(&self.shared, place, expect)
+            .put(placement)
+            .await
     }
 
     pub(crate) async fn delete_placement(
         &self,
-        _cid: &Cid,
-        _peer: &PeerId,
-        _expect: Expect,
+        cid: &Cid,
+        peer: &PeerId,
+        expect: Expect,
     ) -> Result<()> {
-        Err(missing("delete_placement"))
+        let place = Place::of(&self.shared, cid, peer);
+        Change::new(&self.shared, place, expect).delete().await
     }
 
-    pub(crate) async fn placement(&self, _cid: &Cid, _peer: &PeerId) -> Result<Option<Placement>> {
-        Err(missing("placement"))
+    pub(crate) async fn placement(&self, cid: &Cid, peer: &PeerId) -> Result<Option<Placement>> {
+        let place = Place::of(&self.shared, cid, peer);
+        let record = place.read(&self.shared).await?;
+        Ok(record.and_then(|record| self.shared.shown(place, record)))
     }
 
-    pub(crate) async fn placements_of_pin(&self, _cid: &Cid) -> Result<Vec<Placement>> {
-        Err(missing("placements_of_pin"))
+    pub(crate) async fn placements_of_pin(&self, cid: &Cid) -> Result<Vec<Placement>> {
+        let shared = &self.shared;
+        let prefix = shared.params.prefix(cid);
+        let home = shared.params.pin_home(prefix);
+        let key = (prefix, cid.to_bytes());
+        let rows = shared
+            .calls
+            .rows::<(Vec<u8>, i64, Uuid, Option<Vec<u8>>)>(Statement::PlacementsOfPin, home, key)
+            .await?;
+        let mut placements = Vec::with_capacity(rows.len());
+        for (peer, version, op, body) in rows {
+            let columns: Columns = (version, op, body);
+            let place = Place::of_bytes(shared, cid, peer);
+            placements.extend(shared.shown(place, Record::of(columns)?));
+        }
+        Ok(placements)
     }
 
     pub(crate) async fn placements_of_peer(
         &self,
-        _peer: &PeerId,
-        _after: Option<&Cid>,
-        _limit: u32,
+        peer: &PeerId,
+        after: Option<&Cid>,
+        limit: u32,
     ) -> Result<Vec<Placement>> {
-        Err(missing("placements_of_peer"))
+        of_peer::page(&self.shared, peer, after, limit).await
     }
 
     pub(crate) async fn due_placements(
         &self,
-        _peer: &PeerId,
-        _now: UnixMillis,
-        _limit: u32,
+        peer: &PeerId,
+        now: UnixMillis,
+        limit: u32,
     ) -> Result<Vec<Placement>> {
-        Err(missing("due_placements"))
+        Queue::of(&self.shared, peer).upto(Some(now), limit).await
     }
 
-    pub(crate) async fn next_due(&self, _peer: &PeerId) -> Result<Option<UnixMillis>> {
-        Err(missing("next_due"))
+    pub(crate) async fn next_due(&self, peer: &PeerId) -> Result<Option<UnixMillis>> {
+        let next = Queue::of(&self.shared, peer).upto(None, 1).await?;
+        Ok(next.first().and_then(|placement| placement.due))
+    }
+}
+
+impl Shared {
+    /// The placement, unless it is deleted: then what is left of it goes too.
+    fn shown(self: &Arc<Self>, place: Place, record: Record) -> Option<Placement> {
+        if record.placement.is_none() {
+            let shared = Arc::clone(self);
+            tokio::spawn(async move {
+                // Whoever meets it next tries again.
+                let _ = due::finish(&shared, &place, &record).await;
+            });
+            return None;
+        }
+        record.placement
     }
 }

@@ -17,7 +17,11 @@ mod migrations;
 mod params;
 mod present;
 mod run;
+#[cfg(test)]
+mod sample;
 mod script;
+#[cfg(test)]
+mod sizes;
 mod status;
 #[cfg(test)]
 mod tests;

@@ -188,6 +188,44 @@ statements! {
     //
     // Placements -------------------------------------------------------------------------------
     //
+    PlacementRead Read "placement_read"
+        "SELECT version, op, body FROM placements WHERE prefix = ? AND cid = ? AND peer = ?";
+    PlacementReadSerial SerialRead "placement_read_serial"
+        "SELECT version, op, body FROM placements WHERE prefix = ? AND cid = ? AND peer = ?";
+    PlacementsOfPin Read "placements_of_pin"
+        "SELECT peer, version, op, body FROM placements WHERE prefix = ? AND cid = ?";
+    PlacementMake Condition "placement_make"
+        "INSERT INTO placements (prefix, cid, peer, version, op, body) \
+         VALUES (?, ?, ?, ?, ?, ?) IF NOT EXISTS";
+    PlacementPut Condition "placement_put"
+        "UPDATE placements SET version = ?, op = ?, body = ? \
+         WHERE prefix = ? AND cid = ? AND peer = ? IF version = ?";
+    PlacementRemove Condition "placement_remove"
+        "DELETE FROM placements WHERE prefix = ? AND cid = ? AND peer = ? IF version = ?";
+    OfPeer Read "of_peer"
+        "SELECT body FROM placements_by_peer WHERE peer = ? AND bucket = ? AND cid > ? LIMIT ?";
+    OfPeerPut Write "of_peer_put"
+        "INSERT INTO placements_by_peer (peer, bucket, cid, body) VALUES (?, ?, ?, ?) \
+         USING TIMESTAMP ?";
+    OfPeerRemove Write "of_peer_remove"
+        "DELETE FROM placements_by_peer USING TIMESTAMP ? \
+         WHERE peer = ? AND bucket = ? AND cid = ?";
+    Due Read "due"
+        "SELECT due, cid, version FROM placements_due WHERE peer = ? AND slot = ? \
+         AND (due, cid, version) > (?, ?, ?) AND (due) <= (?) LIMIT ?";
+    DuePut Write "due_put"
+        "INSERT INTO placements_due (peer, slot, due, cid, version) VALUES (?, ?, ?, ?, ?) \
+         USING TIMESTAMP ?";
+    DueRemove Write "due_remove"
+        "DELETE FROM placements_due USING TIMESTAMP ? \
+         WHERE peer = ? AND slot = ? AND due = ? AND cid = ? AND version = ?";
+    DueSlots Read "due_slots"
+        "SELECT slot FROM due_slots WHERE peer = ? AND slot > ? AND slot <= ? LIMIT ?";
+    DueSlotPut Write "due_slot_put"
+        "INSERT INTO due_slots (peer, slot) VALUES (?, ?) USING TIMESTAMP ?";
+    DueSlotRemove Write "due_slot_remove"
+        "DELETE FROM due_slots USING TIMESTAMP ? WHERE peer = ? AND slot = ?";
+    //
     //
     // The feed ---------------------------------------------------------------------------------
     //
@@ -234,6 +272,43 @@ statements! {
         "INSERT INTO followers (zero, name, cursor) VALUES (?, ?, ?) USING TIMESTAMP ?";
     //
     // Tenants and keys -------------------------------------------------------------------------
+    //
+    ParamReplace Condition "param_replace"
+        "UPDATE store_params SET value = ? WHERE name = ? IF value = ?";
+    HashRead Read "hash_read"
+        "SELECT id, op FROM key_hashes WHERE hash = ?";
+    HashReadSerial SerialRead "hash_read_serial"
+        "SELECT id, op FROM key_hashes WHERE hash = ?";
+    HashClaim Condition "hash_claim"
+        "INSERT INTO key_hashes (hash, id, op) VALUES (?, ?, ?) IF NOT EXISTS";
+    HashTakeOver Condition "hash_take_over"
+        "UPDATE key_hashes SET id = ?, op = ? WHERE hash = ? IF op = ?";
+    HashRelease Condition "hash_release"
+        "DELETE FROM key_hashes WHERE hash = ? IF op = ?";
+    KeyRead Read "key_read"
+        "SELECT op, hash, body FROM keys WHERE id = ?";
+    KeyReadSerial SerialRead "key_read_serial"
+        "SELECT op, hash, body FROM keys WHERE id = ?";
+    KeyMake Condition "key_make"
+        "INSERT INTO keys (id, op, hash, body) VALUES (?, ?, ?, ?) IF NOT EXISTS";
+    KeyReplace Condition "key_replace"
+        "UPDATE keys SET op = ?, body = ? WHERE id = ? IF op = ?";
+    KeyAny Read "key_any"
+        "SELECT id FROM keys LIMIT 1";
+    KeysOfTenant Read "keys_of_tenant"
+        "SELECT id FROM keys_by_tenant WHERE tenant = ? AND id > ? LIMIT ?";
+    KeyOfTenantPut Write "key_of_tenant_put"
+        "INSERT INTO keys_by_tenant (tenant, id) VALUES (?, ?) USING TIMESTAMP ?";
+    TenantRead Read "tenant_read"
+        "SELECT op, body FROM tenants WHERE zero = ? AND id = ?";
+    TenantReadSerial SerialRead "tenant_read_serial"
+        "SELECT op, body FROM tenants WHERE zero = ? AND id = ?";
+    Tenants Read "tenants"
+        "SELECT id, body FROM tenants WHERE zero = ? AND id > ? LIMIT ?";
+    TenantMake Condition "tenant_make"
+        "INSERT INTO tenants (zero, id, op, body) VALUES (?, ?, ?, ?) IF NOT EXISTS";
+    TenantReplace Condition "tenant_replace"
+        "UPDATE tenants SET op = ?, body = ? WHERE zero = ? AND id = ? IF op = ?";
     //
     //
     // The consistency walk ---------------------------------------------------------------------
@@ -287,7 +362,7 @@ statements! {
         "SELECT slot, at FROM change_feed \
          WHERE token(slot, shard) > ? AND token(slot, shard) <= ?";
     ScanKeys Stream "scan_keys"
-        "SELECT id, body, body FROM keys \
+        "SELECT id, hash, body FROM keys \
          WHERE token(id) > ? AND token(id) <= ?";
     ScanKeyHashes Stream "scan_key_hashes"
         "SELECT hash, id FROM key_hashes \

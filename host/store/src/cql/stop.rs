@@ -25,6 +25,20 @@ pub enum Stop {
     Written,
     /// Everything is applied; the intent is still there.
     Touched,
+    /// A placement's row in the queue of what is due is written, the placement is not.
+    PlacementQueued,
+    /// The placement is written, the peer's row is not.
+    PlacementWritten,
+    /// The peer's row is written; what no longer holds is still in the queue.
+    PlacementFollowed,
+    /// The entry that tells when a pin expires is written, the pin is not.
+    PinAnnounced,
+    /// The pin is written; the entry of when it was to expire is still there.
+    PinWritten,
+    /// A key's hash is claimed, nothing else is written.
+    KeyClaimed,
+    /// All but the key itself is written.
+    KeyPrepared,
 }
 
 /// Whether, and how, the work ends.

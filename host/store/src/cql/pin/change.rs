@@ -1,9 +1,9 @@
 //! Changes of a pin: one at a time in each process, under a condition between processes.
 
-use super::notice::Notice;
 use super::record::{PinPlace, PinRecord};
 use crate::cql::Shared;
 use crate::cql::calls::Cas;
+use crate::cql::feed::Ticket;
 use crate::cql::lane::{Call, Lanes, Reply};
 use crate::cql::pace::Pace;
 use crate::cql::statement::Statement;
@@ -99,7 +99,7 @@ async fn change(shared: &Arc<Shared>, cid: &Cid, op: PinOp) -> Result<Changed> {
         place,
         op: Uuid::now_v7(),
         pace: Pace::default(),
-        notice: None,
+        ticket: None,
     };
     match op {
         PinOp::Touch(seed) => {
@@ -126,7 +126,7 @@ struct Change<'a> {
     /// Marks the row as written by this change, whatever became of the answer.
     op: Uuid,
     pace: Pace,
-    notice: Option<Notice>,
+    ticket: Option<Ticket>,
 }
 
 impl Change<'_> {
@@ -275,8 +275,8 @@ impl Change<'_> {
     }
 
     async fn announce(&mut self) -> Result<()> {
-        if self.notice.is_none() {
-            self.notice = Some(Notice::ahead_of(self.shared, self.cid).await?);
+        if self.ticket.is_none() {
+            self.ticket = Some(self.shared.feed.announce(&[*self.cid]).await?);
         }
         Ok(())
     }
@@ -288,13 +288,14 @@ impl Change<'_> {
 
     /// Lets the feed's entry be read, or takes it back.
     async fn conclude(self, answer: Result<Changed>) -> Result<Changed> {
-        let Some(notice) = self.notice else {
+        let Some(ticket) = self.ticket else {
             return answer;
         };
         match &answer {
-            Ok(changed) if changed.version > 0 => notice.done(),
-            Ok(_) | Err(StoreError::Conflict(_)) => notice.withdraw().await,
-            Err(_) => notice.doubt(self.shared, self.cid),
+            Ok(changed) if changed.version > 0 => ticket.done().await,
+            Ok(_) | Err(StoreError::Conflict(_)) => ticket.withdraw().await,
+            // Nobody knows: readers wait for as long as it may take.
+            Err(_) => drop(ticket),
         }
         answer
     }
