@@ -32,7 +32,7 @@ pub enum BillingError {
 impl BillingError {
     /// What kind of failure it is.
     #[must_use]
-    pub const fn kind(&self) -> ErrorKind {
+    pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Store(error) => error.kind(),
             Self::Invalid(invalid) => invalid.kind(),

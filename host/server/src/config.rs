@@ -27,13 +27,16 @@ pub use field::{Change, Reload};
 pub use layers::{Environment, Sources};
 pub use live::{Commit, Live, Subscriber};
 pub use problem::{Complaint, Origin, Problem, Problems};
+pub use production::REPLICAS_MIN;
 pub use reference::reference;
 pub use secret::Secret;
 pub use sections::{
-    Audit, Auth, Config, General, Issuer, Kubo, Limits, Log, LogFormat, Ops, Plugins, Policies,
-    Server, Store, StoreKind,
+    AtRest, Audit, Auth, Config, Cql, CqlConnections, CqlConsistency, CqlFlow, CqlLayout,
+    CqlTimeouts, CqlTls, FrameCompression, General, Issuer, Kubo, Level, Limits, Log, LogFormat,
+    Migrate, Ops, Plugins, Policies, SerialScope, Server, Store, StoreKind, TabletChoice,
+    TombstoneGc,
 };
-pub use value::{Bounded, ByteSize, Millis, Named, Pairs};
+pub use value::{Bounded, ByteSize, Millis, Named, Pairs, Replication};
 
 use reader::Reader;
 use std::path::PathBuf;

@@ -5,5 +5,6 @@ pub mod desk;
 pub mod health;
 pub mod listen;
 pub mod metrics;
+pub mod profile;
 pub mod telemetry;
 pub mod tls;

@@ -20,6 +20,7 @@ mod number;
 mod pace;
 mod pin;
 mod placement;
+mod probe;
 mod requests;
 pub mod schema;
 mod settings;
@@ -36,6 +37,7 @@ mod writers;
 pub use calls::{Trace, TraceEvent};
 #[cfg(any(test, feature = "contract"))]
 pub use intent::Swept;
+pub use probe::{Probe, SeenNode, SeenRole};
 pub use settings::{
     Compression, Connections, ConsistencyLevels, CqlSettings, Flow, Layout, Level, Login, Pool,
     Serial, Timeouts, TlsFiles,

@@ -172,13 +172,18 @@ impl Edge {
 
     /// The caller's own id for the call if it is a UUID, in any spelling, else a fresh one.
     pub(crate) fn request_id(&self, headers: &HeaderMap) -> u128 {
-        let given = headers.get(REQUEST_ID).map(HeaderValue::as_bytes);
-        if let Some(id) = given.and_then(|given| Uuid::try_parse_ascii(given).ok()) {
-            return id.as_u128();
+        if let Some(id) = given_id(headers) {
+            return id;
         }
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         u128::from(self.process) << 64 | u128::from(count)
     }
+}
+
+/// The caller's own id for the call, if it is a UUID.
+pub(super) fn given_id(headers: &HeaderMap) -> Option<u128> {
+    let given = headers.get(REQUEST_ID).map(HeaderValue::as_bytes)?;
+    Uuid::try_parse_ascii(given).ok().map(|id| id.as_u128())
 }
 
 impl Call {

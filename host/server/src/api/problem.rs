@@ -153,6 +153,14 @@ impl Problem {
         )
     }
 
+    /// The store is not there yet.
+    pub(crate) fn starting() -> Self {
+        Self::of_kind(
+            ErrorKind::Unavailable,
+            "the host is starting and waits for the pin store; try again in a second",
+        )
+    }
+
     /// The call's deadline has passed.
     pub(crate) fn late() -> Self {
         Self::of_kind(

@@ -91,14 +91,18 @@ fn filter(method: &Method) -> MethodFilter {
     }
 }
 
-/// Answers what no route takes, in the shape of the API that it looks like.
-fn stray(edge: &Edge, request: &Request, has_path: bool) -> Response {
-    let path = request.uri().path();
-    let shape = if path == "/psa" || path.starts_with("/psa/") {
+/// The shape of the API that a path looks like.
+pub(super) fn shape_of(path: &str) -> Shape {
+    if path == "/psa" || path.starts_with("/psa/") {
         Shape::Pinning
     } else {
         Shape::Ours
-    };
+    }
+}
+
+/// Answers what no route takes, in the shape of the API that it looks like.
+fn stray(edge: &Edge, request: &Request, has_path: bool) -> Response {
+    let shape = shape_of(request.uri().path());
     let problem = if has_path {
         Problem::method_not_allowed(request.method())
     } else {

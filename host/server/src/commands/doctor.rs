@@ -1,8 +1,11 @@
 //! `holdfast doctor`: looks for what would keep the host from working, and says the mend.
 
+mod certificate;
+mod cluster;
+
 use super::sources::Where;
 use super::{Failure, host, terminal};
-use crate::config::{self, Config};
+use crate::config::{self, Config, StoreKind};
 use clap::Args;
 use holdfast_policy::Gate;
 use serde::Serialize;
@@ -16,6 +19,10 @@ use tokio::net::TcpStream;
 
 /// How long a Kubo node may take to answer.
 const KUBO_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Free space under which the store's compactions may not find room: it writes files of up to
+/// 64 MiB anew, several at a time.
+const DISK_MEBIBYTES_MIN: u64 = 1_024;
 
 /// Bytes of a node's answer that are looked at.
 const ANSWER_BYTES_MAX: u64 = 4_096;
@@ -33,9 +40,10 @@ pub(super) struct Doctor {
 #[derive(Debug, Serialize)]
 struct Finding {
     what: String,
+    /// Whether the host can do its work all the same.
     ok: bool,
     detail: String,
-    /// What to do about it.
+    /// What to do about it. With `ok`, a doubt: it works, and not as well as it should.
     #[serde(skip_serializing_if = "Option::is_none")]
     mend: Option<String>,
 }
@@ -47,6 +55,13 @@ impl Finding {
             ok: true,
             detail: detail.into(),
             mend: None,
+        }
+    }
+
+    fn doubt(what: &str, detail: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self {
+            ok: true,
+            ..Self::ill(what, detail, mend)
         }
     }
 
@@ -95,6 +110,10 @@ impl Doctor {
             policies(&config),
             plugins(&config),
         ];
+        if config.store.kind == StoreKind::Embedded {
+            findings.push(disk(&config.store_dir()));
+        }
+        findings.extend(cluster::findings(&config).await);
         for api in &config.kubo.api {
             findings.push(kubo(api).await);
         }
@@ -103,7 +122,11 @@ impl Doctor {
 }
 
 fn row(finding: &Finding) -> [String; 3] {
-    let state = if finding.ok { "ok" } else { "BAD" };
+    let state = match (finding.ok, &finding.mend) {
+        (true, None) => "ok",
+        (true, Some(_)) => "doubt",
+        (false, _) => "BAD",
+    };
     let mend = finding
         .mend
         .as_ref()
@@ -135,6 +158,30 @@ fn directory(dir: &Path) -> Finding {
             format!("{}: {e}", dir.display()),
             "make it writable for this user, free space on its disk, or set `data`",
         ),
+    }
+}
+
+/// Whether there is room for what is written next.
+fn disk(store: &Path) -> Finding {
+    /// The nearest directory that is there: the store may still be to be made.
+    fn found(path: &Path) -> &Path {
+        let there = path.ancestors().find(|path| path.is_dir());
+        there.unwrap_or(Path::new("."))
+    }
+    match rustix::fs::statvfs(found(store)) {
+        Ok(disk) => {
+            let mebibytes = disk.f_bavail.saturating_mul(disk.f_frsize) >> 20;
+            let detail = format!("{mebibytes} MiB are free at {}", store.display());
+            match mebibytes < DISK_MEBIBYTES_MIN {
+                true => Finding::doubt(
+                    "disk",
+                    detail,
+                    "free space, or set store.dir to a larger one",
+                ),
+                false => Finding::well("disk", detail),
+            }
+        }
+        Err(e) => Finding::ill("disk", format!("{}: {e}", store.display()), "set store.dir"),
     }
 }
 

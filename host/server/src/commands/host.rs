@@ -1,35 +1,35 @@
 //! The whole host: every part made once, in the order in which it needs the others, and ended in
 //! the opposite one.
 
+mod cluster;
+mod open;
 mod reload;
 mod settings;
 
 use crate::api::{self, ApiMetrics};
 use crate::app::App;
 use crate::clock::Clock;
-use crate::config::{Complaint, Config, Live, StoreKind};
+use crate::config::{Complaint, Config, Live};
 use crate::identity::{self, Authenticator};
-use crate::ops::audit::{Audit, AuditSettings};
 use crate::ops::desk;
-use crate::ops::health::{Check, Health};
+use crate::ops::health::{Check, Health, Parts};
 use crate::ops::listen::{Bounds, Listener};
 use crate::ops::metrics::Metrics;
+use crate::ops::profile::Profiler;
 use crate::ops::telemetry::{self, Telemetry};
 use crate::ops::tls::{self, Certificate};
 use crate::workers::metrics::WorkMetrics;
-use crate::workers::peers::Peers;
 use crate::workers::{Handles, Workers};
-use anyhow::{Context, anyhow};
-use holdfast_policy::Gate;
-use holdfast_runtime::{Plugins, PluginsConfig};
-use holdfast_store::Store;
+use anyhow::anyhow;
 use parking_lot::Mutex;
 use reload::Reloader;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+pub(super) use cluster::{alter, cluster_of, unsafe_in_production};
 
 /// The longest time for the workers to put down what they are doing.
 const WORKERS_STOP_MAX: Duration = Duration::from_secs(10);
@@ -57,24 +57,47 @@ pub struct Host {
     main: Option<Serving>,
     ops: Serving,
     /// Ends the watching of files.
-    watching: tokio_util::task::AbortOnDropHandle<()>,
+    watching: AbortOnDropHandle<()>,
 }
 
 /// The workers, while there are some.
 type Crew = Arc<Mutex<Option<Workers>>>;
 
-/// A listener at work.
+/// A listener at work. Dropped, it ends at once.
 #[derive(Debug)]
 struct Serving {
     address: SocketAddr,
     stop: CancellationToken,
-    task: JoinHandle<bool>,
+    task: AbortOnDropHandle<bool>,
 }
 
 impl Serving {
     async fn end(self) -> bool {
         self.stop.cancel();
         self.task.await.unwrap_or(false)
+    }
+}
+
+/// A listener that answers that the host is starting. Dropped, it ends at once.
+struct Waiting {
+    over: CancellationToken,
+    task: AbortOnDropHandle<Listener>,
+}
+
+impl Waiting {
+    fn begin(listener: Listener, tls: Option<Arc<rustls::ServerConfig>>, bounds: Bounds) -> Self {
+        let over = CancellationToken::new();
+        let waiting = listener.serve_meanwhile(api::starting(), tls, bounds, over.clone());
+        Self {
+            over,
+            task: AbortOnDropHandle::new(tokio::spawn(waiting)),
+        }
+    }
+
+    /// The listener, for the whole host to answer at.
+    async fn end(self) -> Result<Listener, tokio::task::JoinError> {
+        self.over.cancel();
+        self.task.await
     }
 }
 
@@ -85,11 +108,14 @@ pub fn inspect(config: &Config) -> Vec<Complaint> {
     let mut complaints = identity::issuers(&config.auth).err().unwrap_or_default();
     complaints.extend(tls::read(&config.server).err());
     complaints.extend(telemetry::filter(&config.log).err());
+    complaints.extend(cluster::check(config));
     complaints
 }
 
 impl Host {
-    /// Starts everything that `roles` name; everything at all if they name nothing.
+    /// Starts everything that `roles` name; everything at all if they name nothing. While a
+    /// cluster cannot be reached, it is tried again and again, the listeners say so, and this
+    /// future waits; dropping it ends everything.
     ///
     /// # Errors
     /// What cannot be had: a port, a directory, a store. Nothing is left running then.
@@ -108,38 +134,40 @@ impl Host {
             true => Some(Listener::bind(config.server.listen, "server.listen").await?),
             false => None,
         };
-        let app = open(&config, clock.clone()).await?;
+        let certificate = tls::read(&config.server).map_err(failure)?;
+        let certificate = certificate.map(|first| Arc::new(Certificate::new(first)));
+        let tls = certificate.clone().map(tls::server_config).transpose()?;
+        let (metrics, stop) = (Metrics::new()?, CancellationToken::new());
+        let health = Health::starting(stop.clone());
+        let desk = desk::router(health.clone(), metrics.clone(), Profiler::of(&live));
+        let ops_bounds = settings::ops_bounds(&config);
+        let ops = serve(ops, desk, None, ops_bounds, CancellationToken::new());
+        let bounds = settings::bounds(&config);
+        let main = main.map(|main| Waiting::begin(main, tls.clone(), bounds.clone()));
+
+        let opened = open::open(&live, &clock, &health).await?;
+        let (config, app) = (live.get(), opened.app);
         let issuers = identity::issuers(&config.auth).map_err(|all| failure(one(all)))?;
         let authenticator = Authenticator::new(app.store.clone(), clock, issuers)?;
-        let (metrics, api_metrics, work_metrics) =
-            (Metrics::new()?, ApiMetrics::new()?, WorkMetrics::new()?);
+        let (api_metrics, work_metrics) = (ApiMetrics::new()?, WorkMetrics::new()?);
         register(&metrics, &app, &authenticator, &api_metrics, &work_metrics)?;
         let workers: Crew = Arc::default();
         if does(Role::Worker) || does(Role::Reconciler) {
             let tuning = settings::tuning(&config);
             *workers.lock() = Some(Workers::spawn(Handles::from(&app), tuning, work_metrics)?);
         }
-        let certificate = tls::read(&config.server).map_err(failure)?;
-        let certificate = certificate.map(|first| Arc::new(Certificate::new(first)));
-        let stop = CancellationToken::new();
-        let ops = serve_ops(&app, &workers, metrics.clone(), ops, &config, &stop);
+        health.begin(parts(&app, &workers));
         let reloader = Arc::new(Reloader::new(live, Arc::clone(&app.gate), metrics));
         reloader.subscribe_all(&authenticator, certificate.as_ref(), &workers, telemetry);
         let main = match main {
-            Some(listener) => {
-                let router = api::router(
-                    app.clone(),
-                    authenticator,
-                    settings::edge(&config),
-                    &api_metrics,
-                );
-                let tls = certificate.map(tls::server_config).transpose()?;
-                let bounds = settings::bounds(&config);
-                Some(serve(listener, router, tls, bounds, stop))
+            Some(main) => {
+                let edge = settings::edge(&config);
+                let router = api::router(app.clone(), authenticator, edge, &api_metrics);
+                Some(serve(main.end().await?, router, tls, bounds, stop))
             }
             None => None,
         };
-        let watching = tokio_util::task::AbortOnDropHandle::new(reloader.watch());
+        let watching = AbortOnDropHandle::new(reloader.watch());
         let host = Self {
             app,
             reloader,
@@ -164,10 +192,17 @@ impl Host {
         self.ops.address
     }
 
-    /// Reads configuration and policies again; what is wrong with them is logged, and the former
-    /// ones stay in force.
-    pub fn reload(&self) {
-        self.reloader.reload();
+    /// Reads configuration and policies again, and is over when they are in force; what is wrong
+    /// with them is logged, and the former ones stay. It goes on when nobody waits for it.
+    pub fn reload(&self) -> impl Future<Output = ()> + Send + use<> {
+        let reloader = Arc::clone(&self.reloader);
+        // Reading files, compiling policies and trying a cluster is no work for a thread that
+        // answers.
+        let task = tokio::task::spawn_blocking(move || reloader.reload());
+        async move {
+            // It has logged what there is to say.
+            let _ = task.await;
+        }
     }
 
     /// Ends everything: calls first, then the work behind them, then what both stand on. Says
@@ -225,65 +260,6 @@ impl Host {
     }
 }
 
-/// Opens what everything stands on.
-async fn open(config: &Config, clock: Clock) -> Result<App, anyhow::Error> {
-    let data = &config.general.data;
-    std::fs::create_dir_all(data).with_context(|| {
-        format!(
-            "the data directory {} cannot be made; set `data`",
-            data.display()
-        )
-    })?;
-    let audit = match config.audit.enabled {
-        true => Audit::open(AuditSettings {
-            path: config.audit_path(),
-            rotate_bytes: config.audit.rotate_bytes.0,
-        })?,
-        false => Audit::off(),
-    };
-    let store = match config.store.kind {
-        StoreKind::Memory => Store::memory(),
-        StoreKind::Embedded => Store::embedded(&config.store_dir()).await?,
-        StoreKind::Cql => return Err(anyhow!("the CQL store is not in this build yet")),
-    };
-    first_key(config, &store, &clock).await?;
-    let gate = Gate::open(config.policies.dir.as_deref())?;
-    let plugins = PluginsConfig {
-        dir: config.plugins_dir(),
-        cache: None,
-    };
-    // Compiling takes long enough to be kept from the threads that answer.
-    let plugins = tokio::task::spawn_blocking(move || Plugins::open(plugins)).await??;
-    let peers = Peers::open(
-        &config.kubo.api,
-        settings::delegates(config),
-        Some(data.join("peers.json")),
-    );
-    Ok(App {
-        store,
-        gate: Arc::new(gate),
-        plugins: Arc::new(plugins),
-        clock,
-        audit,
-        peers,
-    })
-}
-
-/// Makes the first administrator's key on an empty store, or says that nobody has one.
-async fn first_key(config: &Config, store: &Store, clock: &Clock) -> anyhow::Result<()> {
-    if let Some(key) = &config.auth.bootstrap_admin_key {
-        if identity::bootstrap(store, key.reveal(), clock.now()).await? {
-            tracing::info!("the first administrator's key was made; it opens default/admin");
-        }
-    } else if config.auth.issuers.0.is_empty() && store.tenants(None, 1).await?.is_empty() {
-        tracing::warn!(
-            "nobody can call yet: restart with HOLDFAST_BOOTSTRAP_ADMIN_KEY set to a new secret \
-             (`openssl rand -hex 32` makes one), which becomes the first administrator's key"
-        );
-    }
-    Ok(())
-}
-
 /// One of several complaints: the rest come up once it is mended, or in `config check` together.
 fn one(complaints: Vec<Complaint>) -> Complaint {
     let mut complaints = complaints.into_iter();
@@ -313,31 +289,15 @@ fn register(
     metrics.register(work.collectors())
 }
 
-fn serve_ops(
-    app: &App,
-    workers: &Crew,
-    metrics: Metrics,
-    listener: Listener,
-    config: &Config,
-    stop: &CancellationToken,
-) -> Serving {
+/// What health is asked of.
+fn parts(app: &App, workers: &Crew) -> Parts {
     let workers = Arc::clone(workers);
-    let health = Health {
+    Parts {
         store: app.store.clone(),
         gate: Arc::clone(&app.gate),
         audit: app.audit.clone(),
         others: Arc::new(move || of_workers(workers.lock().as_ref())),
-        // The main listener's: the host is stopping as soon as that one is.
-        stop: stop.clone(),
-    };
-    let router = desk::router(health, metrics);
-    serve(
-        listener,
-        router,
-        None,
-        settings::ops_bounds(config),
-        CancellationToken::new(),
-    )
+    }
 }
 
 fn serve(
@@ -352,7 +312,7 @@ fn serve(
     Serving {
         address,
         stop,
-        task,
+        task: AbortOnDropHandle::new(task),
     }
 }
 

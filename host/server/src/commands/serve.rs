@@ -66,12 +66,23 @@ async fn until_told(
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
-    let host = Host::start(live, roles, Clock::System, Some(telemetry)).await?;
+    let starting = Host::start(live, roles, Clock::System, Some(telemetry));
+    let mut starting = std::pin::pin!(starting);
+    let host = loop {
+        tokio::select! {
+            started = &mut starting => break started?,
+            _ = terminate.recv() => return Ok(stopped_early()),
+            _ = interrupt.recv() => return Ok(stopped_early()),
+            // Who waits for a cluster reads the configuration again by itself.
+            _ = hang_up.recv() => {}
+        }
+    };
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hang_up.recv() => host.reload(),
+            // What it says, it logs; a signal that comes meanwhile is not to wait for it.
+            _ = hang_up.recv() => drop(tokio::spawn(host.reload())),
         }
     }
     tracing::info!("stopping");
@@ -82,4 +93,10 @@ async fn until_told(
         "not everything ended in time; what was under way is taken up at the next start",
     );
     Ok(ExitCode::FAILURE)
+}
+
+/// Nothing was begun that would have to be finished.
+fn stopped_early() -> ExitCode {
+    tracing::info!("stopping before the store was there");
+    ExitCode::SUCCESS
 }

@@ -1,7 +1,7 @@
 //! What each value alone cannot show: whether they fit together.
 
 use super::problem::Complaint;
-use super::sections::{Config, StoreKind};
+use super::sections::{Config, Cql, StoreKind};
 
 /// Characters that the first administrator's key must have; `identity::bootstrap` holds to it too.
 const BOOTSTRAP_KEY_BYTES_MIN: usize = 16;
@@ -9,11 +9,7 @@ const BOOTSTRAP_KEY_BYTES_MIN: usize = 16;
 pub(super) fn check(config: &Config) -> Vec<Complaint> {
     let mut wrong = Vec::new();
     if config.store.kind == StoreKind::Cql {
-        wrong.push(Complaint::new(
-            "store.kind",
-            "the CQL store is not in this build yet",
-            "write \"embedded\"",
-        ));
+        cql(&config.store.cql, &mut wrong);
     }
     let server = &config.server;
     match (&server.tls_cert, &server.tls_key) {
@@ -54,6 +50,93 @@ pub(super) fn check(config: &Config) -> Vec<Complaint> {
         }
     }
     wrong
+}
+
+/// What is missing. Whether the rest can be used is the store's to say.
+fn cql(cql: &Cql, wrong: &mut Vec<Complaint>) {
+    let mut missing = |is_missing: bool, key: &str, write: &str| {
+        if is_missing {
+            wrong.push(Complaint::new(
+                format!("store.cql.{key}"),
+                "is missing, and store.kind = \"cql\"",
+                write,
+            ));
+        }
+    };
+    let points = cql.contact_points.is_empty();
+    missing(
+        points,
+        "contact_points",
+        "name some nodes, such as [\"10.0.0.1\", \"10.0.0.2\"]",
+    );
+    let datacenter = cql.local_datacenter.is_none();
+    let write = "write its name as `nodetool status` shows it, such as \"dc1\"";
+    missing(datacenter, "local_datacenter", write);
+    let write = "write the replicas of each datacenter, such as \"dc1:3\"";
+    missing(cql.replication.0.is_empty(), "replication", write);
+    cql_pairs(cql, wrong);
+    if cql.retry_first.0 > cql.retry_longest.0 {
+        wrong.push(Complaint::new(
+            "store.cql.retry_longest",
+            "is shorter than the first wait",
+            "write a span that is not shorter than store.cql.retry_first",
+        ));
+    }
+}
+
+/// Keys of which one is of no use without the other.
+fn cql_pairs(cql: &Cql, wrong: &mut Vec<Complaint>) {
+    let mut beside = |is_missing: bool, key: &str, there: &str, write: &str| {
+        if is_missing {
+            let (key, there) = (
+                format!("store.cql.{key}"),
+                format!("is missing beside {there}"),
+            );
+            wrong.push(Complaint::new(key, there, write));
+        }
+    };
+    let (user, password) = (cql.username.is_some(), cql.password.is_some());
+    let write = "write \"file:PATH\" or \"env:NAME\" and put the role's password there";
+    beside(user && !password, "password", "username", write);
+    beside(
+        password && !user,
+        "username",
+        "password",
+        "name the role to log in as",
+    );
+    let tls = &cql.tls;
+    let (cert, key) = (tls.cert.is_some(), tls.key.is_some());
+    beside(
+        cert && !key,
+        "tls.key",
+        "tls.cert",
+        "name the certificate's key",
+    );
+    beside(
+        key && !cert,
+        "tls.cert",
+        "tls.key",
+        "name the key's certificate",
+    );
+    let without_ca = tls.ca.is_none() && (cert || key || tls.server_name.is_some());
+    let write = "name the authorities' certificates, or take the rest of [store.cql.tls] out";
+    beside(without_ca, "tls.ca", "the other keys of tls", write);
+    let (reads, writes) = (&cql.partition_reads_max, &cql.partition_writes_max);
+    let write = "write a number; ScyllaDB bounds both or neither";
+    let no_reads = reads.is_none() && writes.is_some();
+    beside(
+        no_reads,
+        "partition_reads_max",
+        "partition_writes_max",
+        write,
+    );
+    let no_writes = reads.is_some() && writes.is_none();
+    beside(
+        no_writes,
+        "partition_writes_max",
+        "partition_reads_max",
+        write,
+    );
 }
 
 fn kubo(config: &Config, wrong: &mut Vec<Complaint>) {

@@ -1,7 +1,8 @@
 //! What `production = true` refuses.
 
 use super::problem::Complaint;
-use super::sections::{Config, StoreKind};
+use super::secret::Secret;
+use super::sections::{Config, Cql, Level, StoreKind};
 use std::path::{Path, PathBuf};
 
 /// Characters of a first key that nobody guesses: 32 of hex are 128 bits.
@@ -9,6 +10,12 @@ const KEY_BYTES_MIN: usize = 32;
 
 /// Different characters of a key that was not typed with one finger.
 const KEY_LETTERS_MIN: usize = 10;
+
+/// The role that every new cluster has, and its password.
+const DEFAULT_ROLE: &str = "cassandra";
+
+/// Replicas of which a majority is left when one is lost.
+pub const REPLICAS_MIN: u16 = 3;
 
 /// Words of keys that stand in tutorials.
 const WELL_KNOWN: [&str; 7] = [
@@ -69,23 +76,87 @@ pub(super) fn check(config: &Config, files: &[PathBuf]) -> Vec<Complaint> {
                 "make one with `openssl rand -hex 32`",
             );
         }
-        if key.file().is_some_and(is_open_to_all) {
-            let why = "everybody on this machine can read its file";
-            refuse("auth.bootstrap_admin_key", why, "chmod 0600 the file");
+        secret("auth.bootstrap_admin_key", key, files, &mut refuse);
+    }
+    if config.store.kind == StoreKind::Cql {
+        cql(&config.store.cql, files, &mut refuse);
+    }
+    wrong
+}
+
+/// What is wrong with where a secret is kept.
+fn secret(key: &str, secret: &Secret, files: &[PathBuf], refuse: &mut dyn FnMut(&str, &str, &str)) {
+    if secret.file().is_some_and(is_open_to_all) {
+        let why = "everybody on this machine can read its file";
+        refuse(key, why, "chmod 0600 the file");
+    }
+    let name = key.rsplit('.').next().unwrap_or(key);
+    let stands_open = |file: &PathBuf| names_key(file, name) && is_open_to_all(file);
+    if secret.is_literal() && files.iter().any(stands_open) {
+        refuse(
+            key,
+            "stands in a file that everybody on this machine can read",
+            "write \"file:PATH\" and put the key there, mode 0600",
+        );
+    }
+}
+
+/// What the settings of a cluster show by themselves. What only the cluster can tell (whether the
+/// role is a superuser, how the keyspace is replicated in truth) it is asked at the start.
+fn cql(cql: &Cql, files: &[PathBuf], refuse: &mut dyn FnMut(&str, &str, &str)) {
+    if cql.tls.ca.is_none() {
+        refuse(
+            "store.cql.tls.ca",
+            "pins, keys' hashes and the password would travel to the cluster in the clear",
+            "turn on client encryption at the nodes and name their authorities' certificates",
+        );
+    }
+    if let Some(key) = &cql.tls.key
+        && is_open_to_all(key)
+    {
+        let why = "everybody on this machine can read the file";
+        refuse("store.cql.tls.key", why, "chmod 0600 the file");
+    }
+    match (&cql.username, &cql.password) {
+        (Some(user), Some(password)) => {
+            if user == DEFAULT_ROLE && password.reveal() == DEFAULT_ROLE {
+                refuse(
+                    "store.cql.password",
+                    "is the one that every new cluster has",
+                    "make a role of its own for the host (README, \"Running on ScyllaDB or Cassandra\")",
+                );
+            }
+            secret("store.cql.password", password, files, refuse);
         }
-        if key.is_literal()
-            && files
-                .iter()
-                .any(|file| names_key(file) && is_open_to_all(file))
-        {
+        _ => refuse(
+            "store.cql.username",
+            "the host would log in to the cluster as nobody",
+            "turn on PasswordAuthenticator at the nodes and name a role and its password",
+        ),
+    }
+    for (key, level) in [
+        ("read", cql.consistency.read),
+        ("write", cql.consistency.write),
+    ] {
+        if level == Level::LocalOne {
             refuse(
-                "auth.bootstrap_admin_key",
-                "stands in a file that everybody on this machine can read",
-                "write \"file:PATH\" and put the key there, mode 0600",
+                &format!("store.cql.consistency.{key}"),
+                "with one replica reads need not meet what was acknowledged, and a lost disk loses it",
+                "write \"local_quorum\"",
             );
         }
     }
-    wrong
+    for (datacenter, replicas) in &cql.replication.0 {
+        if *replicas < REPLICAS_MIN && cql.uses(datacenter) {
+            refuse(
+                "store.cql.replication",
+                &format!(
+                    "{datacenter} has fewer than {REPLICAS_MIN} replicas: one node down stops writes"
+                ),
+                &format!("write {datacenter}:{REPLICAS_MIN}"),
+            );
+        }
+    }
 }
 
 fn is_weak(key: &str) -> bool {
@@ -97,8 +168,8 @@ fn is_weak(key: &str) -> bool {
 }
 
 /// Whether a configuration file holds the key itself (it may have come from the environment).
-fn names_key(file: &Path) -> bool {
-    std::fs::read_to_string(file).is_ok_and(|text| text.contains("bootstrap_admin_key"))
+fn names_key(file: &Path, name: &str) -> bool {
+    std::fs::read_to_string(file).is_ok_and(|text| text.contains(name))
 }
 
 #[cfg(unix)]

@@ -39,7 +39,8 @@ macro_rules! section {
 
             fn describe(&self, path: &KeyPath, out: &mut Reference) {
                 out.section(path, &[$($about),*]);
-                $(self.$field.describe(
+                $(Field::describe(
+                    &self.$field,
                     &path.child(stringify!($field)),
                     &[$($doc),*],
                     Reload::$reload,
@@ -48,12 +49,28 @@ macro_rules! section {
             }
 
             fn changes(&self, other: &Self, path: &KeyPath, out: &mut Vec<Change>) {
-                $(self.$field.changes(
+                $(Field::changes(
+                    &self.$field,
                     &other.$field,
                     &path.child(stringify!($field)),
                     Reload::$reload,
                     out,
                 );)*
+            }
+        }
+
+        // A section may stand within another one. What a reload may change is said key by key.
+        impl Field for $name {
+            fn read(reader: &mut Reader<'_>, path: &KeyPath, _: Self) -> Self {
+                <Self as Section>::read(reader, path)
+            }
+
+            fn describe(&self, path: &KeyPath, _: &[&str], _: Reload, out: &mut Reference) {
+                Section::describe(self, path, out);
+            }
+
+            fn changes(&self, other: &Self, path: &KeyPath, _: Reload, out: &mut Vec<Change>) {
+                Section::changes(self, other, path, out);
             }
         }
     };

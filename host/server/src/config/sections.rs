@@ -1,5 +1,12 @@
 //! Every key, declared once.
 
+mod cql;
+
+pub use cql::{
+    AtRest, Cql, CqlConnections, CqlConsistency, CqlFlow, CqlLayout, CqlTimeouts, CqlTls,
+    FrameCompression, Level, Migrate, SerialScope, TabletChoice, TombstoneGc,
+};
+
 use super::field::{Change, Field, Reload};
 use super::layers::{Environment, KeyPath, Raw};
 use super::reader::Reader;
@@ -40,7 +47,8 @@ section! {
     General {
         /// Refuse to start with anything that is not safe in production: a listener beyond this
         /// machine without TLS, a weak first key, secrets that others can read, a store in memory,
-        /// no audit log.
+        /// no audit log; with a CQL store no TLS, a default or superuser login, fewer than three
+        /// replicas, consistency that can lose what was acknowledged.
         production: bool = false, Restart;
         /// Where everything is kept that has no path of its own.
         data: PathBuf = PathBuf::from("data"), Restart;
@@ -70,11 +78,14 @@ section! {
 }
 
 section! {
-    /// The listener for those who run the host: /metrics, /health/live, /health/ready. It asks
-    /// nobody who they are: keep it away from the public network.
+    /// The listener for those who run the host: /metrics, /health/live, /health/ready, and
+    /// /debug/pprof/flamegraph. It asks nobody who they are: keep it away from the public network.
     Ops {
         /// Where it listens.
         listen: SocketAddr = SocketAddr::new(LOOPBACK, 8421), Restart;
+        /// Whether /debug/pprof/flamegraph?seconds=5 draws what the processor is busy with. It
+        /// costs a few percent of it while it looks. Not set: unless `production`.
+        profiling: Option<bool> = None, Live;
     }
 }
 
@@ -93,10 +104,12 @@ section! {
 section! {
     /// The pin store.
     Store {
-        /// `embedded`, or `memory` for trying things out. (`cql` is not in this build.)
+        /// `embedded`; `cql` for ScyllaDB or Cassandra; `memory` for trying things out.
         kind: StoreKind = StoreKind::Embedded, Restart;
         /// The embedded store's directory; `store` in the data directory if it is not set.
         dir: Option<PathBuf> = None, Restart;
+        /// The cluster.
+        cql: Cql = Cql::default(), Live;
     }
 }
 
@@ -199,7 +212,8 @@ section! {
     /// What the host says of itself on standard error.
     Log {
         /// `error`, `warn`, `info`, `debug`, `trace`, or per module as in "info,holdfast=debug".
-        level: String = "info".to_owned(), Live;
+        /// `scylla` is the driver of the CQL store: what it sees, the store tells in its own words.
+        level: String = "info,scylla=off".to_owned(), Live;
         /// `text` or `json`.
         format: LogFormat = LogFormat::Text, Restart;
     }
@@ -219,25 +233,25 @@ macro_rules! config {
             pub(super) fn read(reader: &mut Reader<'_>) -> Self {
                 let root = KeyPath::default();
                 Self {
-                    general: General::read(reader, &root),
-                    $($section: $type::read(reader, &root.child(stringify!($section))),)*
+                    general: Section::read(reader, &root),
+                    $($section: Section::read(reader, &root.child(stringify!($section))),)*
                 }
             }
 
             pub(super) fn describe(&self, out: &mut Reference) {
                 let root = KeyPath::default();
-                self.general.describe(&root, out);
-                $(self.$section.describe(&root.child(stringify!($section)), out);)*
+                Section::describe(&self.general, &root, out);
+                $(Section::describe(&self.$section, &root.child(stringify!($section)), out);)*
             }
 
             /// The keys whose values differ.
             #[must_use]
             pub fn changes(&self, other: &Self) -> Vec<Change> {
                 let (root, mut out) = (KeyPath::default(), Vec::new());
-                self.general.changes(&other.general, &root, &mut out);
+                Section::changes(&self.general, &other.general, &root, &mut out);
                 $({
                     let path = root.child(stringify!($section));
-                    self.$section.changes(&other.$section, &path, &mut out);
+                    Section::changes(&self.$section, &other.$section, &path, &mut out);
                 })*
                 out
             }
@@ -300,13 +314,15 @@ impl Config {
     pub(super) fn files(&self) -> Vec<PathBuf> {
         let issuers = self.auth.issuers.0.values();
         let keys = issuers.flat_map(|issuer| [&issuer.key, &issuer.jwks]);
-        keys.chain([
+        let named = keys.chain([
             &self.server.tls_cert,
             &self.server.tls_key,
             &self.policies.dir,
-        ])
-        .flatten()
-        .cloned()
-        .collect()
+        ]);
+        let cql = match self.store.kind {
+            StoreKind::Cql => self.store.cql.files(),
+            StoreKind::Embedded | StoreKind::Memory => Vec::new(),
+        };
+        named.flatten().cloned().chain(cql).collect()
     }
 }

@@ -1,7 +1,7 @@
 //! How one value is read and written.
 
 use super::layers::{Environment, Raw};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 /// Why a value cannot be used, and what to write.
@@ -135,6 +135,21 @@ impl Setting for SocketAddr {
                 "write an IP address and a port, such as \"127.0.0.1:8420\" or \"[::]:8420\"",
             )
         };
+        text(raw)
+            .and_then(|text| text.parse().ok())
+            .ok_or_else(wrong)
+    }
+
+    fn toml(&self) -> Option<String> {
+        Some(quoted(&self.to_string()))
+    }
+}
+
+impl Setting for IpAddr {
+    const EXAMPLE: &'static str = "\"10.0.0.1\"";
+
+    fn read(raw: &Raw, _: &Environment) -> Result<Self, Wrong> {
+        let wrong = || Wrong::new(raw, "IP address", "write one such as \"10.0.0.1\"");
         text(raw)
             .and_then(|text| text.parse().ok())
             .ok_or_else(wrong)

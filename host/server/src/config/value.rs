@@ -159,6 +159,36 @@ fn in_unit(amount: u64, units: &[(&str, u64)]) -> String {
     )
 }
 
+/// Replicas for each datacenter: `"dc1:3,dc2:3"`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Replication(pub Vec<(String, u16)>);
+
+impl Setting for Replication {
+    const EXAMPLE: &'static str = "\"dc1:3,dc2:3\"";
+
+    fn read(raw: &Raw, _: &Environment) -> Result<Self, Wrong> {
+        let wrong = || {
+            Wrong::new(
+                raw,
+                "list of datacenters and replicas",
+                "write each as NAME:COUNT with commas between, such as \"dc1:3,dc2:3\"",
+            )
+        };
+        let one = |part: &str| {
+            let (name, count) = part.trim().rsplit_once(':')?;
+            Some((name.trim().to_owned(), count.trim().parse().ok()?))
+        };
+        let all: Option<Vec<_>> = text(raw).and_then(|text| text.split(',').map(one).collect());
+        all.map(Self).ok_or_else(wrong)
+    }
+
+    fn toml(&self) -> Option<String> {
+        let of = |(name, count): &(String, u16)| format!("{name}:{count}");
+        let all: Vec<String> = self.0.iter().map(of).collect();
+        (!all.is_empty()).then(|| quoted(&all.join(",")))
+    }
+}
+
 /// Sections of one kind with free names: `[auth.issuers.NAME]`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Named<S>(pub BTreeMap<String, S>);

@@ -36,7 +36,7 @@ pub enum BootstrapError {
 impl BootstrapError {
     /// What kind of failure it is.
     #[must_use]
-    pub const fn kind(&self) -> ErrorKind {
+    pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Unfit | Self::Mistyped | Self::Name(_) => ErrorKind::Invalid,
             Self::Store(e) => e.kind(),

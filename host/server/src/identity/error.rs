@@ -41,7 +41,7 @@ pub enum AuthError {
 impl AuthError {
     /// What kind of failure it is.
     #[must_use]
-    pub const fn kind(&self) -> ErrorKind {
+    pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Store(e) => e.kind(),
             _ => ErrorKind::Unauthenticated,

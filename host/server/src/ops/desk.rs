@@ -1,7 +1,8 @@
-//! The ops listener's pages: metrics and health.
+//! The ops listener's pages: metrics, health, flame graphs.
 
 use crate::ops::health::{Health, State};
 use crate::ops::metrics::Metrics;
+use crate::ops::profile::{self, Profiler};
 use axum::extract::State as Shared;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -9,11 +10,15 @@ use axum::routing::get;
 use axum::{Json, Router};
 
 /// The router of the ops listener.
-pub fn router(health: Health, metrics: Metrics) -> Router {
+pub fn router(health: Health, metrics: Metrics, profiler: Profiler) -> Router {
     Router::new()
         .route("/health/live", get(live))
         .route("/health/ready", get(ready).with_state(health))
         .route("/metrics", get(page).with_state(metrics))
+        .route(
+            "/debug/pprof/flamegraph",
+            get(profile::flamegraph).with_state(profiler),
+        )
 }
 
 /// The process answers: that is all that being alive means. Restarting it mends nothing that

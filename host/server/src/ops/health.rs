@@ -2,14 +2,16 @@
 //!
 //! *Ready* means that a call can be answered: the store takes writes, policies are in force, the
 //! audit log takes lines, the workers run. A Kubo node that is down makes the host *degraded*, not
-//! unready: pins are taken and wait.
+//! unready: pins are taken and wait. While the host starts there is nothing to ask yet, and it says
+//! what it waits for.
 
 use crate::ops::audit::Audit;
 use holdfast_policy::Gate;
 use holdfast_store::Store;
+use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -85,7 +87,7 @@ pub type Ask = Arc<dyn Fn() -> Vec<(&'static str, Check)> + Send + Sync>;
 
 /// What is asked for health.
 #[derive(Clone)]
-pub struct Health {
+pub struct Parts {
     /// The pin store.
     pub store: Store,
     /// The policies.
@@ -94,19 +96,75 @@ pub struct Health {
     pub audit: Audit,
     /// Others.
     pub others: Ask,
-    /// Set once the host is told to stop.
-    pub stop: CancellationToken,
 }
 
-impl std::fmt::Debug for Health {
+/// The health of a host, from the moment that it listens.
+#[derive(Debug, Clone)]
+pub struct Health {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// Set once everything is there.
+    parts: OnceLock<Parts>,
+    /// What the host waits for until then.
+    waiting: Mutex<String>,
+    /// Set once the host is told to stop.
+    stop: CancellationToken,
+}
+
+impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Health").finish_non_exhaustive()
     }
 }
 
 impl Health {
+    /// Of a host that starts, until `stop`.
+    #[must_use]
+    pub fn starting(stop: CancellationToken) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                parts: OnceLock::new(),
+                waiting: Mutex::new("is being opened".to_owned()),
+                stop,
+            }),
+        }
+    }
+
+    /// Says what keeps the store from being there.
+    pub fn waits_for(&self, why: String) {
+        *self.shared.waiting.lock() = why;
+    }
+
+    /// Everything is there: it is asked from now on.
+    pub fn begin(&self, parts: Parts) {
+        // Only the first counts; a host starts once.
+        let _ = self.shared.parts.set(parts);
+    }
+
     /// How everything fares now.
     pub async fn report(&self) -> Report {
+        let mut checks = match self.shared.parts.get() {
+            Some(parts) => parts.checks().await,
+            None => BTreeMap::from([("store", Check::ill(self.shared.waiting.lock().clone()))]),
+        };
+        if self.shared.stop.is_cancelled() {
+            checks.insert("process", Check::ill("is stopping"));
+        }
+        let status = if checks.values().all(|check| check.ok) {
+            State::Ready
+        } else if checks.values().all(|check| check.ok || check.is_optional) {
+            State::Degraded
+        } else {
+            State::Unready
+        };
+        Report { status, checks }
+    }
+}
+
+impl Parts {
+    async fn checks(&self) -> BTreeMap<&'static str, Check> {
         let mut checks = BTreeMap::new();
         checks.insert("store", self.store().await);
         checks.insert(
@@ -119,17 +177,7 @@ impl Health {
             audit.map_or_else(|e| Check::ill(e.to_string()), |()| Check::well(None)),
         );
         checks.extend((self.others)());
-        if self.stop.is_cancelled() {
-            checks.insert("process", Check::ill("is stopping"));
-        }
-        let status = if checks.values().all(|check| check.ok) {
-            State::Ready
-        } else if checks.values().all(|check| check.ok || check.is_optional) {
-            State::Degraded
-        } else {
-            State::Unready
-        };
-        Report { status, checks }
+        checks
     }
 
     async fn store(&self) -> Check {

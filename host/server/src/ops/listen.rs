@@ -106,9 +106,35 @@ impl Listener {
         bounds: Bounds,
         stop: CancellationToken,
     ) -> bool {
+        let graceful = self.answer(router, tls, &bounds, &stop).await;
+        drop(self.socket);
+        drain(graceful, &bounds).await
+    }
+
+    /// Answers until `until` and keeps the address, for another router to go on with. Connections
+    /// end with the call that is under way on them.
+    pub async fn serve_meanwhile(
+        self,
+        router: Router,
+        tls: Option<Arc<ServerConfig>>,
+        bounds: Bounds,
+        until: CancellationToken,
+    ) -> Self {
+        let graceful = self.answer(router, tls, &bounds, &until).await;
+        tokio::spawn(async move { drain(graceful, &bounds).await });
+        self
+    }
+
+    async fn answer(
+        &self,
+        router: Router,
+        tls: Option<Arc<ServerConfig>>,
+        bounds: &Bounds,
+        until: &CancellationToken,
+    ) -> GracefulShutdown {
         let places = Arc::new(Semaphore::new(bounds.connections_max));
         let graceful = GracefulShutdown::new();
-        let door = connection::Door::new(router, tls, &bounds);
+        let door = connection::Door::new(router, tls, bounds);
         let accepting = async {
             loop {
                 // The semaphore is never closed, so there always is a permit in the end.
@@ -125,12 +151,9 @@ impl Listener {
         };
         tokio::select! {
             () = accepting => {}
-            () = stop.cancelled() => {}
+            () = until.cancelled() => {}
         }
-        drop(self.socket);
-        tokio::time::timeout(bounds.drain_timeout, graceful.shutdown())
-            .await
-            .is_ok()
+        graceful
     }
 
     async fn accept(&self) -> (TcpStream, SocketAddr) {
@@ -145,6 +168,13 @@ impl Listener {
             }
         }
     }
+}
+
+/// Lets calls end, for a while. Says whether all did.
+async fn drain(graceful: GracefulShutdown, bounds: &Bounds) -> bool {
+    tokio::time::timeout(bounds.drain_timeout, graceful.shutdown())
+        .await
+        .is_ok()
 }
 
 /// Whether the failure is of the one connection that was to be accepted.

@@ -68,7 +68,11 @@ pub fn read(server: &Server) -> Result<Option<CertifiedKey>, Complaint> {
     Ok(Some(certified))
 }
 
-fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+/// Reads certificates from a PEM file.
+///
+/// # Errors
+/// A file that cannot be read, or has none.
+pub fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let wrong = |why: String| format!("{}: {why}", path.display());
     let chain: Vec<_> = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect)

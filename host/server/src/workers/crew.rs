@@ -43,7 +43,7 @@ pub(super) enum WorkError {
 impl WorkError {
     /// What kind of failure it is.
     #[must_use]
-    pub(super) const fn kind(&self) -> ErrorKind {
+    pub(super) fn kind(&self) -> ErrorKind {
         match self {
             Self::Store(error) => error.kind(),
             Self::Denied(_) => ErrorKind::Denied,

@@ -126,7 +126,9 @@ fn everything_that_is_wrong_is_told_at_once_with_its_line_and_the_mend() {
         "5 server.lisen there is no such key → did you mean server.listen?",
         "7 kubo.concurrency 0 is no number from 1 to 1024 → write a whole number from 1 to 1024",
         "8 kubo.api \"ftp://x\" is no address of an RPC API → write http://HOST:PORT",
-        "10 store.kind the CQL store is not in this build yet → write \"embedded\"",
+        "default store.cql.contact_points is missing, and store.kind = \"cql\" → name some nodes",
+        "default store.cql.local_datacenter is missing",
+        "default store.cql.replication is missing",
         "12 log.level 1 is no text →",
         "13 log.format \"yaml\" is no choice here → write one of text, json",
         "15 limits.body_bytes_max \"big\" is no size → write bytes, or",
@@ -136,9 +138,9 @@ fn everything_that_is_wrong_is_told_at_once_with_its_line_and_the_mend() {
     ] {
         assert!(wrong.contains(row), "{row}\nis not in\n{wrong}");
     }
-    assert_eq!(wrong.lines().count(), 13, "{wrong}");
+    assert_eq!(wrong.lines().count(), 15, "{wrong}");
     let shown = scene.load().unwrap_err().to_string();
-    assert!(shown.ends_with("13 problems"), "{shown}");
+    assert!(shown.ends_with("15 problems"), "{shown}");
 }
 
 #[test]

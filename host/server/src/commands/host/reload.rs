@@ -1,7 +1,7 @@
 //! What is put in place while the host runs.
 
 use super::{Crew, settings};
-use crate::config::{Commit, Live, watch};
+use crate::config::{Commit, Live, Problems, watch};
 use crate::identity::{self, Authenticator};
 use crate::ops::metrics::Metrics;
 use crate::ops::telemetry::{self, Telemetry};
@@ -90,15 +90,7 @@ impl Reloader {
             }
             Err(problems) => {
                 self.metrics.count_reload(false);
-                for problem in &problems.problems {
-                    tracing::error!(
-                        place = %problem.origin,
-                        key = problem.key,
-                        mend = problem.write,
-                        "configuration refused, the former one stays: {}",
-                        problem.wrong
-                    );
-                }
+                log_refused(&problems);
             }
         }
         let before = self.gate.revision();
@@ -123,5 +115,18 @@ impl Reloader {
                 tokio::task::spawn_blocking(move || reloader.reload());
             },
         ))
+    }
+}
+
+/// Says what keeps a configuration from being used.
+pub(super) fn log_refused(problems: &Problems) {
+    for problem in &problems.problems {
+        tracing::error!(
+            place = %problem.origin,
+            key = problem.key,
+            mend = problem.write,
+            "configuration refused, the former one stays: {}",
+            problem.wrong
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Each part's own settings, out of the configuration.
 
 use crate::api;
-use crate::config::Config;
+use crate::config::{Config, StoreKind};
 use crate::ops::listen::Bounds;
 use crate::workers::kubo::Patience;
 use crate::workers::tuning::{Retry, Tuning};
@@ -56,6 +56,8 @@ pub(super) fn tuning(config: &Config) -> Tuning {
         },
         reconcile: kubo.reconcile_every.get(),
         exclusive: kubo.exclusive,
+        // A cluster is there to be shared: another process may hold what a dead one left.
+        alone: config.store.kind != StoreKind::Cql,
         ..Tuning::default()
     }
 }

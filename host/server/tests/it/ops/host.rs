@@ -145,7 +145,7 @@ async fn changed_files_are_noticed_and_bad_ones_disturb_nothing() {
     assert_eq!(get(host.address().unwrap(), "/v1/whoami", KEY).await.0, 200);
     std::fs::write(&file, format!("{good}[log]\nlevel = 'debug'\n")).unwrap();
     metric(&host, "holdfast_config_reloads_total{outcome=\"done\"} 1").await;
-    host.reload();
+    host.reload().await;
     metric(&host, "holdfast_config_reloads_total{outcome=\"done\"} 2").await;
     assert!(host.stop().await);
 }

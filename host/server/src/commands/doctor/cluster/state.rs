@@ -1,0 +1,286 @@
+//! What is found once the cluster has let us in.
+
+use super::STEP_TIMEOUT;
+use crate::clock::Clock;
+use crate::commands::doctor::Finding;
+use crate::commands::host::{alter, unsafe_in_production};
+use holdfast_store::schema::{self, SchemaStatus};
+use holdfast_store::{CqlSettings, Level, Login, Probe, SeenRole, StoreError};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The role and the password that every new cluster has.
+const DEFAULT_LOGIN: &str = "cassandra";
+
+/// How far a node's clock may be off before timestamps decide wrongly who wrote last: changes of
+/// one key from two processes are further apart than that.
+const SKEW_MILLIS_DOUBT: u64 = 100;
+
+/// So far off that leases and expiry go wrong too.
+const SKEW_MILLIS_ILL: u64 = 2_000;
+
+/// Replicas of which a majority is left when one is lost.
+const REPLICAS_GOOD: u16 = 3;
+
+pub(super) async fn of(probe: &Probe, settings: &CqlSettings, is_production: bool) -> Vec<Finding> {
+    let mut findings = datacenters(probe, settings);
+    findings.push(role(probe, is_production).await);
+    findings.push(default_login(settings, is_production).await);
+    findings.extend(replication(probe, settings).await);
+    findings.extend(consistency(settings));
+    let (schema, is_there) = schema(settings).await;
+    findings.extend(schema);
+    findings.push(clock(probe).await);
+    if is_there {
+        findings.push(match probe.serial_read().await {
+            Ok(()) => Finding::well("conditional writes", "their replicas answer"),
+            Err(error) => Finding::ill(
+                "conditional writes",
+                error.to_string(),
+                "start the nodes that hold the replicas, or grant the role SELECT and MODIFY",
+            ),
+        });
+    }
+    if is_production {
+        match unsafe_in_production(probe, settings).await {
+            Ok(complaints) => findings.extend(complaints.into_iter().map(|complaint| {
+                let what = format!("production {}", complaint.key);
+                Finding::ill(&what, complaint.wrong, complaint.write)
+            })),
+            Err(error) => findings.push(unanswered("production", &error)),
+        }
+    }
+    findings
+}
+
+fn unanswered(what: &str, error: &dyn std::fmt::Display) -> Finding {
+    Finding::ill(what, error.to_string(), "look at the nodes' logs")
+}
+
+/// Whether the names that the configuration uses are those that the cluster reports.
+fn datacenters(probe: &Probe, settings: &CqlSettings) -> Vec<Finding> {
+    let nodes = probe.nodes();
+    let mut by_name: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for node in &nodes {
+        let up = by_name.entry(&node.datacenter).or_default();
+        up.push(&node.address);
+    }
+    let names: Vec<&str> = by_name.keys().copied().collect();
+    let names = names.join(", ");
+    let homes = settings.layout.homes.iter();
+    let replicated = settings.replication.iter().map(|(name, _)| name);
+    let local = std::iter::once(("store.cql.local_datacenter", &settings.local_datacenter));
+    let named = local
+        .chain(homes.map(|name| ("store.cql.layout.homes", name)))
+        .chain(replicated.map(|name| ("store.cql.replication", name)));
+    let mut told = BTreeSet::new();
+    let mut findings = Vec::new();
+    for (key, name) in named {
+        if !by_name.contains_key(name.as_str()) && told.insert((key, name)) {
+            findings.push(Finding::ill(
+                &format!("datacenter {name}"),
+                format!("the cluster has none of this name; it reports {names}"),
+                format!("set {key} to one of these, letter for letter"),
+            ));
+        }
+    }
+    let down: Vec<&str> = nodes
+        .iter()
+        .filter(|node| !node.is_connected)
+        .map(|node| node.address.as_str())
+        .collect();
+    let count = nodes.len();
+    let detail = format!("{count} in {names}");
+    findings.push(match down.is_empty() {
+        true => Finding::well("nodes", detail),
+        false => Finding::doubt(
+            "nodes",
+            format!("{detail}; cannot be connected to: {}", down.join(", ")),
+            "start them, or open their ports to this machine",
+        ),
+    });
+    for (datacenter, replicas) in &settings.replication {
+        let nodes = by_name.get(datacenter.as_str()).map_or(0, Vec::len);
+        if nodes > 0 && nodes < usize::from(*replicas) {
+            findings.push(Finding::ill(
+                &format!("datacenter {datacenter}"),
+                format!("{replicas} replicas are asked for and there are {nodes} nodes"),
+                "add nodes, or set store.cql.replication to so many before the first start",
+            ));
+        }
+    }
+    findings
+}
+
+async fn role(probe: &Probe, is_production: bool) -> Finding {
+    const WHAT: &str = "cluster role";
+    // Production has a finding of its own for either.
+    let doubt = |detail: String, mend: &str| match is_production {
+        true => Finding::well(WHAT, detail),
+        false => Finding::doubt(WHAT, detail, mend),
+    };
+    match probe.role().await {
+        Ok(SeenRole::Nobody) => doubt(
+            "the cluster asks nobody who they are".to_owned(),
+            "set `authenticator: PasswordAuthenticator` at the nodes before production",
+        ),
+        Ok(SeenRole::Known { name, is_superuser }) if is_superuser => doubt(
+            format!("{name} is a superuser"),
+            "make a role with the rights on the keyspace alone before production",
+        ),
+        Ok(SeenRole::Known { name, .. }) => Finding::well(WHAT, format!("{name}, no superuser")),
+        Err(error) => unanswered(WHAT, &error),
+    }
+}
+
+/// Whether anybody who has read a manual can log in.
+async fn default_login(settings: &CqlSettings, is_production: bool) -> Finding {
+    const WHAT: &str = "default login";
+    const MEND: &str = "make another superuser, then `ALTER ROLE cassandra WITH PASSWORD = '…' AND \
+                        LOGIN = false`";
+    let mut settings = settings.clone();
+    settings.login = Some(Login {
+        username: DEFAULT_LOGIN.to_owned(),
+        password: DEFAULT_LOGIN.to_owned(),
+    });
+    settings.timeouts.session = settings.timeouts.session.min(STEP_TIMEOUT);
+    match Probe::open(settings).await {
+        Ok(probe) => match probe.role().await {
+            Ok(SeenRole::Nobody) => Finding::well(WHAT, "nobody is asked for one"),
+            _ if is_production => Finding::ill(WHAT, "cassandra/cassandra is let in", MEND),
+            _ => Finding::doubt(WHAT, "cassandra/cassandra is let in", MEND),
+        },
+        Err(StoreError::Open { .. }) => Finding::well(WHAT, "cassandra/cassandra is refused"),
+        Err(error) => unanswered(WHAT, &error),
+    }
+}
+
+/// Whether the replicas that there are can form the majorities that calls ask for.
+async fn replication(probe: &Probe, settings: &CqlSettings) -> Vec<Finding> {
+    const WHAT: &str = "replication";
+    let keyspace = &settings.keyspace;
+    let wanted: BTreeMap<String, u16> = settings.replication.iter().cloned().collect();
+    let (found, is_there) = match probe.replication().await {
+        Ok(Some(found)) => (found, true),
+        Ok(None) => (wanted.clone(), false),
+        Err(error) => return vec![unanswered(WHAT, &error)],
+    };
+    let mut findings = Vec::new();
+    if found != wanted {
+        let of = |(name, count): (&String, &u16)| format!("{name}:{count}");
+        let shown: Vec<String> = found.iter().map(of).collect();
+        findings.push(Finding::doubt(
+            WHAT,
+            format!(
+                "{keyspace} has {}, which is not what is configured",
+                shown.join(",")
+            ),
+            format!(
+                "set store.cql.replication to it, or {}",
+                alter(keyspace, &wanted)
+            ),
+        ));
+    }
+    let mut used: BTreeSet<String> = settings.homes().into_iter().collect();
+    used.insert(settings.local_datacenter.clone());
+    for datacenter in used {
+        let count = found.get(&datacenter).copied().unwrap_or(0);
+        let majority = count / 2 + 1;
+        let detail = format!("{count} replicas in {datacenter}: {majority} must answer");
+        let mut enough = found.clone();
+        enough.insert(datacenter.clone(), REPLICAS_GOOD);
+        let mend = match is_there {
+            true => alter(keyspace, &enough),
+            false => format!("set store.cql.replication to {datacenter}:{REPLICAS_GOOD}"),
+        };
+        findings.push(match count {
+            0 => Finding::ill(
+                WHAT,
+                format!("{keyspace} has no replicas in {datacenter}"),
+                mend,
+            ),
+            1 => Finding::doubt(WHAT, format!("{detail}; a lost disk loses pins"), mend),
+            2 => Finding::doubt(WHAT, format!("{detail}; one node down stops calls"), mend),
+            _ => Finding::well(WHAT, detail),
+        });
+    }
+    findings
+}
+
+fn consistency(settings: &CqlSettings) -> Vec<Finding> {
+    let levels = &settings.consistency;
+    let mut findings = Vec::new();
+    for (key, level) in [("read", levels.read), ("write", levels.write)] {
+        if level == Level::LocalOne {
+            findings.push(Finding::doubt(
+                &format!("consistency {key}"),
+                "reads need not meet what was acknowledged, and a lost disk loses it",
+                format!("set store.cql.consistency.{key} = \"local_quorum\""),
+            ));
+        }
+    }
+    if levels.remote_reads {
+        findings.push(Finding::doubt(
+            "consistency remote_reads",
+            "while the home datacenter is away, reads may be older than what was acknowledged",
+            "set store.cql.consistency.remote_reads = false if that must not be",
+        ));
+    }
+    findings
+}
+
+/// How the schema is; and whether there is one.
+async fn schema(settings: &CqlSettings) -> (Vec<Finding>, bool) {
+    const WHAT: &str = "schema";
+    let status = match schema::status(settings).await {
+        Ok(status) => status,
+        Err(error) => return (vec![unanswered(WHAT, &error)], false),
+    };
+    let SchemaStatus {
+        version, needed, ..
+    } = status;
+    let server = format!("{} {}", status.flavour, status.server);
+    let mut findings = vec![match (&status.refused, version) {
+        (Some(why), _) => Finding::ill(WHAT, why.clone(), "see `holdfast schema status`"),
+        (None, 0) => Finding::well(WHAT, format!("there is none yet in {server}")),
+        (None, _) if version < needed => Finding::doubt(
+            WHAT,
+            format!(
+                "{} is at version {version} of {needed} in {server}",
+                settings.keyspace
+            ),
+            "run `holdfast schema up`; a start does it too, unless store.cql.migrate = \"check\"",
+        ),
+        (None, _) => Finding::well(
+            WHAT,
+            format!("{} is at version {version} in {server}", settings.keyspace),
+        ),
+    }];
+    // Each tells what to do about it itself.
+    let differing = status.findings.iter();
+    findings.extend(
+        differing.map(|found| Finding::doubt(WHAT, found.clone(), "see `holdfast schema status`")),
+    );
+    (findings, version > 0)
+}
+
+/// A node's clock beside ours. The way there and back makes it uncertain by half of its time.
+async fn clock(probe: &Probe) -> Finding {
+    const WHAT: &str = "clock";
+    let before = Clock::System.now();
+    let theirs = match probe.time().await {
+        Ok(theirs) => theirs,
+        Err(error) => return unanswered(WHAT, &error),
+    };
+    let after = Clock::System.now();
+    let half = after.millis_since(before) / 2;
+    let ours = before.plus_millis(half);
+    let off = ours.millis_since(theirs).max(theirs.millis_since(ours));
+    let least = off.saturating_sub(half);
+    let detail = format!("a node's is {off} ms off ours, give or take {half} ms");
+    let mend = "let this machine and the nodes keep time by NTP (chrony)";
+    match least {
+        SKEW_MILLIS_ILL.. => Finding::ill(WHAT, detail, mend),
+        SKEW_MILLIS_DOUBT.. => Finding::doubt(WHAT, detail, mend),
+        _ => Finding::well(WHAT, detail),
+    }
+}

@@ -1,0 +1,165 @@
+//! Opens what everything stands on. A cluster that is not there yet is waited for.
+
+use super::cluster::{self, cluster_of};
+use super::{failure, settings};
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::{Config, Live, StoreKind};
+use crate::identity;
+use crate::ops::audit::{Audit, AuditSettings};
+use crate::ops::health::Health;
+use crate::workers::peers::Peers;
+use crate::workers::tuning::Retry;
+use anyhow::Context;
+use holdfast_model::ErrorKind;
+use holdfast_policy::Gate;
+use holdfast_runtime::{Plugins, PluginsConfig};
+use holdfast_store::{CqlSettings, Store, StoreError};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What everything stands on.
+pub(super) struct Opened {
+    pub(super) app: App,
+    /// What the cluster was opened with, if there is one.
+    pub(super) cluster: Option<CqlSettings>,
+}
+
+/// Opens it. Returns when it is there, however long that takes.
+pub(super) async fn open(live: &Live, clock: &Clock, health: &Health) -> anyhow::Result<Opened> {
+    let config = live.get();
+    let data = &config.general.data;
+    std::fs::create_dir_all(data).with_context(|| {
+        format!(
+            "the data directory {} cannot be made; set `data`",
+            data.display()
+        )
+    })?;
+    let audit = match config.audit.enabled {
+        true => Audit::open(AuditSettings {
+            path: config.audit_path(),
+            rotate_bytes: config.audit.rotate_bytes.0,
+        })?,
+        false => Audit::off(),
+    };
+    let gate = Gate::open(config.policies.dir.as_deref())?;
+    let plugins = PluginsConfig {
+        dir: config.plugins_dir(),
+        cache: None,
+    };
+    // Compiling takes long enough to be kept from the threads that answer.
+    let plugins = tokio::task::spawn_blocking(move || Plugins::open(plugins)).await??;
+    let (store, cluster) = store(live, clock, health).await?;
+    let config = live.get();
+    let peers = Peers::open(
+        &config.kubo.api,
+        settings::delegates(&config),
+        Some(config.general.data.join("peers.json")),
+    );
+    Ok(Opened {
+        app: App {
+            store,
+            gate: Arc::new(gate),
+            plugins: Arc::new(plugins),
+            clock: clock.clone(),
+            audit,
+            peers,
+        },
+        cluster,
+    })
+}
+
+/// Opens the store. A cluster that time may mend is tried again, each time with the configuration
+/// as it is then, so that a wrong address needs no restart.
+async fn store(
+    live: &Live,
+    clock: &Clock,
+    health: &Health,
+) -> anyhow::Result<(Store, Option<CqlSettings>)> {
+    let mut attempt = 1;
+    loop {
+        let config = live.get();
+        let error = match attempt_at(&config, clock).await {
+            Ok(opened) => return Ok(opened),
+            Err(error) if may_pass(&config, &error) => error,
+            Err(error) => return Err(error),
+        };
+        let wait = pause(&config, attempt);
+        let contact_points = config.store.cql.contact_points.join(",");
+        tracing::warn!(
+            attempt,
+            contact_points,
+            next_try_ms = wait.as_millis(),
+            %error,
+            "the store is not there yet; calls are answered 503 until it is"
+        );
+        health.waits_for(format!(
+            "{error} (attempt {attempt}, the next one in {} ms)",
+            wait.as_millis()
+        ));
+        tokio::time::sleep(wait).await;
+        attempt += 1;
+        if let Err(problems) = live.reload() {
+            super::reload::log_refused(&problems);
+        }
+    }
+}
+
+async fn attempt_at(
+    config: &Config,
+    clock: &Clock,
+) -> anyhow::Result<(Store, Option<CqlSettings>)> {
+    let cluster = cluster_of(config).map_err(failure)?;
+    let store = match (&cluster, config.store.kind) {
+        (Some(settings), _) => {
+            if config.general.production {
+                cluster::must_be_safe(settings).await?;
+            }
+            Store::cql(settings.clone()).await?
+        }
+        (None, StoreKind::Memory) => Store::memory(),
+        (None, _) => Store::embedded(&config.store_dir()).await?,
+    };
+    if let Err(error) = first_key(config, &store, clock).await {
+        store.close().await?;
+        return Err(error);
+    }
+    Ok((store, cluster))
+}
+
+/// Whether waiting may help: the cluster does not answer, or not well enough. A refused login, a
+/// schema of a newer release and the like stay as they are.
+fn may_pass<'e>(config: &Config, error: &'e anyhow::Error) -> bool {
+    let of_store =
+        |cause: &'e (dyn std::error::Error + 'static)| cause.downcast_ref::<StoreError>();
+    let is_passing = match error.chain().find_map(of_store) {
+        // What would fail again just so.
+        Some(StoreError::Open { .. }) | None => false,
+        Some(error) => matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Overloaded),
+    };
+    config.store.kind == StoreKind::Cql && is_passing
+}
+
+fn pause(config: &Config, attempt: u32) -> Duration {
+    let retry = Retry {
+        attempts_max: u32::MAX,
+        first: config.store.cql.retry_first.get(),
+        longest: config.store.cql.retry_longest.get(),
+    };
+    Duration::from_millis(retry.wait_millis(attempt, rand::random_range(Retry::JITTER)))
+}
+
+/// Makes the first administrator's key on an empty store, or says that nobody has one.
+async fn first_key(config: &Config, store: &Store, clock: &Clock) -> anyhow::Result<()> {
+    if let Some(key) = &config.auth.bootstrap_admin_key {
+        if identity::bootstrap(store, key.reveal(), clock.now()).await? {
+            tracing::info!("the first administrator's key was made; it opens default/admin");
+        }
+    } else if config.auth.issuers.0.is_empty() && store.tenants(None, 1).await?.is_empty() {
+        tracing::warn!(
+            "nobody can call yet: restart with HOLDFAST_BOOTSTRAP_ADMIN_KEY set to a new secret \
+             (`openssl rand -hex 32` makes one), which becomes the first administrator's key"
+        );
+    }
+    Ok(())
+}
