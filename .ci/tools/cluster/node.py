@@ -141,6 +141,8 @@ class Node:
             "concurrent_counter_writes": 2,
             "concurrent_compactors": 1,
             "hinted_handoff_enabled": "true",
+            # Each keyspace's statements are others, and tests have many keyspaces.
+            "prepared_statements_cache_size": "48MiB",
             # A table that a test drops or empties is not wanted back.
             "auto_snapshot": "false",
             "materialized_views_enabled": "false",

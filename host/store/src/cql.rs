@@ -184,6 +184,7 @@ impl Cql {
     pub(crate) fn collectors(&self) -> Vec<Box<dyn Collector>> {
         let mut all = self.shared.calls.collectors();
         all.push(self.shared.cache.collector());
+        all.extend(self.shared.feed.collectors());
         all
     }
 

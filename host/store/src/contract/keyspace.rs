@@ -99,17 +99,22 @@ impl Keyspace {
             let answer = session.query_unpaged(all, ()).await;
             let rows = answer.map_err(io::Error::other)?.into_rows_result();
             let rows = rows.map_err(io::Error::other)?;
+            let rows = rows
+                .rows::<scylla::value::Row>()
+                .map_err(io::Error::other)?;
+            let rows: Result<Vec<_>, _> = rows.collect();
+            let rows = rows.map_err(io::Error::other)?;
+            if rows.is_empty() {
+                continue;
+            }
             let one = format!(
                 "DELETE FROM {}.{table} USING TIMESTAMP {now} WHERE {} = ?",
                 self.name,
                 keys.join(" = ? AND ")
             );
             let one = session.prepare(one).await.map_err(io::Error::other)?;
-            let rows = rows
-                .rows::<scylla::value::Row>()
-                .map_err(io::Error::other)?;
             for row in rows {
-                let key = row.map_err(io::Error::other)?.columns;
+                let key = row.columns;
                 let gone = session.execute_unpaged(&one, key).await;
                 gone.map_err(io::Error::other)?;
             }

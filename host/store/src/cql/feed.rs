@@ -6,6 +6,7 @@
 //! is read has its change. A process that dies between the two costs a needless look at a pin.
 
 mod follow;
+mod metrics;
 mod page;
 mod tail;
 mod ticket;
@@ -22,7 +23,9 @@ use super::writers::{Row, Standing, Timing, Told};
 use crate::Result;
 use crate::error::StoreError;
 use holdfast_model::{Cid, Cursor};
+use metrics::FeedMetrics;
 use parking_lot::Mutex;
+use prometheus::core::Collector;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,6 +83,7 @@ struct Shared {
     head: watch::Sender<Cursor>,
     /// What must forget the pins that others change.
     cache: Arc<PinCache>,
+    metrics: FeedMetrics,
 }
 
 impl Feed {
@@ -104,6 +108,7 @@ impl Feed {
             news: Notify::new(),
             head: watch::Sender::new(Cursor::START),
             cache,
+            metrics: FeedMetrics::new(),
         });
         // First of all, so that what is told does not lie behind what the others have reached.
         let told = shared.read_writers().await?;
@@ -126,7 +131,12 @@ impl Feed {
         self.shared.head.subscribe()
     }
 
-    /// How old the last beat is, as readiness sees it: beats are written and read by quorum.
+    /// What is counted here.
+    pub(crate) fn collectors(&self) -> Vec<Box<dyn Collector>> {
+        self.shared.metrics.collectors()
+    }
+
+    /// Whether the others have heard this process lately: beats are written and read by quorum.
     pub(crate) fn is_heard(&self) -> bool {
         let now = self.shared.clock.moment();
         self.shared.standing.lock().is_good(&now)
@@ -216,6 +226,7 @@ impl Shared {
         for row in &heard.dead {
             tracing::warn!(writer = %row.writer, "a process went without a word; its row is removed");
             self.remove(row).await?;
+            self.metrics.given_up.inc();
         }
         drop(ended);
         Ok(())
@@ -228,14 +239,19 @@ impl Shared {
         loop {
             ticks.tick().await;
             match self.beat().await {
-                Ok(()) => was_heard = true,
+                Ok(()) => {
+                    was_heard = true;
+                    self.metrics.beats.with_label_values(&["heard"]).inc();
+                }
                 Err(StoreError::Closed) => return,
                 Err(error) => {
+                    self.metrics.beats.with_label_values(&["failed"]).inc();
                     if std::mem::replace(&mut was_heard, false) {
                         tracing::warn!(%error, "the change feed's other writers are not reached");
                     }
                 }
             }
+            self.show_standing();
         }
     }
 

@@ -146,6 +146,7 @@ impl Shared {
                 Ok(()) => {
                     taken.fate = Fate::Done;
                     if taken.is_waited_for() {
+                        self.metrics.again.inc();
                         return;
                     }
                 }
