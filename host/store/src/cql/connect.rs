@@ -60,7 +60,10 @@ pub(crate) struct Connected {
 pub(crate) async fn session(settings: &CqlSettings) -> Result<Session> {
     let builder = builder(settings).await?;
     match timeout(settings.timeouts.session, builder.build()).await {
-        Ok(Ok(session)) => Ok(session),
+        Ok(Ok(session)) => {
+            check_datacenters(&session, settings, &settings.homes())?;
+            Ok(session)
+        }
         Ok(Err(error)) => Err(why::not_connected(settings, &error)),
         Err(_) => Err(unreachable(settings, "no answer in time")),
     }

@@ -4,6 +4,7 @@
 mod cassandra;
 mod child;
 mod contract;
+mod cql_connection;
 mod cql_schema;
 mod crash;
 mod directory;

@@ -106,7 +106,7 @@ impl Course {
         }
         match heard.failure {
             Failure::Overloaded | Failure::RateLimited => StoreError::Overloaded,
-            Failure::Invalid => StoreError::Corrupt(format!("{doing}: {why}")),
+            Failure::Invalid | Failure::Strange => StoreError::Corrupt(format!("{doing}: {why}")),
             _ => StoreError::Unavailable {
                 doing,
                 source: std::io::Error::other(why),

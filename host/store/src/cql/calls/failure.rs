@@ -31,13 +31,14 @@ macro_rules! failures {
 }
 
 failures! {
-    Invalid "invalid" "The server does not understand what it was sent, or we its answer.";
+    Invalid "invalid" "The server does not understand what it was sent.";
+    Strange "strange" "We do not understand what the server has answered.";
     Login "login" "The login is refused.";
     Denied "denied" "The role may not do this.";
     WriteTimeout "write_timeout" "Too few replicas confirmed the write in time.";
-    WriteFailure "write_failure" "Replicas failed to write.";
+    WriteFailed "write_failure" "Replicas failed to write.";
     ReadTimeout "read_timeout" "Too few replicas answered in time.";
-    ReadFailure "read_failure" "Replicas failed to read.";
+    ReadFailed "read_failure" "Replicas failed to read.";
     Unavailable "unavailable" "The coordinator knows that too few replicas are alive.";
     RateLimited "rate_limited" "The partition has had its share of calls.";
     Overloaded "overloaded" "The coordinator has too much to do.";
@@ -63,7 +64,11 @@ impl Failure {
             RequestAttemptError::DbError(error, _) => Self::of_server(error),
             RequestAttemptError::BrokenConnectionError(_) => Self::Broken,
             RequestAttemptError::UnableToAllocStreamId => Self::NoConnection,
-            _ => Self::Invalid,
+            RequestAttemptError::SerializationError(_)
+            | RequestAttemptError::CqlRequestSerialization(_)
+            | RequestAttemptError::RepreparedIdChanged { .. }
+            | RequestAttemptError::RepreparedIdMissingInBatch => Self::Invalid,
+            _ => Self::Strange,
         }
     }
 
@@ -88,8 +93,8 @@ impl Failure {
             DbError::IsBootstrapping => Self::Bootstrapping,
             DbError::ReadTimeout { .. } => Self::ReadTimeout,
             DbError::WriteTimeout { .. } => Self::WriteTimeout,
-            DbError::ReadFailure { .. } => Self::ReadFailure,
-            DbError::WriteFailure { .. } => Self::WriteFailure,
+            DbError::ReadFailure { .. } => Self::ReadFailed,
+            DbError::WriteFailure { .. } => Self::WriteFailed,
             DbError::RateLimitReached { .. } => Self::RateLimited,
             // A code that the protocol did not have yet: the server failed, and more is not known.
             DbError::ServerError | DbError::TruncateError | DbError::Other(_) => Self::Server,

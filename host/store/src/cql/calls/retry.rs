@@ -59,12 +59,13 @@ macro_rules! table {
 table! {
     //              reads   writes  conditions
     Invalid:        GiveUp  GiveUp  GiveUp;     // the same everywhere, today and tomorrow
+    Strange:        GiveUp  GiveUp  Settle;     // it was answered, so it may have been done
     Login:          GiveUp  GiveUp  GiveUp;     // somebody must change the role or the settings
     Denied:         GiveUp  GiveUp  GiveUp;     // likewise
     WriteTimeout:   Again   Again   Settle;     // a serial read finishes others' writes: may be one
-    WriteFailure:   Again   Again   Settle;
+    WriteFailed:    Again   Again   Settle;
     ReadTimeout:    Again   Again   Settle;     // a condition reads first; later rounds may follow
-    ReadFailure:    Again   Again   Settle;
+    ReadFailed:     Again   Again   Settle;
     Unavailable:    Again   Again   Settle;     // in its last round a condition is decided already
     RateLimited:    Shed    Shed    Settle;     // by a replica: some may have taken it
     Overloaded:     Again   Again   Settle;

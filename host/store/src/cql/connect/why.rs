@@ -40,7 +40,7 @@ pub(super) fn not_connected(settings: &CqlSettings, error: &NewSessionError) -> 
                 let why = "the cluster asks for a login; set username and password";
                 refused("store.cql.username", why.to_owned())
             }
-            other => unreachable(settings, &other.to_string()),
+            other => unreachable(settings, &cut_off(settings, other)),
         },
         ConnectionError::IoError(io) => {
             let tls = io
@@ -48,11 +48,24 @@ pub(super) fn not_connected(settings: &CqlSettings, error: &NewSessionError) -> 
                 .and_then(|of| of.downcast_ref::<rustls::Error>());
             match tls {
                 Some(tls) => refused("store.cql.tls", mend(tls)),
-                None => unreachable(settings, &io.to_string()),
+                None => unreachable(settings, &cut_off(settings, io)),
             }
         }
-        other => unreachable(settings, &other.to_string()),
+        other => unreachable(settings, &cut_off(settings, other)),
     }
+}
+
+/// With TLS 1.3 a node looks at our certificate only after the handshake is over on our side, and
+/// mostly hangs up before its complaint has been read.
+fn cut_off(settings: &CqlSettings, error: &dyn std::fmt::Display) -> String {
+    let mend = match &settings.tls {
+        None => return error.to_string(),
+        Some(files) if files.client.is_none() => {
+            "if the nodes ask for a client certificate, set tls.cert_file and tls.key_file"
+        }
+        Some(_) => "if it goes on, look whether the nodes trust the authority of tls.cert_file",
+    };
+    format!("{error}; {mend}")
 }
 
 /// What the library says, and what to do about it.

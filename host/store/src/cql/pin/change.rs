@@ -71,10 +71,14 @@ async fn carry(shared: Arc<Shared>, cid: Cid, calls: Vec<Call<PinOp, Changed>>) 
     }
     if !touches.is_empty() {
         let touched = touch(&shared, &cid, seed.as_deref()).await;
+        shared.cache.forget(&cid);
         answer_all(touches, touched);
     }
     for (op, reply) in changes {
-        reply.answer(change(&shared, &cid, op).await);
+        let changed = change(&shared, &cid, op).await;
+        // Before anybody is told: who has heard of a change reads it.
+        shared.cache.forget(&cid);
+        reply.answer(changed);
     }
 }
 

@@ -19,6 +19,7 @@ fn forged() -> Vec<(Failure, DbError)> {
     vec![
         (Failure::Invalid, DbError::Invalid),
         (Failure::Invalid, DbError::SyntaxError),
+        (Failure::Invalid, DbError::ConfigError),
         (Failure::Login, DbError::AuthenticationError),
         (Failure::Denied, DbError::Unauthorized),
         (
@@ -39,7 +40,7 @@ fn forged() -> Vec<(Failure, DbError)> {
             },
         ),
         (
-            Failure::WriteFailure,
+            Failure::WriteFailed,
             DbError::WriteFailure {
                 consistency,
                 received: 1,
@@ -58,7 +59,7 @@ fn forged() -> Vec<(Failure, DbError)> {
             },
         ),
         (
-            Failure::ReadFailure,
+            Failure::ReadFailed,
             DbError::ReadFailure {
                 consistency,
                 received: 1,

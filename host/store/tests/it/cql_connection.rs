@@ -1,0 +1,229 @@
+//! The connection to the cluster: what is refused and why, and changing it while calls go on.
+
+use holdfast_model::{Cid, Pin, UnixMillis};
+use holdfast_store::contract::cassandra::{Cluster, Network, Tls};
+use holdfast_store::contract::keyspace::Keyspace;
+use holdfast_store::{Cql, CqlSettings, Expect, Store, StoreError};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// A new session takes some hundred milliseconds here; beside compilers, some seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn cid(n: u64) -> Cid {
+    let digest = [n.to_be_bytes(); 4].concat();
+    Cid::from_bytes(&[&[0x01, 0x55, 0x12, 0x20], digest.as_slice()].concat()).unwrap()
+}
+
+fn pin(n: u64) -> Pin {
+    Pin::recursive(cid(n), UnixMillis::new(1))
+}
+
+async fn open(settings: CqlSettings) -> Cql {
+    match Store::cql(settings).await.unwrap() {
+        Store::Cql(cql) => cql,
+        Store::Memory(_) | Store::Embedded(_) => unreachable!("it was opened as CQL"),
+    }
+}
+
+/// Reads and conditional writes until told to stop; any error ends the test.
+struct Load {
+    ends: Arc<AtomicBool>,
+    done: Arc<AtomicU64>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Load {
+    fn begin(store: &Store) -> Self {
+        let (ends, done) = (Arc::new(AtomicBool::new(false)), Arc::default());
+        let task = |n: u64| {
+            let (store, ends) = (store.clone(), Arc::clone(&ends));
+            let done: Arc<AtomicU64> = Arc::clone(&done);
+            tokio::spawn(async move {
+                while !ends.load(Ordering::Relaxed) {
+                    store.put_pin(pin(n), Expect::Any).await.unwrap();
+                    assert!(store.pin(&cid(n)).await.unwrap().is_some());
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        };
+        let tasks = (0..8).map(task).collect();
+        Self { ends, done, tasks }
+    }
+
+    /// Waits until calls that began after this moment have been answered.
+    async fn go_on(&self) {
+        let enough = self.done.load(Ordering::Relaxed) + 3 * self.tasks.len() as u64;
+        let going = async {
+            while self.done.load(Ordering::Relaxed) < enough {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, going).await.expect("calls stand still");
+    }
+
+    async fn end(self) {
+        self.ends.store(true, Ordering::Relaxed);
+        for task in self.tasks {
+            task.await.expect("a call has failed");
+        }
+    }
+}
+
+fn why(error: &StoreError) -> String {
+    format!("{error:?} {error}")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_connection_changes_without_a_failed_call() {
+    let keyspace = Keyspace::empty().await.unwrap();
+    let settings = keyspace.settings();
+    let cql = open(settings.clone()).await;
+    let load = Load::begin(&Store::Cql(cql.clone()));
+    load.go_on().await;
+    let mut changed = settings.clone();
+    changed.timeouts.read *= 2;
+    changed.flow.in_flight = 64;
+    for new in [&changed, &settings, &changed] {
+        cql.reconfigure(new.clone()).await.unwrap();
+        assert_eq!(cql.settings(), *new);
+        load.go_on().await;
+    }
+    load.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_change_is_refused_and_the_old_connection_goes_on() {
+    let keyspace = Keyspace::empty().await.unwrap();
+    let settings = keyspace.settings();
+    let cql = open(settings.clone()).await;
+    let load = Load::begin(&Store::Cql(cql.clone()));
+    let bad: [(&str, fn(&mut CqlSettings)); 6] = [
+        ("store.cql.password", |s| {
+            s.login.as_mut().unwrap().password = "not this one".to_owned();
+        }),
+        ("store.cql.username", |s| s.login = None),
+        ("127.0.0.1:1", |s| {
+            s.contact_points = vec!["127.0.0.1:1".to_owned()];
+            s.timeouts.session = Duration::from_secs(3);
+        }),
+        ("store.cql.keyspace", |s| s.keyspace = "another".to_owned()),
+        ("store.cql.layout", |s| s.layout.prefix_bits = 9),
+        ("store.cql.flow.in_flight", |s| s.flow.in_flight = 0),
+    ];
+    for (named, change) in bad {
+        let mut new = settings.clone();
+        change(&mut new);
+        let error = cql.reconfigure(new).await.unwrap_err();
+        assert!(why(&error).contains(named), "{named}: {}", why(&error));
+        assert_eq!(cql.settings(), settings);
+        load.go_on().await;
+    }
+    load.end().await;
+}
+
+#[tokio::test]
+async fn a_datacenter_that_does_not_exist_is_refused_with_those_that_do() {
+    let keyspace = Keyspace::empty().await.unwrap();
+    let mut settings = keyspace.settings();
+    let known = std::mem::replace(&mut settings.local_datacenter, "nowhere".to_owned());
+    settings.replication.push(("nowhere".to_owned(), 1));
+    let error = Store::cql(settings).await.unwrap_err();
+    assert!(why(&error).contains("nowhere"), "{}", why(&error));
+    assert!(why(&error).contains(&known), "{}", why(&error));
+}
+
+#[tokio::test]
+async fn a_call_can_be_looked_into() {
+    let keyspace = Keyspace::empty().await.unwrap();
+    let cql = open(keyspace.settings()).await;
+    let store = Store::Cql(cql.clone());
+    let put = store.put_pin(pin(1), Expect::Absent);
+    let (answer, traces) = cql.traced(put).await;
+    answer.unwrap();
+    let made = traces.iter().find(|trace| trace.statement == "pin_make");
+    let made = made.unwrap_or_else(|| panic!("{traces:?}"));
+    assert!(made.coordinator.is_some() && made.server_took.is_some());
+    assert!(!made.events.is_empty());
+}
+
+#[tokio::test]
+async fn a_pin_that_was_lately_read_is_never_older_than_ones_own_write() {
+    let keyspace = Keyspace::empty().await.unwrap();
+    let store = Store::cql(keyspace.settings()).await.unwrap();
+    let other = Store::cql(keyspace.settings()).await.unwrap();
+    assert_eq!(store.pin_lately(&cid(1)).await.unwrap(), None);
+    for _ in 0..3 {
+        let put = store.put_pin(pin(1), Expect::Any).await.unwrap();
+        assert_eq!(store.pin_lately(&cid(1)).await.unwrap(), Some(put));
+    }
+    // Another's write is seen as soon as the feed has told of it.
+    let put = other.put_pin(pin(1), Expect::Any).await.unwrap();
+    let seen = async {
+        while store.pin_lately(&cid(1)).await.unwrap().as_ref() != Some(&put) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, seen).await.unwrap();
+}
+
+/// One cluster for all of this: it takes a while to start.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_is_checked_on_both_sides_and_renewed_certificates_are_taken_up() {
+    let start = || Cluster::start("dc1=1", Tls::Mutual, Network::Loopback);
+    let cluster = tokio::task::spawn_blocking(start).await.unwrap().unwrap();
+    let settings = cluster.settings("holdfast");
+    let cql = open(settings.clone()).await;
+    let dir = cluster.certificates().unwrap().to_owned();
+    refuse_wrong_certificates(&settings, &dir).await;
+
+    let load = Load::begin(&Store::Cql(cql.clone()));
+    load.go_on().await;
+    // The node does not know the new authority yet, so the new certificates are no good.
+    cluster.renew_certificates().unwrap();
+    let error = cql.reconfigure(settings.clone()).await.unwrap_err();
+    assert!(why(&error).contains("tls.cert_file"), "{}", why(&error));
+    load.go_on().await;
+    load.end().await;
+
+    let restart = move || {
+        cluster.stop(1).unwrap();
+        cluster.start_all().unwrap();
+        cluster
+    };
+    let _cluster = tokio::task::spawn_blocking(restart).await.unwrap();
+    cql.reconfigure(settings).await.unwrap();
+    let load = Load::begin(&Store::Cql(cql.clone()));
+    load.go_on().await;
+    load.end().await;
+}
+
+async fn refuse_wrong_certificates(settings: &CqlSettings, dir: &Path) {
+    let rogue = (dir.join("rogue-client.crt"), dir.join("rogue-client.key"));
+    let without: [(&str, &dyn Fn(&mut CqlSettings)); 5] = [
+        // Nothing but TLS is spoken there.
+        ("reach the cluster", &|s| s.tls = None),
+        ("tls.cert_file", &|s| {
+            s.tls.as_mut().unwrap().client = None;
+        }),
+        ("tls.", &|s| {
+            s.tls.as_mut().unwrap().client = Some(rogue.clone());
+        }),
+        ("tls.ca_file", &|s| {
+            s.tls.as_mut().unwrap().ca = rogue.0.clone();
+        }),
+        ("tls.server_name", &|s| {
+            s.tls.as_mut().unwrap().server_name = Some("elsewhere.example".to_owned());
+        }),
+    ];
+    for (named, change) in without {
+        let mut settings = settings.clone();
+        settings.timeouts.session = Duration::from_secs(10);
+        change(&mut settings);
+        let error = Store::cql(settings).await.unwrap_err();
+        assert!(why(&error).contains(named), "{named}: {}", why(&error));
+    }
+}
