@@ -24,6 +24,7 @@ mod router;
 mod routes;
 mod starting;
 mod tenants;
+mod trace;
 mod trail;
 mod whoami;
 

@@ -44,6 +44,7 @@ pub use settings::{
 };
 #[cfg(any(test, feature = "contract"))]
 pub use stop::Stop;
+pub use swap::Candidate;
 
 use self::account::Heads;
 use self::cache::PinCache;

@@ -17,8 +17,8 @@ mod store;
 
 pub use cql::schema;
 pub use cql::{
-    Compression, Connections, ConsistencyLevels, Cql, CqlSettings, Flow, Layout, Level, Login,
-    Pool, Probe, SeenNode, SeenRole, Serial, Timeouts, TlsFiles, Trace, TraceEvent,
+    Candidate, Compression, Connections, ConsistencyLevels, Cql, CqlSettings, Flow, Layout, Level,
+    Login, Pool, Probe, SeenNode, SeenRole, Serial, Timeouts, TlsFiles, Trace, TraceEvent,
 };
 #[cfg(any(test, feature = "contract"))]
 pub use cql::{Stop, Swept};

@@ -5,6 +5,7 @@ use crate::embedded::Embedded;
 use crate::memory::Memory;
 use crate::metrics::{Operation, StoreMetrics};
 use crate::{Expect, Outcome, RequestDraft, Result, Retention};
+use futures_util::FutureExt;
 use holdfast_model::key::KeyHash;
 use holdfast_model::{
     AccountId, ApiKey, Change, Cid, Cursor, KeyId, PeerId, Period, Pin, PinRequest, Placement,
@@ -44,7 +45,9 @@ macro_rules! dispatch {
         let answer = match $store {
             Self::Memory(memory) => memory.run($in_memory),
             Self::Embedded(embedded) => embedded.$call($($argument),*).await,
-            Self::Cql(cql) => cql.while_open(cql.$call($($argument),*)).await,
+            // Boxed, so that whoever calls the store need not carry, nor the compiler look through,
+            // all that a call to a cluster is made of.
+            Self::Cql(cql) => cql.while_open(cql.$call($($argument),*)).boxed().await,
         };
         $store.metrics_kept().answered(Operation::$operation, began, &answer);
         answer

@@ -10,6 +10,7 @@ use crate::api::problem::Problem;
 use crate::api::reply::{REQUEST_ID, Reply};
 use crate::api::router::Settings;
 use crate::api::routes::{self, Access, Route};
+use crate::api::trace;
 use crate::api::trail::{self, Decided};
 use crate::app::App;
 use crate::identity::{AuthError, Authenticator};
@@ -60,6 +61,8 @@ pub(crate) struct Call {
     pub(crate) body: Option<Body>,
     pub(crate) principal: Option<Arc<Principal>>,
     pub(crate) decided: Option<Decided>,
+    /// What the store's servers did for the call, if somebody who may know asked.
+    pub(crate) traced: Option<HeaderValue>,
 }
 
 /// A place among the calls in flight; given back when it is dropped.
@@ -113,6 +116,7 @@ async fn serve(place: Place, request: Request, request_id: u128) -> Response {
         body: Some(body),
         principal: None,
         decided: None,
+        traced: None,
     };
     let deadline = call.station.edge.settings.call_timeout;
     let answer = AssertUnwindSafe(tokio::time::timeout(deadline, answer(&mut call)));
@@ -140,7 +144,11 @@ async fn serve(place: Place, request: Request, request_id: u128) -> Response {
         status = reply.status.as_u16(),
         "answered"
     );
-    reply.into_response(call.request_id)
+    let mut response = reply.into_response(call.request_id);
+    if let Some(traced) = call.traced {
+        response.headers_mut().insert(trace::HEADER, traced);
+    }
+    response
 }
 
 async fn answer(call: &mut Call) -> Result<Reply, Problem> {
@@ -148,7 +156,10 @@ async fn answer(call: &mut Call) -> Result<Reply, Problem> {
         let edge = &call.station.edge;
         call.principal = Some(edge.authenticator.authenticate(&call.parts.headers).await?);
     }
-    routes::handle(call).await
+    match trace::wanted(call) {
+        Some(cluster) => trace::traced(call, &cluster).await,
+        None => routes::handle(call).await,
+    }
 }
 
 impl Edge {

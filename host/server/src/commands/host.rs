@@ -159,6 +159,7 @@ impl Host {
         health.begin(parts(&app, &workers));
         let reloader = Arc::new(Reloader::new(live, Arc::clone(&app.gate), metrics));
         reloader.subscribe_all(&authenticator, certificate.as_ref(), &workers, telemetry);
+        reloader.subscribe_store(&app.store, opened.cluster);
         let main = match main {
             Some(main) => {
                 let edge = settings::edge(&config);

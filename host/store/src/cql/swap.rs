@@ -13,6 +13,12 @@ use tokio::time::timeout;
 /// What the new connection is proven with: a row that every keyspace of ours has a place for.
 const PROBE: &str = "prefix_bits";
 
+/// A connection with other settings that has been proven and that nobody uses yet.
+#[derive(Debug)]
+pub struct Candidate {
+    connected: Connected,
+}
+
 impl Cql {
     /// Goes on with other settings: connects anew with the certificates and passwords as they are
     /// now, logs in, prepares everything, reads something, and only then sends new calls that way.
@@ -23,16 +29,30 @@ impl Cql {
     /// Settings that cannot be used, that need a new start, or with which the cluster cannot be
     /// used. Then all stays as it was.
     pub async fn reconfigure(&self, new: CqlSettings) -> Result<()> {
-        let metrics = self.shared.calls.metrics();
-        let swapped = self.shared.try_swap(&new).await;
-        match &swapped {
-            Ok(()) => {
-                metrics.reconfigured("swapped");
-                tracing::info!(contact_points = ?new.contact_points, "connected anew");
-            }
-            Err(_) => metrics.reconfigured("refused"),
+        let candidate = self.candidate(new).await?;
+        self.install(candidate);
+        Ok(())
+    }
+
+    /// The first half of [`Cql::reconfigure`]: everything that may fail. New calls go the old way
+    /// until the candidate is installed; if it is dropped, nothing has changed.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn candidate(&self, new: CqlSettings) -> Result<Candidate> {
+        let proven = self.shared.proven(&new).await;
+        if proven.is_err() {
+            self.shared.calls.metrics().reconfigured("refused");
         }
-        swapped
+        Ok(Candidate { connected: proven? })
+    }
+
+    /// The other half, which cannot fail: new calls go the new way.
+    pub fn install(&self, candidate: Candidate) {
+        let contact_points = candidate.connected.settings.contact_points.clone();
+        self.shared.calls.swap(candidate.connected);
+        self.shared.calls.metrics().reconfigured("swapped");
+        tracing::info!(?contact_points, "connected anew");
     }
 
     /// The settings that calls are made with.
@@ -51,14 +71,13 @@ impl Cql {
 }
 
 impl Shared {
-    async fn try_swap(&self, new: &CqlSettings) -> Result<()> {
+    async fn proven(&self, new: &CqlSettings) -> Result<Connected> {
         new.check()?;
         self.calls.connected().settings.check_change(new)?;
         let session = connect::session(new).await?;
         let connected = Connected::prepare(session, new, &self.params.homes).await?;
         prove(&connected).await?;
-        self.calls.swap(connected);
-        Ok(())
+        Ok(connected)
     }
 }
 

@@ -1,14 +1,17 @@
 //! What is put in place while the host runs.
 
+use super::cluster::{self, cluster_of};
 use super::{Crew, settings};
-use crate::config::{Commit, Live, Problems, watch};
+use crate::config::{Commit, Complaint, Live, Problems, watch};
 use crate::identity::{self, Authenticator};
 use crate::ops::metrics::Metrics;
 use crate::ops::telemetry::{self, Telemetry};
 use crate::ops::tls::{self, Certificate};
 use holdfast_policy::Gate;
+use holdfast_store::{Candidate, Cql, CqlSettings, Store, StoreError};
 use parking_lot::Mutex;
 use std::sync::Arc;
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 /// Reads configuration and policies again.
@@ -75,6 +78,33 @@ impl Reloader {
         }
     }
 
+    /// Has the store go over to another session when anything about the cluster changes: its
+    /// settings, the files that they name. The new one is proven before anybody else switches, and
+    /// nobody switches if it is not.
+    pub(super) fn subscribe_store(&self, store: &Store, opened: Option<CqlSettings>) {
+        let (Store::Cql(cql), Some(opened)) = (store.clone(), opened) else {
+            return;
+        };
+        let in_force = Arc::new(Mutex::new(InForce::of(opened)));
+        let runtime = Handle::current();
+        self.live.subscribe(Box::new(move |config| {
+            let Some(wanted) = cluster_of(config)? else {
+                return Ok(Box::new(|| {}) as Commit);
+            };
+            let wanted = in_force.lock().next(wanted);
+            if wanted == *in_force.lock() {
+                return Ok(Box::new(|| {}) as Commit);
+            }
+            let settings = wanted.settings.clone();
+            let candidate = runtime.block_on(prove(&cql, settings, config.general.production))?;
+            let (cql, in_force) = (cql.clone(), Arc::clone(&in_force));
+            Ok(Box::new(move || {
+                cql.install(candidate);
+                *in_force.lock() = wanted;
+            }) as Commit)
+        }));
+    }
+
     /// Reads everything again. What is wrong is logged, and what was good stays in force.
     pub(super) fn reload(&self) {
         let _one = self.one_at_a_time.lock();
@@ -115,6 +145,59 @@ impl Reloader {
                 tokio::task::spawn_blocking(move || reloader.reload());
             },
         ))
+    }
+}
+
+/// What the store's session was made with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct InForce {
+    settings: CqlSettings,
+    /// What the files held: a renewed certificate has the same name.
+    files: Vec<Option<Vec<u8>>>,
+}
+
+impl InForce {
+    fn of(settings: CqlSettings) -> Self {
+        let tls = settings.tls.iter().flat_map(|tls| {
+            let client = tls.client.iter().flat_map(|(cert, key)| [cert, key]);
+            std::iter::once(&tls.ca).chain(client)
+        });
+        let files = tls.map(|file| std::fs::read(file).ok()).collect();
+        Self { settings, files }
+    }
+
+    /// What is to be in force next. What is fixed while the store is open stays, and counts after a
+    /// restart, as `Live` says.
+    fn next(&self, mut wanted: CqlSettings) -> Self {
+        let now = &self.settings;
+        wanted.keyspace.clone_from(&now.keyspace);
+        wanted.replication.clone_from(&now.replication);
+        wanted.layout.clone_from(&now.layout);
+        wanted.schema.clone_from(&now.schema);
+        wanted.timeouts.lease = now.timeouts.lease;
+        wanted.consistency.serial = now.consistency.serial;
+        Self::of(wanted)
+    }
+}
+
+/// Makes a session with other settings and looks whether it can be used.
+async fn prove(
+    cql: &Cql,
+    settings: CqlSettings,
+    is_production: bool,
+) -> Result<Candidate, Complaint> {
+    let refused = |why: String| {
+        let write = "mend the cluster or the settings; `holdfast doctor` says which";
+        Complaint::new("store.cql", why, write)
+    };
+    if is_production {
+        let safe = cluster::must_be_safe(&settings).await;
+        safe.map_err(|e| refused(format!("{e:#}")))?;
+    }
+    match cql.candidate(settings).await {
+        Ok(candidate) => Ok(candidate),
+        Err(StoreError::Invalid(invalid)) => Err(cluster::complaint(invalid)),
+        Err(error) => Err(refused(error.to_string())),
     }
 }
 

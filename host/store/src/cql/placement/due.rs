@@ -223,9 +223,10 @@ impl<'a> Queue<'a> {
     }
 
     async fn judge_all(&self, page: &Page, found: &mut Vec<Placement>) -> Result<()> {
-        let verdicts = stream::iter(&page.rows)
-            .map(|row| self.judge(row))
-            .buffered(LOOKS_AT_ONCE);
+        // Collected, because a closure over borrowed rows that lives across an await keeps the
+        // whole call from being sent to another thread.
+        let verdicts: Vec<_> = page.rows.iter().map(|row| self.judge(row)).collect();
+        let verdicts = stream::iter(verdicts).buffered(LOOKS_AT_ONCE);
         let valid: Vec<Option<Placement>> = verdicts.try_collect().await?;
         found.extend(valid.into_iter().flatten());
         Ok(())
