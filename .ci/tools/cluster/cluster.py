@@ -20,11 +20,23 @@ from certificates import Certificates
 from network import Loopback, Namespaces
 from node import TOKENS, Node, java, module_flags
 
+# What a new cluster is like where nothing was said.
+DEFAULTS = {
+    "layout": [["dc1", 1]],
+    "network": "loopback",
+    "tls": "off",
+    "user": "admin",
+    "heap": "256m",
+}
+
 # Cassandra makes this superuser when it first starts.
 DEFAULT_LOGIN = ("cassandra", "cassandra")
 
 # How long a node may take to end by itself before it is killed.
 STOP_SECONDS = 30
+
+# Longer than a node lets a read wait for others (5 s), so that it answers with that.
+READ_SECONDS = 8.0
 
 # The unprivileged role that the host logs in as.
 HOST_ROLE = "holdfast"
@@ -65,7 +77,7 @@ class Cluster:
         self.host = (HOST_ROLE, options["host_password"])
         self.tls, self.heap, self.jmx = options["tls"], options["heap"], options["jmx"]
         self.jars = options["jars"]
-        self.durable = bool(options.get("durable"))
+        self.durable = options.get("durable")
         self.network = Loopback()
         if options["network"] == "namespaces":
             self.network = Namespaces(self.dir)
@@ -87,9 +99,10 @@ class Cluster:
             return None
 
     @classmethod
-    def make(cls, directory, options):
+    def make(cls, directory, wanted, jars):
         """A new cluster, written down but not started."""
-        options = dict(options)
+        options = {key: value or DEFAULTS.get(key) for key, value in wanted.items()}
+        options["jars"] = jars
         options["password"] = options["password"] or secrets.token_hex(12)
         options["host_password"] = secrets.token_hex(12)
         options["first_ip"] = options["first_ip"] or first_address(directory, options["network"])
@@ -136,14 +149,15 @@ class Cluster:
             node.start()
 
     def wait(self, nodes, seconds):
-        """Waits until the nodes answer and know of all the others."""
+        """Waits until the nodes answer, and all that can be reached take each other for alive."""
         give_up = time.monotonic() + seconds
-        waiting = {node: "not asked yet" for node in nodes}
+        reachable = [node for node in self.nodes if node.is_reachable()]
+        waiting = {node: "not asked yet" for node in self.nodes if node in [*nodes, *reachable]}
         while waiting:
             for node in list(waiting):
                 if node.process.pid() is None:
                     raise SystemExit(f"node {node.number} ended:\n{node.last_words()}\n{node.log}")
-                trouble = self._trouble(node)
+                trouble = self._trouble(node, len(reachable))
                 if trouble is None:
                     del waiting[node]
                 else:
@@ -154,14 +168,32 @@ class Cluster:
             if waiting:
                 time.sleep(0.1)
 
-    def _trouble(self, node):
+    def _trouble(self, node, reachable):
         try:
-            with self.connect(node) as connection:
+            with self.connect(node, READ_SECONDS) as connection:
                 peers = connection.query("SELECT peer FROM system.peers_v2")
+                alive = self._alive(connection)
         except (OSError, wire.Refused) as e:
             return str(e)
         missing = len(self.nodes) - 1 - len(peers)
-        return f"does not know {missing} of the others" if missing else None
+        if missing:
+            return f"does not know {missing} of the others"
+        return f"takes {alive} of {reachable} for alive" if alive < reachable else None
+
+    def _alive(self, connection):
+        """How many nodes a node takes for alive: each has the roles, so it asks all for one."""
+        if len(self.nodes) == 1:
+            return 1
+        try:
+            one = "SELECT role FROM system_auth.roles WHERE role = 'cassandra'"
+            connection.query(one, wire.ALL)
+        except wire.Refused as e:
+            if e.code == wire.UNAVAILABLE:
+                return e.alive
+            if e.code != wire.READ_TIMEOUT:
+                raise
+            # One that hangs has not answered, but counts as alive for some seconds more.
+        return len(self.nodes)
 
     def connect(self, node, seconds=5.0):
         """As our superuser; before that one is made, as the one who is always there."""

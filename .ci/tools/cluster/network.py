@@ -93,7 +93,8 @@ class Namespaces:
         return [shutil.which("ip"), "netns", "exec", self._namespace(node), *command]
 
     def is_cut(self, node):
-        return "UP" not in _ip("-br", "link", "show", "dev", self._cable(node), check=False)
+        cable = _ip("-br", "link", "show", "dev", self._cable(node), check=False)
+        return bool(cable) and "UP" not in cable
 
     def cut(self, node):
         _ip("link", "set", self._cable(node), "down")

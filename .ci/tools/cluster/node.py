@@ -71,6 +71,9 @@ class Node:
             return None
         return self.cluster.certificates.context(self.generation.read_text())
 
+    def is_reachable(self):
+        return self.process.state() == "running" and not self.cluster.network.is_cut(self)
+
     def start(self):
         self.dir.mkdir(parents=True, exist_ok=True)
         # A node reads its certificates now and not when they are renewed.

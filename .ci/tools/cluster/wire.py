@@ -16,7 +16,7 @@ ERROR, STARTUP, READY, AUTHENTICATE, QUERY, RESULT = 0, 1, 2, 3, 7, 8
 AUTH_RESPONSE, AUTH_SUCCESS = 15, 16
 
 WARNED = 0x08  # a flag of a frame: a list of warnings stands before the body
-ONE = 1  # the consistency
+ONE, ALL = 1, 5  # consistencies
 ROWS = 2  # the kind of a result
 
 # Numbers of types in the metadata of rows.
@@ -25,15 +25,20 @@ NUMBERS = {0x0002, 0x0005, 0x0009, 0x000B, 0x0013, 0x0014}
 BOOLEAN, UUIDS, INET = 0x0004, {0x000C, 0x000F}, 0x0010
 CUSTOM, LIST, MAP, SET, UDT, TUPLE = 0x0000, 0x0020, 0x0021, 0x0022, 0x0030, 0x0031
 
-BAD_CREDENTIALS = 0x0100
+BAD_CREDENTIALS, UNAVAILABLE, READ_TIMEOUT = 0x0100, 0x1000, 0x1200
 
 
 class Refused(Exception):
     """What the server answered instead of a result."""
 
-    def __init__(self, code, text):
-        super().__init__(f"0x{code:04x} {text}")
-        self.code = code
+    def __init__(self, answer):
+        self.code = answer.int()
+        super().__init__(f"0x{self.code:04x} {answer.text()}")
+        # How many replicas the node takes for alive, if that is what it complains about.
+        self.alive = None
+        if self.code == UNAVAILABLE:
+            answer.short(), answer.int()
+            self.alive = answer.int()
 
 
 class Reader:
@@ -165,7 +170,7 @@ class Connection:
             for _ in range(reader.short()):
                 reader.text()
         if answered == ERROR:
-            raise Refused(reader.int(), reader.text())
+            raise Refused(reader)
         return answered, reader
 
     def query(self, statement, consistency=ONE):
