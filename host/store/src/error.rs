@@ -61,6 +61,14 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// What the caller of a doubted write hears when the row is somebody else's by now.
+    pub(crate) fn overtaken(what: &str) -> Self {
+        Self::Unsettled {
+            doing: format!("write the {what}"),
+            why: "others have written it since, before anybody said what became of this".to_owned(),
+        }
+    }
+
     /// The same failure for another caller that waited for the same thing.
     pub(crate) fn again(&self) -> Self {
         match self {

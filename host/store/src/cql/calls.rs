@@ -62,9 +62,12 @@ impl<T> OwnedRow for T where T: for<'f, 'm> DeserializeRow<'f, 'm> {}
 pub(crate) enum Cas {
     /// It was written.
     Applied,
-    /// The condition did not hold. An earlier attempt of the same call may have been applied all
-    /// the same: read the row serially and look for the operation's own id in it.
+    /// The condition did not hold, and nothing of this call was applied.
     Refused,
+    /// The condition does not hold now, and nobody has said what an earlier attempt of the same
+    /// call came to. If a serial read finds the operation's own id in the row, it was applied; if
+    /// not, it may have been, and overwritten since: then its caller must hear that nobody knows.
+    Doubted,
 }
 
 /// Sends statements to the cluster.
@@ -184,7 +187,10 @@ impl Calls {
         let was_unsettled = answer.was_unsettled;
         let cas = cas(statement, &answer.into_rows(statement)?)?;
         self.door.metrics.decided(statement, cas, was_unsettled);
-        Ok(cas)
+        Ok(match cas {
+            Cas::Refused if was_unsettled => Cas::Doubted,
+            cas => cas,
+        })
     }
 
     /// Rows of a long answer, page by page; the next page is fetched while one is being read.

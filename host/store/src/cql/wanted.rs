@@ -169,7 +169,7 @@ impl Touch<'_> {
         let cas = insert(self.shared, &self.place, &row).await?;
         Ok(match cas {
             Cas::Applied => Known::Made(row),
-            Cas::Refused => Known::Nothing,
+            Cas::Refused | Cas::Doubted => Known::Nothing,
         })
     }
 

@@ -39,8 +39,8 @@ struct Role {
 }
 
 impl Cluster {
-    /// Starts it, with certificates on both sides.
-    pub(crate) async fn start(dir: &Path) -> Self {
+    /// Starts it, with certificates on both sides unless it is to be plain.
+    pub(crate) async fn start(dir: &Path, is_plain: bool) -> Self {
         let cluster = Self {
             dir: Arc::new(dir.to_owned()),
         };
@@ -53,7 +53,7 @@ impl Cluster {
                 "--network",
                 "namespaces",
                 "--tls",
-                "mtls",
+                if is_plain { "off" } else { "mtls" },
                 "--until-ends",
                 &guarded,
                 "--durable",

@@ -210,10 +210,7 @@ impl Stage<'_> {
 
 async fn reconfigure(store: &Store, settings: CqlSettings) -> holdfast_store::Result<()> {
     match store {
-        Store::Cql(_) => Err(holdfast_store::StoreError::Unavailable {
-            doing: format!("take the settings of {}", settings.keyspace),
-            source: std::io::Error::other("it does not know how yet"),
-        }),
+        Store::Cql(cql) => cql.reconfigure(settings).await,
         _ => Ok(()),
     }
 }

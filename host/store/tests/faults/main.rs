@@ -1,12 +1,13 @@
 //! The store through faults of its cluster: `make test-faults`.
 //!
-//!     cargo test -p holdfast-store --test faults -- [FAULT ...] [--memory] [--seed N]
+//!     cargo test -p holdfast-store --test faults -- [FAULT ...] [--memory] [--plain] [--seed N]
 //!
 //! Under a steady load through two stores (two processes of a service), each fault in turn happens
 //! to a cluster of two datacenters. Afterwards everything that was acknowledged must be there, by
 //! content; what was refused must not; the feed must have told of every change; the books must
 //! balance; the history of conditional updates must be linearizable. It prints a table and keeps
 //! it as target/faults.md. Before all that it must notice what is done to a store behind its back.
+//! With `--plain` the cluster has no TLS, and certificates are not rotated.
 //! With `--memory` nothing is hurt and the store is the one in memory: a test of the harness itself.
 #![cfg(test)]
 
@@ -46,6 +47,7 @@ const AFTER: Duration = Duration::from_secs(5);
 struct Wanted {
     faults: Vec<Fault>,
     is_in_memory: bool,
+    is_plain: bool,
     seed: u64,
 }
 
@@ -54,12 +56,14 @@ impl Wanted {
         let mut wanted = Self {
             faults: Vec::new(),
             is_in_memory: false,
+            is_plain: false,
             seed: rand::random(),
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--memory" => wanted.is_in_memory = true,
+                "--plain" => wanted.is_plain = true,
                 "--seed" => wanted.seed = arguments.next().unwrap().parse().unwrap(),
                 name => {
                     let named = Fault::ALL.into_iter().find(|fault| fault.name() == name);
@@ -71,6 +75,9 @@ impl Wanted {
         }
         if wanted.faults.is_empty() {
             wanted.faults = Fault::ALL.to_vec();
+        }
+        if wanted.is_plain {
+            wanted.faults.retain(|fault| *fault != Fault::Certificates);
         }
         wanted
     }
@@ -92,7 +99,7 @@ async fn run(wanted: &Wanted) -> bool {
     let keyspace = format!("faults_{}", std::process::id());
     let cluster = match wanted.is_in_memory {
         true => None,
-        false => Some(Cluster::start(&folder.join("cluster")).await),
+        false => Some(Cluster::start(&folder.join("cluster"), wanted.is_plain).await),
     };
     let settings = match &cluster {
         Some(cluster) => cluster.settings(&keyspace).await,

@@ -175,9 +175,9 @@ impl CallMetrics {
                 }
                 return;
             }
-            (Cas::Refused, false) => "refused",
+            (Cas::Refused | Cas::Doubted, false) => "refused",
             (Cas::Applied, true) => "resolved_applied",
-            (Cas::Refused, true) => "resolved_refused",
+            (Cas::Refused | Cas::Doubted, true) => "resolved_refused",
         };
         self.condition(statement, result);
     }

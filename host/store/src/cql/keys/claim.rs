@@ -53,6 +53,7 @@ pub(super) async fn hash(shared: &Shared, key: &ApiKey, op: Uuid) -> Result<()> 
     match taken {
         Cas::Applied => Ok(()),
         Cas::Refused => Err(StoreError::Conflict(KEY)),
+        Cas::Doubted => Err(StoreError::overtaken(KEY)),
     }
 }
 

@@ -48,12 +48,22 @@ impl Shared {
         self.pins.call(*cid, op, carry).await
     }
 
+    /// Removes the row of a pin if nobody wants it. It is no touch: the version of a pin that
+    /// somebody wants again by now stays what its writer was told.
+    async fn remove_pin(&self, cid: &Cid) -> Result<()> {
+        let place = PinPlace::of(self, cid);
+        match place.read_serially(self).await? {
+            Some(row) if !row.is_wanted() => remove_if_unwanted(self, &place, row.version).await,
+            _ => Ok(()),
+        }
+    }
+
     /// Has a pin removed that nobody wants any more, without waiting for it.
     pub(crate) fn tidy_pin(self: &Arc<Self>, cid: &Cid) {
         let (shared, cid) = (Arc::clone(self), *cid);
         tokio::spawn(async move {
             // Whoever meets it next tries again.
-            let _ = shared.touch_pin(&cid, None).await;
+            let _ = shared.remove_pin(&cid).await;
         });
     }
 }
@@ -102,6 +112,7 @@ async fn change(shared: &Arc<Shared>, cid: &Cid, op: PinOp) -> Result<Changed> {
         cid,
         place,
         op: Uuid::now_v7(),
+        is_doubted: false,
         pace: Pace::default(),
         ticket: None,
     };
@@ -129,6 +140,8 @@ struct Change<'a> {
     place: PinPlace,
     /// Marks the row as written by this change, whatever became of the answer.
     op: Uuid,
+    /// Whether nobody has said what became of an attempt.
+    is_doubted: bool,
     pace: Pace,
     ticket: Option<Ticket>,
 }
@@ -149,6 +162,7 @@ impl Change<'_> {
                     pin: Some(row.stored()?),
                 });
             }
+            self.must_be_sure()?;
             expect.check(PIN, shown_version(found.as_ref()))?;
             self.announce().await?;
             let old = found.as_ref().map_or(0, |row| row.version);
@@ -166,7 +180,7 @@ impl Change<'_> {
             };
             found = match cas {
                 Cas::Applied => Some(row),
-                Cas::Refused => self.look_again().await?,
+                refused => self.look_again(refused).await?,
             };
         }
     }
@@ -189,6 +203,7 @@ impl Change<'_> {
             if let Some(row) = self.own(found.as_ref()) {
                 return Ok(self.deleted(row.version).await);
             }
+            self.must_be_sure()?;
             expect.check(PIN, shown_version(found.as_ref()))?;
             let Some(row) = found.filter(PinRecord::is_wanted) else {
                 return Ok(Changed {
@@ -207,7 +222,7 @@ impl Change<'_> {
             );
             match self.condition(Statement::PinUnput, values).await? {
                 Cas::Applied => return Ok(self.deleted(version).await),
-                Cas::Refused => found = self.look_again().await?,
+                refused => found = self.look_again(refused).await?,
             }
         }
     }
@@ -237,6 +252,7 @@ impl Change<'_> {
                     pin: Some(row.stored()?),
                 });
             }
+            self.must_be_sure()?;
             let Some(row) = found.filter(PinRecord::is_wanted) else {
                 return Err(StoreError::NotFound(PIN));
             };
@@ -259,7 +275,7 @@ impl Change<'_> {
                         pin: Some(stored),
                     });
                 }
-                Cas::Refused => found = self.look_again().await?,
+                refused => found = self.look_again(refused).await?,
             }
         }
     }
@@ -285,7 +301,17 @@ impl Change<'_> {
         Ok(())
     }
 
-    async fn look_again(&mut self) -> Result<Option<PinRecord>> {
+    /// An attempt that may have been applied, in a row that is another's by now: trying again
+    /// could do it twice, and a refusal could be a lie.
+    fn must_be_sure(&self) -> Result<()> {
+        match self.is_doubted {
+            true => Err(StoreError::overtaken(PIN)),
+            false => Ok(()),
+        }
+    }
+
+    async fn look_again(&mut self, refused: Cas) -> Result<Option<PinRecord>> {
+        self.is_doubted |= refused == Cas::Doubted;
         self.pace.wait(PIN).await?;
         self.place.read_serially(self.shared).await
     }

@@ -11,6 +11,7 @@ use crate::cql::Shared;
 use crate::cql::calls::Cas;
 use crate::cql::pace::Pace;
 use crate::cql::stop::Stop;
+use crate::error::StoreError;
 use crate::row::encode_placement;
 use crate::rules::PLACEMENT;
 use crate::{Expect, Result};
@@ -24,6 +25,9 @@ pub(super) struct Change<'a> {
     expect: Expect,
     /// Marks the row as written by this change, whatever became of the answer.
     op: Uuid,
+    /// Whether nobody has said what became of an attempt: if the row is another's by then, neither
+    /// a refusal nor another attempt would be right.
+    is_doubted: bool,
     pace: Pace,
     /// Rows of the queue that were written ahead of attempts.
     ahead: Vec<Due>,
@@ -36,6 +40,7 @@ impl<'a> Change<'a> {
             place,
             expect,
             op: Uuid::now_v7(),
+            is_doubted: false,
             pace: Pace::default(),
             ahead: Vec::new(),
         }
@@ -58,7 +63,7 @@ impl<'a> Change<'a> {
             let before = found;
             found = match applied {
                 Cas::Applied => Some(new),
-                Cas::Refused => self.look_again().await?,
+                refused => self.look_again(refused).await?,
             };
             if let Some(record) = self.own(found.as_ref()) {
                 placement.version = record.version;
@@ -83,7 +88,7 @@ impl<'a> Change<'a> {
             let before = found;
             found = match applied {
                 Cas::Applied => Some(new),
-                Cas::Refused => self.look_again().await?,
+                refused => self.look_again(refused).await?,
             };
             if let Some(record) = self.own(found.as_ref()) {
                 return self.end(before.as_ref(), record).await;
@@ -151,7 +156,8 @@ impl<'a> Change<'a> {
         found.filter(|record| record.op == self.op)
     }
 
-    async fn look_again(&mut self) -> Result<Option<Record>> {
+    async fn look_again(&mut self, refused: Cas) -> Result<Option<Record>> {
+        self.is_doubted |= refused == Cas::Doubted;
         self.pace.wait(PLACEMENT).await?;
         self.place.read_serially(self.shared).await
     }
@@ -159,6 +165,9 @@ impl<'a> Change<'a> {
     /// Whether the expectation holds. What the caller saw may have been a peer's row that a change
     /// that died has left as it was: it is brought in line, so that the next look helps.
     async fn check(&mut self, found: Option<&Record>) -> Result<()> {
+        if self.is_doubted {
+            return Err(StoreError::overtaken(PLACEMENT));
+        }
         let shown = found.filter(|record| record.placement.is_some());
         let answer = self.expect.check(PLACEMENT, shown.map(|r| r.version));
         if answer.is_ok() {

@@ -21,7 +21,7 @@ async fn a_lost_answer_is_settled_by_the_identical_statement() {
     let cas = rig
         .calls
         .condition(Statement::ParamAdd, HOME, (name.as_str(), "mine"));
-    assert_eq!(cas.await.unwrap(), Cas::Refused);
+    assert_eq!(cas.await.unwrap(), Cas::Doubted);
     assert_eq!(heard.count(), 2);
     assert_eq!(value_of(&rig, &name).await.as_deref(), Some("mine"));
     let settled = rig
