@@ -1,5 +1,5 @@
 # Thin lines: each target names the script or the command that does the work.
-.PHONY: run run-cql test test-faults test-servers-down bench bench-load fmt clean
+.PHONY: run run-cql test test-faults test-servers-down bench bench-load bench-cql fmt clean
 
 run: ## build all and start a pinning service that really pins
 	examples/quickstart/run
@@ -22,6 +22,10 @@ bench: ## criterion benches of store, policy and plugin calls
 bench-load: ## the speed table as ratios in one run; JSON=1 prints it as JSON
 	@plugins/build >/dev/null && cargo build --release --quiet --package holdfast --package holdfast-benches
 	@target/release/holdfast-load $(if $(JSON),--json)
+
+bench-cql: ## the CQL store beside the bare driver on a Cassandra node; ROWS="cql_get ..."
+	@.ci/tools/install cassandra >/dev/null
+	@cargo bench --quiet --package holdfast-store --bench cql -- $(ROWS)
 
 fmt: ## format every workspace
 	cargo fmt --all

@@ -225,3 +225,11 @@ fn missing(what: &str) -> StoreError {
         source: std::io::Error::other("the CQL store does not know how yet"),
     }
 }
+
+/// Every statement that the store sends: its name in metrics, and its text. For those who send the
+/// same without the store.
+#[cfg(any(test, feature = "contract"))]
+pub fn cql_statements() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let all = statement::Statement::ALL.iter();
+    all.map(|statement| (statement.label(), statement.text()))
+}

@@ -15,6 +15,8 @@ mod row;
 mod rules;
 mod store;
 
+#[cfg(any(test, feature = "contract"))]
+pub use cql::cql_statements;
 pub use cql::schema;
 pub use cql::{
     Candidate, Compression, Connections, ConsistencyLevels, Cql, CqlSettings, Flow, Layout, Level,
