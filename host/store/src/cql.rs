@@ -35,14 +35,12 @@ mod wanted;
 mod writers;
 
 pub use calls::{Trace, TraceEvent};
-#[cfg(any(test, feature = "contract"))]
 pub use intent::Swept;
 pub use probe::{Probe, SeenNode, SeenRole};
 pub use settings::{
     Compression, Connections, ConsistencyLevels, CqlSettings, Flow, Layout, Level, Login, Pool,
     Serial, Timeouts, TlsFiles,
 };
-#[cfg(any(test, feature = "contract"))]
 pub use stop::Stop;
 pub use swap::Candidate;
 

@@ -20,10 +20,9 @@ pub use cql::cql_statements;
 pub use cql::schema;
 pub use cql::{
     Candidate, Compression, Connections, ConsistencyLevels, Cql, CqlSettings, Flow, Layout, Level,
-    Login, Pool, Probe, SeenNode, SeenRole, Serial, Timeouts, TlsFiles, Trace, TraceEvent,
+    Login, Pool, Probe, SeenNode, SeenRole, Serial, Stop, Swept, Timeouts, TlsFiles, Trace,
+    TraceEvent,
 };
-#[cfg(any(test, feature = "contract"))]
-pub use cql::{Stop, Swept};
 pub use embedded::Embedded;
 pub use error::StoreError;
 pub use memory::Memory;

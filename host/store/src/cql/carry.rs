@@ -147,7 +147,7 @@ async fn attempt(
     };
     let named = ops.iter().flat_map(RequestOp::names).collect();
     let found = shared.all_kept(named).await?;
-    let mut draft = Draft::new(account, old, found);
+    let mut draft = Draft::new(account, old, found, shared.bucket_rows());
     let answers = ops.iter().map(|op| draft.run(op.clone())).collect();
     if draft.is_empty() {
         return Ok(Attempt::Idle(answers));

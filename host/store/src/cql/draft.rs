@@ -11,8 +11,8 @@ use crate::{Outcome, RequestDraft, Result};
 use holdfast_model::{AccountId, Operation, PinRequest, RequestId, UnixMillis, UsageMark};
 use std::collections::{BTreeMap, HashMap};
 
-/// Requests of one partition of an account's list. Servers refuse to read over 100,000 tombstones,
-/// and a bucket whose requests were all deleted has as many as it had rows.
+/// Requests of one partition of an account's list, never to be changed. Servers refuse to read over
+/// 100,000 tombstones, and a bucket whose requests were all deleted has as many as it had rows.
 pub(super) const BUCKET_ROWS: u64 = 32_768;
 
 /// One operation on an account's requests.
@@ -64,6 +64,7 @@ pub(super) struct Draft<'a> {
     buckets: Vec<Effect>,
     marks: BTreeMap<UnixMillis, UsageMark>,
     is_empty: bool,
+    bucket_rows: u64,
 }
 
 impl<'a> Draft<'a> {
@@ -71,6 +72,7 @@ impl<'a> Draft<'a> {
         account: &'a AccountId,
         head: Option<Head>,
         found: HashMap<RequestId, Kept>,
+        bucket_rows: u64,
     ) -> Self {
         let begin = |(id, kept): (RequestId, Kept)| {
             let entry = Entry {
@@ -89,6 +91,7 @@ impl<'a> Draft<'a> {
             buckets: Vec::new(),
             marks: BTreeMap::new(),
             is_empty: true,
+            bucket_rows,
         }
     }
 
@@ -218,8 +221,8 @@ impl<'a> Draft<'a> {
         // What cannot become a pin must be refused now, not when the pin is made.
         begin_pin(&draft.asked, now)?;
         let request = begin_request(draft, created, now);
-        let bucket = bucket_of(self.next.made);
-        if self.next.made.is_multiple_of(BUCKET_ROWS) {
+        let bucket = bucket_of(self.next.made, self.bucket_rows);
+        if self.next.made.is_multiple_of(self.bucket_rows) {
             let first = created.as_millis();
             self.buckets.push(Effect::Bucket { first, bucket });
         }
@@ -261,8 +264,8 @@ impl<'a> Draft<'a> {
 }
 
 /// The bucket of the request that is made after `made` others.
-pub(super) fn bucket_of(made: u64) -> i32 {
-    i32::try_from(made / BUCKET_ROWS).unwrap_or(i32::MAX)
+pub(super) fn bucket_of(made: u64, bucket_rows: u64) -> i32 {
+    i32::try_from(made / bucket_rows.max(1)).unwrap_or(i32::MAX)
 }
 
 /// What a request's changes come to; one that has come and gone within the batch leaves nothing.

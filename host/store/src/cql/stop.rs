@@ -1,11 +1,12 @@
 //! How the work of a process ends: in good order, or, in tests, in the middle of a step.
 
 use super::Shared;
+use super::draft::BUCKET_ROWS;
 use crate::Result;
 use crate::error::StoreError;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -48,6 +49,8 @@ pub(crate) struct Stops {
     wanted: Mutex<Option<Stop>>,
     ended: AtomicBool,
     sweeper: Mutex<Option<JoinHandle<()>>>,
+    /// Rows of a bucket, where a test wants fewer.
+    bucket_rows: AtomicU64,
 }
 
 impl Shared {
@@ -60,6 +63,14 @@ impl Shared {
             return Err(StoreError::Closed);
         }
         Ok(())
+    }
+
+    /// Rows of one bucket of an account's list.
+    pub(super) fn bucket_rows(&self) -> u64 {
+        match self.stops.bucket_rows.load(Ordering::Relaxed) {
+            0 => BUCKET_ROWS,
+            fewer => fewer,
+        }
     }
 
     /// Whether what is repeated until it succeeds is to be given up.
@@ -113,6 +124,12 @@ impl super::Cql {
     /// Has this process die at a step of its next change of an account: for tests.
     pub fn die_at(&self, at: Stop) {
         *self.shared.stops.wanted.lock() = Some(at);
+    }
+
+    /// Has an account's list lie in smaller buckets: for tests, before the first request.
+    pub fn make_buckets_of(&self, rows: u64) {
+        let bucket_rows = &self.shared.stops.bucket_rows;
+        bucket_rows.store(rows, Ordering::Relaxed);
     }
 
     /// Finishes or drops what crashes have left behind, if it is of that age: for tests, which do

@@ -77,7 +77,7 @@ impl<'a> Walk<'a> {
         Self {
             shared,
             account,
-            newest: bucket_of(head.made.saturating_sub(1)),
+            newest: bucket_of(head.made.saturating_sub(1), shared.bucket_rows()),
             stamp: head.version,
             before: filter.before.map_or(i64::MAX, millis),
             after: filter.after.map_or(-1, millis),

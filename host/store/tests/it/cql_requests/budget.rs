@@ -1,0 +1,163 @@
+//! What a call costs in statements: the table in ARCHITECTURE.md, kept true.
+
+use super::Process;
+use holdfast_model::{Period, RequestFilter};
+use holdfast_store::contract::keyspace::Keyspace;
+use holdfast_store::contract::sample::{account, at, draft, request_id};
+use std::collections::BTreeMap;
+
+/// Statements by label that have been sent so far.
+fn sent(process: &Process) -> BTreeMap<String, u64> {
+    let registry = prometheus::Registry::new();
+    for collector in process.store.metrics() {
+        registry.register(collector).unwrap();
+    }
+    let mut sent = BTreeMap::new();
+    for family in registry.gather() {
+        if family.name() != "holdfast_cql_attempts_total" {
+            continue;
+        }
+        for metric in family.get_metric() {
+            let label = metric.get_label()[0].value().to_owned();
+            let count = metric.get_counter().get_value();
+            sent.insert(label, format!("{count:.0}").parse().unwrap());
+        }
+    }
+    sent
+}
+
+/// What a call sends, by statement, without what the process sends by itself all the time.
+async fn cost<T>(process: &Process, call: impl Future<Output = T>) -> BTreeMap<String, u64> {
+    const BY_ITSELF: [&str; 4] = [
+        "writer_beat",
+        "writers_read",
+        "feed_slot_add",
+        "intent_slot_put",
+    ];
+    // The removal of the last intent is not waited for by who is answered.
+    let settled = async || loop {
+        let before = sent(process);
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        let quiet = sent(process);
+        if before.get("intent_remove") == quiet.get("intent_remove") {
+            return quiet;
+        }
+    };
+    let before = settled().await;
+    call.await;
+    let mut after = settled().await;
+    after.retain(|label, count| {
+        *count -= before.get(label).copied().unwrap_or(0);
+        *count > 0 && !BY_ITSELF.iter().any(|own| label == own)
+    });
+    after
+}
+
+/// How many of a call's statements are reads, conditional writes and plain writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Budget {
+    reads: u64,
+    conditions: u64,
+    writes: u64,
+}
+
+impl Budget {
+    fn of(cost: &BTreeMap<String, u64>) -> Self {
+        const CONDITIONS: [&str; 5] = [
+            "head_begin",
+            "head_move",
+            "pin_make",
+            "pin_count",
+            "pin_remove",
+        ];
+        const WRITES: [&str; 3] = ["_put", "_add", "_remove"];
+        let mut budget = Self {
+            reads: 0,
+            conditions: 0,
+            writes: 0,
+        };
+        for (label, count) in cost {
+            let kind = if CONDITIONS.contains(&label.as_str()) {
+                &mut budget.conditions
+            } else if WRITES.iter().any(|end| label.ends_with(end)) {
+                &mut budget.writes
+            } else {
+                &mut budget.reads
+            };
+            *kind += count;
+        }
+        budget
+    }
+
+    /// What the documents say: the row of the table whose first cell is this.
+    fn told(what: &str) -> Self {
+        let document = include_str!("../../../../../ARCHITECTURE.md");
+        let start = format!("| {what} |");
+        let row = document
+            .lines()
+            .find(|line| line.starts_with(&start))
+            .unwrap_or_else(|| panic!("ARCHITECTURE.md has no row {start:?}"));
+        let mut cells = row.split('|').skip(2).map(|cell| cell.trim().parse());
+        let mut next = || cells.next().unwrap().unwrap();
+        Self {
+            reads: next(),
+            conditions: next(),
+            writes: next(),
+        }
+    }
+}
+
+#[tokio::test]
+async fn calls_cost_what_the_documents_say() {
+    let keyspace = Keyspace::empty().await.unwrap();
+    let process = Process::on(&keyspace).await;
+    let store = &process.store;
+    let (account, now) = (account().unwrap(), at(400));
+    let first = store.create_request(draft(1, 1).unwrap(), at(100)).await;
+    first.unwrap();
+    let new = || draft(2, 2).unwrap();
+    let told = [
+        (
+            "create, a CID that is new",
+            cost(&process, store.create_request(new(), at(200))).await,
+        ),
+        (
+            "create, a CID that is pinned",
+            cost(
+                &process,
+                store.create_request(draft(4, 2).unwrap(), at(200)),
+            )
+            .await,
+        ),
+        (
+            "get by id",
+            cost(&process, store.request(request_id(2))).await,
+        ),
+        ("list a page, with its count", {
+            let all = RequestFilter::default();
+            cost(&process, store.page_of_requests(&account, &all, 1)).await
+        }),
+        (
+            "count by status",
+            cost(&process, store.status_counts(&account)).await,
+        ),
+        ("settle", cost(&process, process.settle(2, 1, 5, 300)).await),
+        ("replace, by another CID", {
+            let new = draft(3, 3).unwrap();
+            let replaced = store.replace_request(request_id(1), new, now);
+            cost(&process, replaced).await
+        }),
+        ("delete", {
+            let deleted = store.delete_request(&account, request_id(3), at(500));
+            cost(&process, deleted).await
+        }),
+        ("usage of a past period", {
+            let (start, end) = (at(150), at(350));
+            cost(&process, store.usage(&account, Period { start, end })).await
+        }),
+    ];
+    for (what, cost) in &told {
+        assert_eq!(Budget::of(cost), Budget::told(what), "{what}: {cost:?}");
+    }
+    process.store.close().await.unwrap();
+}
