@@ -22,6 +22,7 @@ mod pin;
 mod placement;
 mod probe;
 mod requests;
+mod scan;
 pub mod schema;
 mod settings;
 mod statement;
@@ -37,6 +38,7 @@ mod writers;
 pub use calls::{Trace, TraceEvent};
 pub use intent::Swept;
 pub use probe::{Probe, SeenNode, SeenRole};
+pub(crate) use scan::PinRanges;
 pub use settings::{
     Compression, Connections, ConsistencyLevels, CqlSettings, Flow, Layout, Level, Login, Pool,
     Serial, Timeouts, TlsFiles,

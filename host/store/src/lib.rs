@@ -13,6 +13,7 @@ mod memory;
 mod metrics;
 mod row;
 mod rules;
+mod scan;
 mod store;
 
 #[cfg(any(test, feature = "contract"))]
@@ -26,6 +27,7 @@ pub use cql::{
 pub use embedded::Embedded;
 pub use error::StoreError;
 pub use memory::Memory;
+pub use scan::{PinScan, ScanMark};
 pub use store::Store;
 
 use holdfast_model::{AccountId, NewRequest, RequestId, RequestStatus};

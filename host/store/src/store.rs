@@ -4,7 +4,7 @@ use crate::cql::{Cql, CqlSettings};
 use crate::embedded::Embedded;
 use crate::memory::Memory;
 use crate::metrics::{Operation, StoreMetrics};
-use crate::{Expect, Outcome, RequestDraft, Result, Retention};
+use crate::{Expect, Outcome, PinScan, RequestDraft, Result, Retention, ScanMark};
 use futures_util::FutureExt;
 use holdfast_model::key::KeyHash;
 use holdfast_model::{
@@ -244,6 +244,14 @@ impl Store {
     /// that comes or goes meanwhile may be met or not.
     pub async fn pins(&self, after: Option<&Cid>, limit: u32) -> Result<Vec<StoredPin>> {
         dispatch!(self, Pins, plain pins(after, limit))
+    }
+
+    /// All pins, however many there are, from the beginning or from a mark on.
+    ///
+    /// # Errors
+    /// A mark that another kind of store has made.
+    pub fn scan_pins(&self, from: Option<ScanMark>) -> Result<PinScan> {
+        PinScan::begin(self, from)
     }
 
     /// Pins that a cluster node put with an `expire_at` not after `now`, soonest first.

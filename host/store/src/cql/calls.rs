@@ -13,6 +13,7 @@ mod nodes;
 mod pages;
 mod queue;
 mod retry;
+mod ring;
 mod route;
 mod sent;
 #[cfg(test)]

@@ -123,8 +123,11 @@ impl Connected {
             Ok(done) => done.map_err(|e| unusable(e.to_string()))?,
             Err(_) => return Err(unusable("no answer in time".to_owned())),
         }
+        // Only ScyllaDB's nodes tell of shards.
+        let state = session.get_cluster_state();
+        let is_scylla = state.get_nodes_info().iter().any(|n| n.sharder().is_some());
         let preparing = stream::iter(Statement::ALL)
-            .map(|statement| session.prepare(statement.text()))
+            .map(|statement| session.prepare(statement.text_for(is_scylla).into_owned()))
             .buffered(PREPARED_AT_ONCE)
             .try_collect();
         let plain: Vec<PreparedStatement> =

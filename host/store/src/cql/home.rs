@@ -25,6 +25,12 @@ pub(crate) struct Params {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Home(pub(crate) u8);
 
+impl Home {
+    /// Where walks over all pins are read. What lies in another home is seen as it was a moment
+    /// ago, which a walk over what changes all the while cannot tell from having come later.
+    pub(crate) const OF_WALKS: Self = Self(0);
+}
+
 impl Params {
     /// The prefix of a pin: the top bits of a hash of its digest, so that neither CIDs with a
     /// common beginning nor identity multihashes crowd one partition, and both versions of a CID

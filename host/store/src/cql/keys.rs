@@ -2,6 +2,8 @@
 
 mod claim;
 mod tenant;
+#[cfg(test)]
+mod tests;
 
 use super::Cql;
 use super::Shared;

@@ -1,17 +1,19 @@
 //! Pins: rows that are written by conditions only.
 
 mod change;
+mod expiry;
 mod record;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::change::{PinLanes, PinOp};
-pub(super) use self::record::{PinPlace, PinRecord};
+pub(super) use self::record::{PinColumns, PinPlace, PinRecord};
 
 use super::Cql;
-use super::missing;
 use crate::error::StoreError;
 use crate::rules::{PIN, stored_form};
 use crate::{Expect, Result};
-use holdfast_model::{Cid, PeerId, Pin, StoredPin, UnixMillis};
+use holdfast_model::{Cid, PeerId, Pin, StoredPin};
 
 impl Cql {
     pub(crate) async fn pin(&self, cid: &Cid) -> Result<Option<StoredPin>> {
@@ -49,17 +51,5 @@ impl Cql {
         let op = PinOp::Allocate(version, allocations);
         let changed = self.shared.change_pin(cid, op).await?;
         changed.pin.ok_or(StoreError::NotFound(PIN))
-    }
-
-    pub(crate) async fn pins(&self, _after: Option<&Cid>, _limit: u32) -> Result<Vec<StoredPin>> {
-        Err(missing("pins"))
-    }
-
-    pub(crate) async fn expired_pins(
-        &self,
-        _now: UnixMillis,
-        _limit: u32,
-    ) -> Result<Vec<StoredPin>> {
-        Err(missing("expired_pins"))
     }
 }

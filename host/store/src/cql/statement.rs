@@ -4,6 +4,8 @@
 //! conditional write is stamped by its coordinator, and a plain one stamped a little ahead of that
 //! would hide it for ever.
 
+use std::borrow::Cow;
+
 /// What a statement does, which decides its consistency, its deadline, whether it may be sent
 /// twice, and what an error of it means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,6 +48,15 @@ macro_rules! statements {
             /// Its text, without the keyspace: the session is in it.
             pub(crate) const fn text(self) -> &'static str {
                 match self { $(Self::$name => $text,)+ }
+            }
+
+            /// Its text for a database. Streams read what is not read again soon: on ScyllaDB they
+            /// leave the cache of rows to the others.
+            pub(crate) fn text_for(self, is_scylla: bool) -> Cow<'static, str> {
+                match (self.class(), is_scylla) {
+                    (Class::Stream, true) => format!("{} BYPASS CACHE", self.text()).into(),
+                    _ => self.text().into(),
+                }
             }
         }
     };
@@ -165,6 +176,24 @@ statements! {
          WHERE prefix = ? AND cid = ? IF version = ?";
     PinRemove Condition "pin_remove"
         "DELETE FROM pins WHERE prefix = ? AND cid = ? IF version = ?";
+    PinsFirst Read "pins_first"
+        "SELECT version, op, requests, by_cluster, expires, body FROM pins \
+         WHERE token(prefix) > ? LIMIT ?";
+    PinsRest Read "pins_rest"
+        "SELECT version, op, requests, by_cluster, expires, body FROM pins \
+         WHERE prefix = ? AND cid > ? LIMIT ?";
+    PinsBeyond Read "pins_beyond"
+        "SELECT version, op, requests, by_cluster, expires, body FROM pins \
+         WHERE token(prefix) > token(?) LIMIT ?";
+    PinsRange Stream "pins_range"
+        "SELECT version, op, requests, by_cluster, expires, body FROM pins \
+         WHERE token(prefix) > ? AND token(prefix) <= ?";
+    PinsRangeRest Stream "pins_range_rest"
+        "SELECT version, op, requests, by_cluster, expires, body FROM pins \
+         WHERE prefix = ? AND cid > ?";
+    PinsRangeBeyond Stream "pins_range_beyond"
+        "SELECT version, op, requests, by_cluster, expires, body FROM pins \
+         WHERE token(prefix) > token(?) AND token(prefix) <= ?";
     Wanters Read "wanters"
         "SELECT id FROM pin_requests WHERE prefix = ? AND cid = ? LIMIT 1000";
     //
@@ -374,4 +403,19 @@ statements! {
         "SELECT id FROM tenants \
          WHERE token(zero) > ? AND token(zero) <= ?";
     //
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_streams_pass_by_the_cache_and_only_on_scylladb() {
+        for statement in Statement::ALL {
+            assert_eq!(statement.text_for(false), statement.text());
+            let passes = statement.text_for(true).ends_with(" BYPASS CACHE");
+            assert_eq!(passes, statement.class() == Class::Stream);
+        }
+        assert_eq!(Statement::PinsRange.class(), Class::Stream);
+    }
 }

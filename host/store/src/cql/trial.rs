@@ -2,8 +2,9 @@
 
 use super::Cql;
 use crate::Store;
+use crate::contract::Backend;
 use crate::contract::keyspace::Keyspace;
-use crate::contract::{Backend, Outcome};
+use std::collections::BTreeMap;
 
 /// A store in a keyspace of its own.
 #[derive(Debug)]
@@ -17,6 +18,11 @@ impl Trial {
     /// The store, below its door.
     pub(crate) fn cql(&self) -> &Cql {
         &self.cql
+    }
+
+    /// How many rows each table has that has any.
+    pub(crate) async fn rows(&self) -> BTreeMap<String, i64> {
+        self.keyspace.rows().await.unwrap()
     }
 
     /// Another process that uses the same keyspace.
@@ -48,9 +54,4 @@ impl Backend for Trial {
             ..self
         }
     }
-}
-
-/// Runs one case of the contract.
-pub(crate) async fn case<F: Future<Output = Outcome>>(case: impl FnOnce(Trial) -> F) {
-    case(Trial::start().await).await.unwrap();
 }

@@ -89,8 +89,7 @@ pub(super) async fn remove_if_unwanted(
     Ok(())
 }
 
-/// How many requests want a pin; exact up to [`StoredPin::REQUESTS_MAX`](super::pin), and that many
-/// if there are more.
+/// How many requests want a pin; exact up to 1,000, and that many if there are more.
 async fn wanters(shared: &Shared, place: &PinPlace) -> Result<u64> {
     let key = (place.prefix, &place.key);
     let call = shared
@@ -166,7 +165,11 @@ impl Touch<'_> {
             expires: None,
             body: body.to_vec(),
         };
-        let cas = insert(self.shared, &self.place, &row).await?;
+        let values = row.values(&self.place);
+        let calls = &self.shared.calls;
+        let cas = calls
+            .condition(Statement::PinMake, self.place.home, values)
+            .await?;
         Ok(match cas {
             Cas::Applied => Known::Made(row),
             Cas::Refused | Cas::Doubted => Known::Nothing,
@@ -194,22 +197,4 @@ impl Touch<'_> {
         };
         Ok((cas == Cas::Applied).then_some(version))
     }
-}
-
-/// Makes the row of a pin that has none.
-pub(super) async fn insert(shared: &Shared, place: &PinPlace, row: &PinRecord) -> Result<Cas> {
-    let values = (
-        place.prefix,
-        &place.key,
-        row.version.cast_signed(),
-        row.op,
-        row.requests.cast_signed(),
-        row.by_cluster,
-        row.expires.map(u64::cast_signed),
-        &row.body,
-    );
-    shared
-        .calls
-        .condition(Statement::PinMake, place.home, values)
-        .await
 }

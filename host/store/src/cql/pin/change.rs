@@ -7,11 +7,13 @@ use crate::cql::feed::Ticket;
 use crate::cql::lane::{Call, Lanes, Reply};
 use crate::cql::pace::Pace;
 use crate::cql::statement::Statement;
-use crate::cql::wanted::{PinSeed, insert, remove_if_unwanted, touch};
+use crate::cql::stop::Stop;
+use crate::cql::wanted::{PinSeed, remove_if_unwanted, touch};
 use crate::error::StoreError;
 use crate::rules::PIN;
 use crate::{Expect, Result};
 use holdfast_model::{Cid, PeerId, Pin, StoredPin, UnixMillis};
+use scylla::serialize::row::SerializeRow;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -112,9 +114,9 @@ async fn change(shared: &Arc<Shared>, cid: &Cid, op: PinOp) -> Result<Changed> {
         cid,
         place,
         op: Uuid::now_v7(),
-        is_doubted: false,
         pace: Pace::default(),
         ticket: None,
+        is_tried: false,
     };
     match op {
         PinOp::Touch(seed) => {
@@ -140,10 +142,10 @@ struct Change<'a> {
     place: PinPlace,
     /// Marks the row as written by this change, whatever became of the answer.
     op: Uuid,
-    /// Whether nobody has said what became of an attempt.
-    is_doubted: bool,
     pace: Pace,
     ticket: Option<Ticket>,
+    /// Whether anything was sent that may change the pin.
+    is_tried: bool,
 }
 
 impl Change<'_> {
@@ -156,13 +158,6 @@ impl Change<'_> {
         let expires = pin.options.expire_at.map(UnixMillis::as_millis);
         let body = pin.to_proto();
         loop {
-            if let Some(row) = self.own(found.as_ref()) {
-                return Ok(Changed {
-                    version: row.version,
-                    pin: Some(row.stored()?),
-                });
-            }
-            self.must_be_sure()?;
             expect.check(PIN, shown_version(found.as_ref()))?;
             self.announce().await?;
             let old = found.as_ref().map_or(0, |row| row.version);
@@ -174,14 +169,32 @@ impl Change<'_> {
                 expires,
                 body: body.clone(),
             };
-            let cas = match &found {
-                None => insert(self.shared, &self.place, &row).await?,
-                Some(old) => self.replace(old, &row).await?,
-            };
-            found = match cas {
-                Cas::Applied => Some(row),
-                refused => self.look_again(refused).await?,
-            };
+            self.shared.note_expiry(&self.place, &row).await?;
+            self.shared.stop(Stop::PinAnnounced)?;
+            let told = self.write(found.as_ref(), &row).await?;
+            let before = found;
+            found = self.after(told, row).await?;
+            if let Some(row) = self.own(found.as_ref()) {
+                self.forget_expiry(before.as_ref(), row).await;
+                return Ok(Changed {
+                    version: row.version,
+                    pin: Some(row.stored()?),
+                });
+            }
+        }
+    }
+
+    async fn write(&mut self, old: Option<&PinRecord>, new: &PinRecord) -> Result<Cas> {
+        self.is_tried = true;
+        match old {
+            None => {
+                let (place, calls) = (&self.place, &self.shared.calls);
+                let values = new.values(place);
+                calls
+                    .condition(Statement::PinMake, place.home, values)
+                    .await
+            }
+            Some(old) => self.replace(old, new).await,
         }
     }
 
@@ -200,10 +213,6 @@ impl Change<'_> {
 
     async fn delete(&mut self, expect: Expect, mut found: Option<PinRecord>) -> Result<Changed> {
         loop {
-            if let Some(row) = self.own(found.as_ref()) {
-                return Ok(self.deleted(row.version).await);
-            }
-            self.must_be_sure()?;
             expect.check(PIN, shown_version(found.as_ref()))?;
             let Some(row) = found.filter(PinRecord::is_wanted) else {
                 return Ok(Changed {
@@ -212,17 +221,26 @@ impl Change<'_> {
                 });
             };
             self.announce().await?;
-            let version = self.shared.clock.next_after(row.version);
+            let unwanted = PinRecord {
+                version: self.shared.clock.next_after(row.version),
+                op: self.op,
+                by_cluster: false,
+                expires: None,
+                ..row.clone()
+            };
             let values = (
-                version.cast_signed(),
+                unwanted.version.cast_signed(),
                 self.op,
                 self.place.prefix,
                 &self.place.key,
                 row.version.cast_signed(),
             );
-            match self.condition(Statement::PinUnput, values).await? {
-                Cas::Applied => return Ok(self.deleted(version).await),
-                refused => found = self.look_again(refused).await?,
+            self.is_tried = true;
+            let told = self.condition(Statement::PinUnput, values).await?;
+            found = self.after(told, unwanted).await?;
+            if let Some(own) = self.own(found.as_ref()) {
+                self.forget_expiry(Some(&row), own).await;
+                return Ok(self.deleted(own.version).await);
             }
         }
     }
@@ -246,45 +264,67 @@ impl Change<'_> {
         mut found: Option<PinRecord>,
     ) -> Result<Changed> {
         loop {
-            if let Some(row) = self.own(found.as_ref()) {
-                return Ok(Changed {
-                    version: row.version,
-                    pin: Some(row.stored()?),
-                });
-            }
-            self.must_be_sure()?;
             let Some(row) = found.filter(PinRecord::is_wanted) else {
                 return Err(StoreError::NotFound(PIN));
             };
             Expect::Version(version).check(PIN, Some(row.version))?;
-            let mut stored = row.stored()?;
-            stored.version = self.shared.clock.next_after(row.version);
-            stored.pin.allocations.clone_from(&peers);
+            let mut pin = row.stored()?.pin;
+            pin.allocations.clone_from(&peers);
+            let placed = PinRecord {
+                version: self.shared.clock.next_after(row.version),
+                op: self.op,
+                body: pin.to_proto(),
+                ..row.clone()
+            };
             let values = (
-                stored.version.cast_signed(),
+                placed.version.cast_signed(),
                 self.op,
-                stored.pin.to_proto(),
+                &placed.body,
                 self.place.prefix,
                 &self.place.key,
                 row.version.cast_signed(),
             );
-            match self.condition(Statement::PinAllocate, values).await? {
-                Cas::Applied => {
-                    return Ok(Changed {
-                        version: stored.version,
-                        pin: Some(stored),
-                    });
-                }
-                refused => found = self.look_again(refused).await?,
+            let told = self.condition(Statement::PinAllocate, values).await?;
+            found = self.after(told, placed).await?;
+            if let Some(own) = self.own(found.as_ref()) {
+                return Ok(Changed {
+                    version: own.version,
+                    pin: Some(own.stored()?),
+                });
             }
         }
     }
 
-    async fn condition(
-        &self,
-        statement: Statement,
-        values: impl scylla::serialize::row::SerializeRow,
-    ) -> Result<Cas> {
+    /// The row after an attempt. One that was refused after an attempt without an answer, and is no
+    /// longer there to be recognised, may have been applied and overwritten since.
+    async fn after(&mut self, cas: Cas, new: PinRecord) -> Result<Option<PinRecord>> {
+        if cas == Cas::Applied {
+            return Ok(Some(new));
+        }
+        self.pace.wait(PIN).await?;
+        let found = self.place.read_serially(self.shared).await?;
+        if cas == Cas::Doubted && self.own(found.as_ref()).is_none() {
+            return Err(StoreError::overtaken(PIN));
+        }
+        Ok(found)
+    }
+
+    /// Forgets when the pin was to go, if it no longer is. The pin has been changed: what stays
+    /// behind here is removed by whoever meets it.
+    async fn forget_expiry(&self, before: Option<&PinRecord>, now: &PinRecord) {
+        if self.shared.stop(Stop::PinWritten).is_err() {
+            return;
+        }
+        let Some(before) = before else {
+            return;
+        };
+        let dropped = self.shared.drop_expiry(&self.place, before, now).await;
+        if let Err(error) = dropped {
+            tracing::debug!(%error, cid = %self.cid, "an entry of the expiry index is left behind");
+        }
+    }
+
+    async fn condition(&self, statement: Statement, values: impl SerializeRow) -> Result<Cas> {
         let calls = &self.shared.calls;
         calls.condition(statement, self.place.home, values).await
     }
@@ -301,21 +341,6 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// An attempt that may have been applied, in a row that is another's by now: trying again
-    /// could do it twice, and a refusal could be a lie.
-    fn must_be_sure(&self) -> Result<()> {
-        match self.is_doubted {
-            true => Err(StoreError::overtaken(PIN)),
-            false => Ok(()),
-        }
-    }
-
-    async fn look_again(&mut self, refused: Cas) -> Result<Option<PinRecord>> {
-        self.is_doubted |= refused == Cas::Doubted;
-        self.pace.wait(PIN).await?;
-        self.place.read_serially(self.shared).await
-    }
-
     /// Lets the feed's entry be read, or takes it back.
     async fn conclude(self, answer: Result<Changed>) -> Result<Changed> {
         let Some(ticket) = self.ticket else {
@@ -324,6 +349,7 @@ impl Change<'_> {
         match &answer {
             Ok(changed) if changed.version > 0 => ticket.done().await,
             Ok(_) | Err(StoreError::Conflict(_)) => ticket.withdraw().await,
+            Err(_) if !self.is_tried => ticket.withdraw().await,
             // Nobody knows: readers wait for as long as it may take.
             Err(_) => drop(ticket),
         }

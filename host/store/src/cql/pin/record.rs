@@ -5,11 +5,14 @@ use crate::cql::Shared;
 use crate::cql::home::Home;
 use crate::cql::statement::Statement;
 use crate::error::StoreError;
-use holdfast_model::{Cid, Pin, StoredPin};
+use holdfast_model::{Cid, Pin, StoredPin, UnixMillis};
 use uuid::Uuid;
 
 /// The columns of a pin without its key, in the order in which every statement reads them.
 pub(crate) type PinColumns = (i64, Uuid, i64, bool, Option<i64>, Vec<u8>);
+
+/// The columns of a new row.
+type PinValues<'a> = (i32, &'a [u8], i64, Uuid, i64, bool, Option<i64>, &'a [u8]);
 
 /// A pin as its row holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +46,26 @@ impl PinRecord {
     /// or has died.
     pub(crate) const fn is_wanted(&self) -> bool {
         self.by_cluster || self.requests > 0
+    }
+
+    /// What a row is made of that does not exist yet.
+    pub(crate) fn values<'a>(&'a self, place: &'a PinPlace) -> PinValues<'a> {
+        (
+            place.prefix,
+            &place.key,
+            self.version.cast_signed(),
+            self.op,
+            self.requests.cast_signed(),
+            self.by_cluster,
+            self.expires.map(u64::cast_signed),
+            &self.body,
+        )
+    }
+
+    /// When the pin is to go by itself, as far as the store minds it.
+    pub(crate) fn expiring(&self) -> Option<UnixMillis> {
+        let expires = self.expires.filter(|_| self.by_cluster);
+        expires.map(UnixMillis::new)
     }
 
     /// The pin, if it can be shown.

@@ -25,9 +25,6 @@ pub(super) struct Change<'a> {
     expect: Expect,
     /// Marks the row as written by this change, whatever became of the answer.
     op: Uuid,
-    /// Whether nobody has said what became of an attempt: if the row is another's by then, neither
-    /// a refusal nor another attempt would be right.
-    is_doubted: bool,
     pace: Pace,
     /// Rows of the queue that were written ahead of attempts.
     ahead: Vec<Due>,
@@ -40,7 +37,6 @@ impl<'a> Change<'a> {
             place,
             expect,
             op: Uuid::now_v7(),
-            is_doubted: false,
             pace: Pace::default(),
             ahead: Vec::new(),
         }
@@ -61,10 +57,7 @@ impl<'a> Change<'a> {
                 .attempt(found.as_ref(), &new, placement.updated)
                 .await?;
             let before = found;
-            found = match applied {
-                Cas::Applied => Some(new),
-                refused => self.look_again(refused).await?,
-            };
+            found = self.after(applied, new).await?;
             if let Some(record) = self.own(found.as_ref()) {
                 placement.version = record.version;
                 self.end(before.as_ref(), record).await?;
@@ -86,10 +79,7 @@ impl<'a> Change<'a> {
             let new = self.record(self.next_version(found.as_ref()), None);
             let applied = self.attempt(found.as_ref(), &new, updated).await?;
             let before = found;
-            found = match applied {
-                Cas::Applied => Some(new),
-                refused => self.look_again(refused).await?,
-            };
+            found = self.after(applied, new).await?;
             if let Some(record) = self.own(found.as_ref()) {
                 return self.end(before.as_ref(), record).await;
             }
@@ -156,18 +146,23 @@ impl<'a> Change<'a> {
         found.filter(|record| record.op == self.op)
     }
 
-    async fn look_again(&mut self, refused: Cas) -> Result<Option<Record>> {
-        self.is_doubted |= refused == Cas::Doubted;
+    /// The row after an attempt. One that was refused after an attempt without an answer, and is no
+    /// longer there to be recognised, may have been applied and overwritten since.
+    async fn after(&mut self, cas: Cas, new: Record) -> Result<Option<Record>> {
+        if cas == Cas::Applied {
+            return Ok(Some(new));
+        }
         self.pace.wait(PLACEMENT).await?;
-        self.place.read_serially(self.shared).await
+        let found = self.place.read_serially(self.shared).await?;
+        if cas == Cas::Doubted && self.own(found.as_ref()).is_none() {
+            return Err(StoreError::overtaken(PLACEMENT));
+        }
+        Ok(found)
     }
 
     /// Whether the expectation holds. What the caller saw may have been a peer's row that a change
     /// that died has left as it was: it is brought in line, so that the next look helps.
     async fn check(&mut self, found: Option<&Record>) -> Result<()> {
-        if self.is_doubted {
-            return Err(StoreError::overtaken(PLACEMENT));
-        }
         let shown = found.filter(|record| record.placement.is_some());
         let answer = self.expect.check(PLACEMENT, shown.map(|r| r.version));
         if answer.is_ok() {

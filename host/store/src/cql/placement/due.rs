@@ -65,7 +65,7 @@ impl Due {
         }
     }
 
-    fn slot(&self) -> i64 {
+    pub(super) fn slot(&self) -> i64 {
         if self.due > 0 {
             return self.due >> SLOT_BITS;
         }

@@ -1,20 +1,166 @@
-use crate::contract::{keys, placements};
-use crate::cql::trial::case;
+use super::due::Due;
+use super::record::Place;
+use crate::Expect;
+use crate::contract::sample::{at, cid, peer, placement};
+use crate::contract::{Backend, Outcome};
+use crate::cql::trial::Trial;
+use crate::cql::{Cql, Stop};
+use holdfast_model::{Placement, UnixMillis};
 
-#[tokio::test]
-async fn contract() {
-    case(placements::a_placement_gets_a_version).await;
-    case(placements::expectations_guard_placements).await;
-    case(placements::placements_by_pin_and_by_peer).await;
-    case(placements::due_placements_come_soonest_first).await;
+const STOPS: [Stop; 3] = [
+    Stop::PlacementQueued,
+    Stop::PlacementWritten,
+    Stop::PlacementFollowed,
+];
+
+fn due(of: u64, due: Option<u64>) -> Result<Placement, holdfast_model::Invalid> {
+    let mut given = placement(of, 1)?;
+    given.due = due.map(at);
+    Ok(given)
 }
+
+/// What the placement is, what its peer's row says, and what is due: all of them after everything
+/// due has been looked at.
+async fn agrees(store: &Cql, of: u64) -> Result<Option<Placement>, Box<dyn std::error::Error>> {
+    let now = UnixMillis::new(u64::MAX >> 1);
+    let due = store.due_placements(&peer(1)?, now, 100).await?;
+    let placement = store.placement(&cid(of)?, &peer(1)?).await?;
+    let listed = store.placements_of_peer(&peer(1)?, None, 100).await?;
+    let listed: Vec<_> = listed
+        .into_iter()
+        .filter(|p| p.cid == cid(of).unwrap())
+        .collect();
+    assert_eq!(listed.first(), placement.as_ref());
+    let due: Vec<_> = due
+        .into_iter()
+        .filter(|p| p.cid == cid(of).unwrap())
+        .collect();
+    let expected: Vec<_> = placement
+        .clone()
+        .into_iter()
+        .filter(|p| p.due.is_some())
+        .collect();
+    assert_eq!(due, expected);
+    Ok(placement)
+}
+
+/// A process dies after each step of each change; whoever looks at what is due makes everything
+/// agree, and nothing that was to be done is forgotten.
 #[tokio::test]
-async fn contract_keys() {
-    case(keys::a_key_is_found_by_hash_and_id).await;
-    case(keys::a_key_brings_its_tenant).await;
-    case(keys::ids_and_hashes_are_taken_once).await;
-    case(keys::the_first_key_is_added_once).await;
-    case(keys::keys_of_a_tenant_by_id).await;
-    case(keys::revoking_is_final).await;
-    case(keys::tenants_by_name).await;
+async fn a_death_between_two_steps_leaves_nothing_undone() -> Outcome {
+    let trial = Trial::start().await;
+    let other = trial.cql();
+    let changes = [
+        (Some(10), Some(20)),
+        (Some(10), None),
+        (None, Some(20)),
+        (None, None),
+    ];
+    let mut of = 0;
+    for stop in STOPS {
+        for (before, after) in changes {
+            of += 1;
+            let old = other
+                .put_placement(due(of, before)?, Expect::Absent)
+                .await?;
+            let mut new = due(of, after)?;
+            new.attempts = 7;
+            let dying = trial.another().await;
+            dying.die_at(stop);
+            let answer = dying.put_placement(new, Expect::Version(old.version)).await;
+            assert!(answer.is_err());
+            let found = agrees(other, of).await?.ok_or("it is gone")?;
+            let is_new = stop != Stop::PlacementQueued;
+            assert_eq!(found.attempts == 7, is_new, "{stop:?} {before:?} {after:?}");
+        }
+        for before in [Some(10), None] {
+            of += 1;
+            other
+                .put_placement(due(of, before)?, Expect::Absent)
+                .await?;
+            let dying = trial.another().await;
+            dying.die_at(stop);
+            let gone = dying
+                .delete_placement(&cid(of)?, &peer(1)?, Expect::Any)
+                .await;
+            assert!(gone.is_err());
+            let found = agrees(other, of).await?;
+            assert_eq!(found.is_none(), stop != Stop::PlacementQueued, "{stop:?}");
+        }
+        of += 1;
+        let dying = trial.another().await;
+        dying.die_at(stop);
+        let made = dying
+            .put_placement(due(of, Some(30))?, Expect::Absent)
+            .await;
+        assert!(made.is_err());
+        let found = agrees(other, of).await?;
+        assert_eq!(found.is_some(), stop != Stop::PlacementQueued);
+        // And life goes on.
+        other.put_placement(due(of, None)?, Expect::Any).await?;
+        assert!(agrees(other, of).await?.is_some());
+    }
+    Ok(())
+}
+
+/// Deleting everything leaves no row behind but the index of slots, of which an empty one goes a
+/// minute later.
+#[tokio::test]
+async fn deleted_placements_leave_nothing() -> Outcome {
+    let trial = Trial::start().await;
+    let store = trial.cql();
+    for of in 1..=4 {
+        store
+            .put_placement(due(of, Some(of))?, Expect::Absent)
+            .await?;
+        store.put_placement(due(of, Some(9))?, Expect::Any).await?;
+        store.put_placement(due(of, None)?, Expect::Any).await?;
+        store
+            .delete_placement(&cid(of)?, &peer(1)?, Expect::Any)
+            .await?;
+    }
+    let rows = trial.rows().await;
+    for table in ["placements", "placements_by_peer", "placements_due"] {
+        assert_eq!(rows.get(table), None, "{rows:?}");
+    }
+    Ok(())
+}
+
+/// Letting go is due since ever, and does not crowd one slot.
+#[tokio::test]
+async fn what_is_due_since_ever_comes_first() -> Outcome {
+    let trial = Trial::start().await;
+    let store = trial.cql();
+    store
+        .put_placement(due(1, Some(1))?, Expect::Absent)
+        .await?;
+    store
+        .put_placement(due(2, Some(0))?, Expect::Absent)
+        .await?;
+    let found = store.due_placements(&peer(1)?, at(1), 10).await?;
+    let found: Vec<_> = found.iter().map(|p| p.cid).collect();
+    assert_eq!(found, [cid(2)?, cid(1)?]);
+    assert_eq!(store.next_due(&peer(1)?).await?, Some(at(0)));
+    let place = Place::of(&store.shared, &cid(1)?, &peer(1)?);
+    let slot = |version: u64| Due::at(&place, at(0), version << 33).slot();
+    assert!(slot(1) < slot(2) && slot(1 << 20) < Due::at(&place, at(1), 0).slot());
+    Ok(())
+}
+
+/// A page that ends in the middle of a slot is gone on with.
+#[tokio::test]
+async fn many_due_in_one_slot_come_in_order() -> Outcome {
+    let trial = Trial::start().await;
+    let store = trial.cql();
+    for of in 1..=40 {
+        let given = due(of, Some(1 + of * 37 % 41))?;
+        store.put_placement(given, Expect::Absent).await?;
+    }
+    for limit in [1, 17, 40, 100] {
+        let found = store.due_placements(&peer(1)?, at(50), limit).await?;
+        let times: Vec<_> = found.iter().filter_map(|p| p.due).collect();
+        assert!(times.is_sorted());
+        assert_eq!(times.len(), (limit as usize).min(40));
+    }
+    Ok(())
 }

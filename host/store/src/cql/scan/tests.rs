@@ -1,0 +1,56 @@
+use super::*;
+use crate::contract::sample::{at, cid};
+use crate::contract::{Backend, Outcome};
+use crate::cql::trial::Trial;
+use crate::{Expect, ScanMark};
+use holdfast_model::Pin;
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+proptest! {
+    /// Every token is in one part, and there are about as many as were wanted.
+    #[test]
+    fn parts_make_up_the_ring(
+        tokens in prop::collection::vec(any::<i64>(), 0..50),
+        parts in 1..200_usize,
+    ) {
+        let ranges = split(tokens, parts);
+        let mut reached = i64::MIN;
+        for range in &ranges {
+            prop_assert_eq!(range.after, reached);
+            prop_assert!(range.upto > reached);
+            reached = range.upto;
+        }
+        prop_assert_eq!(reached, i64::MAX);
+        prop_assert!(ranges.len() >= parts.min(50) && ranges.len() <= parts + 101);
+    }
+}
+
+/// A scan that begins anew from its mark after each piece, in another process, meets each pin once.
+#[tokio::test]
+async fn a_scan_goes_on_in_another_process() -> Outcome {
+    let trial = Trial::start().await;
+    let mut expected = BTreeSet::new();
+    for n in 1..=40 {
+        let pin = Pin::recursive(cid(n)?, at(1_000));
+        trial.store().put_pin(pin, Expect::Absent).await?;
+        expected.insert(cid(n)?);
+    }
+    let stores = [trial.cql().clone(), trial.another().await];
+    let mut mark: Option<String> = None;
+    let mut seen = BTreeSet::new();
+    for turn in 0.. {
+        let store = crate::Store::Cql(stores[turn % 2].clone());
+        let from = mark.as_deref().map(serde_json::from_str::<ScanMark>);
+        let mut scan = store.scan_pins(from.transpose()?)?;
+        let Some(pins) = scan.next().await? else {
+            break;
+        };
+        for stored in pins {
+            assert!(seen.insert(stored.pin.cid), "{} came twice", stored.pin.cid);
+        }
+        mark = Some(serde_json::to_string(&scan.mark())?);
+    }
+    assert_eq!(seen, expected);
+    Ok(())
+}
