@@ -25,15 +25,15 @@ use holdfast_model::{AccountId, PinRequest, RequestId};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use uuid::Uuid;
 
 /// The lanes of the accounts.
 pub(crate) type AccountLanes = Lanes<AccountId, RequestOp, Option<PinRequest>>;
 
 /// How long a batch tries to move its head, in deadlines of one conditional write: some for other
-/// processes that are faster, some for an outcome that has to be settled. Intents that are twice as
-/// old are swept.
+/// processes that are faster, some for an outcome that has to be settled. Only intents that are much
+/// older are swept.
 const TRIES_IN_DEADLINES: u32 = 3;
 
 /// Requests read at once for a batch.
@@ -70,7 +70,16 @@ impl Shared {
     ) -> Result<Option<PinRequest>> {
         let shared = Arc::clone(self);
         let carry = move |account, calls| carry(Arc::clone(&shared), account, calls);
-        self.accounts.call(account, op, carry).await
+        let late = late(&account, "it waits for the account's earlier changes");
+        let answer = self.accounts.call(account, op, carry);
+        // As long may the batch before it take, as long its own.
+        let patience = self.patience() * 2;
+        timeout(patience, answer).await.unwrap_or(Err(late))
+    }
+
+    /// How long a batch tries to move its head.
+    pub(super) fn patience(&self) -> Duration {
+        self.timeouts.condition * TRIES_IN_DEADLINES
     }
 
     /// A request and the bucket that it is listed in.
@@ -103,10 +112,14 @@ async fn carry(
     calls: Vec<Call<RequestOp, Option<PinRequest>>>,
 ) {
     let (ops, replies): (Vec<_>, Vec<_>) = calls.into_iter().map(Call::into_parts).unzip();
-    let patience = shared.timeouts.condition * TRIES_IN_DEADLINES;
-    let deadline = Instant::now() + patience;
+    let began = Instant::now();
+    let deadline = began + shared.patience();
+    let size = u32::try_from(ops.len()).unwrap_or(u32::MAX);
     match decide(&shared, &account, &ops, deadline).await {
-        Ok(Attempt::Moved(moved)) => finish(&shared, *moved, replies, deadline).await,
+        Ok(Attempt::Moved(moved)) => {
+            shared.metrics.committed(size, began.elapsed());
+            finish(&shared, *moved, replies, deadline).await;
+        }
         Ok(Attempt::Idle(answers)) => {
             for (reply, answer) in replies.into_iter().zip(answers) {
                 reply.answer(answer);
@@ -257,7 +270,7 @@ async fn finish(
             applied
         }
         Err(_) => {
-            let late = late(&account);
+            let late = late(&account, "it is decided and is still being written");
             for (reply, answer) in replies.into_iter().zip(answers) {
                 reply.answer(answer.and(Err(late.again())));
             }
@@ -322,9 +335,9 @@ fn unsettled(account: &AccountId, error: &StoreError) -> StoreError {
     }
 }
 
-fn late(account: &AccountId) -> StoreError {
+fn late(account: &AccountId, why: &str) -> StoreError {
     StoreError::Unsettled {
         doing: format!("change account {account}"),
-        why: "it is decided and is still being written".to_owned(),
+        why: why.to_owned(),
     }
 }

@@ -1,7 +1,7 @@
 //! What goes by itself, and when: an index over time of requests and of pins.
 //!
-//! Entries lie in slots of time, each slot spread over a few partitions, so that reading what is due
-//! meets only the tombstones of its own slot (at most what expires in one slot divided by the
+//! Entries lie in slots of time, each slot spread over a few partitions, so that reading what is
+//! due meets only the tombstones of its own slot (at most what expires in one slot divided by the
 //! shards; servers refuse a read at 100,000, which 1,500 expiries a second do not reach). The index
 //! of slots tells which of them have anything.
 //!

@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// A slot lasts 2^23 microseconds, 8.4 seconds: at 20,000 batches a second a partition of it holds
@@ -34,9 +35,9 @@ const SHARDS: u16 = 16;
 /// The partition of the index of slots.
 const ZERO: i8 = 0;
 
-/// How old an intent is, in microseconds, before the sweep looks at it: twice as long as a batch
-/// tries to move its head, so that clocks may differ by as much.
-const SWEEP_AFTER_MICROS: u64 = 40_000_000;
+/// How old an intent is before the sweep looks at it, at least; and more than twice as long as a
+/// batch tries to move its head, so that clocks may differ by as much.
+const SWEEP_AFTER_MIN: Duration = Duration::from_secs(40);
 
 /// How long an empty slot stays in the index, in microseconds: longer than a process can be held up
 /// between choosing a slot and writing into it.
@@ -134,7 +135,9 @@ impl Shared {
 
     /// Finishes or drops what crashes have left behind.
     pub(crate) async fn sweep(self: &Arc<Self>) -> Result<Swept> {
-        self.sweep_older_than(SWEEP_AFTER_MICROS).await
+        let age = (self.patience() * 3).max(SWEEP_AFTER_MIN);
+        let micros = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
+        self.sweep_older_than(micros).await
     }
 
     /// The same, for intents of at least an age in microseconds.

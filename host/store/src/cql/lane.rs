@@ -1,8 +1,8 @@
 //! Group commit by key: what waits for one row is carried to it together.
 //!
-//! A row under a condition takes one writer at a time; many at once only refuse one another. So each
-//! key that has something to do has a *lane*: one task that carries a batch, and then all that has
-//! come in meanwhile as the next batch. A lane ends when nothing waits.
+//! A row under a condition takes one writer at a time; many at once only refuse one another. So
+//! each key that has something to do has a *lane*: one task that carries a batch, and then all that
+//! has come in meanwhile as the next batch. A lane ends when nothing waits.
 
 use super::calls::inherit;
 use crate::Result;
@@ -85,7 +85,8 @@ where
     ///
     /// `carry` is given a batch and answers each call of it, before or after its own end; the next
     /// batch begins when it has ended. A call that it drops is answered [`StoreError::Closed`]. It
-    /// runs in a task of its own: callers that go away stop nothing.
+    /// runs in a task of its own: a caller that goes away stops nothing that has begun, and what
+    /// has not begun by then is not carried.
     pub(crate) async fn call<Carry, Carried>(
         self: &Arc<Self>,
         key: K,
@@ -143,6 +144,7 @@ where
     fn next(&self, key: &K) -> Option<Vec<Call<Op, Answer>>> {
         let mut state = self.state.lock();
         let lane = state.waiting.get_mut(key)?;
+        lane.retain(|call| !call.to.is_closed());
         let batch: Vec<_> = lane.drain(..lane.len().min(BATCH_CALLS_MAX)).collect();
         if batch.is_empty() {
             state.waiting.remove(key);
@@ -272,6 +274,23 @@ mod tests {
         until(|| waiting(&lanes) == 1).await;
         gate.open.add_permits(2);
         assert_eq!(next.await.unwrap().unwrap(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_goes_away_before_its_turn_is_not_carried() {
+        let (lanes, gate) = (Arc::new(Numbers::default()), Gate::new());
+        let first = gate.call(&lanes, 1);
+        until(|| gate.sizes.lock().len() == 1).await;
+        let gone = gate.call(&lanes, 2);
+        until(|| waiting(&lanes) == 1).await;
+        gone.abort();
+        let _ = gone.await;
+        let last = gate.call(&lanes, 3);
+        until(|| waiting(&lanes) == 2).await;
+        gate.open.add_permits(2);
+        assert_eq!(first.await.unwrap().unwrap(), 2);
+        assert_eq!(last.await.unwrap().unwrap(), 6);
+        assert_eq!(*gate.sizes.lock(), [1, 1]);
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ use holdfast_model::RequestStatus;
 use holdfast_store::contract::keyspace::Keyspace;
 use holdfast_store::contract::sample::{at, request_id};
 use holdfast_store::{Cql, Outcome, Store};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -45,6 +46,26 @@ impl Process {
         let settled = self.store.settle_request(id, version, outcome, at(now));
         settled.await.unwrap();
     }
+}
+
+/// Statements by label that have been sent so far.
+fn sent(process: &Process) -> BTreeMap<String, u64> {
+    let registry = prometheus::Registry::new();
+    for collector in process.store.metrics() {
+        registry.register(collector).unwrap();
+    }
+    let mut sent = BTreeMap::new();
+    for family in registry.gather() {
+        if family.name() != "holdfast_cql_attempts_total" {
+            continue;
+        }
+        for metric in family.get_metric() {
+            let label = metric.get_label()[0].value().to_owned();
+            let count = metric.get_counter().get_value();
+            sent.insert(label, format!("{count:.0}").parse().unwrap());
+        }
+    }
+    sent
 }
 
 /// Asks until it holds.

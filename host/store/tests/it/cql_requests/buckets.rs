@@ -9,8 +9,8 @@ use holdfast_store::{Outcome, Store};
 const REQUESTS: u64 = 23;
 const BUCKET: u64 = 4;
 
-/// Requests made at 10, 20, …; every third with a pair, every fifth pinned, some deleted: two whole
-/// buckets and a few more.
+/// Requests made at 10, 20, …; every third with a pair, every fifth pinned, some deleted: two
+/// whole buckets and a few more.
 async fn fill(store: &Store) {
     for id in 1..=REQUESTS {
         let mut draft = draft(id, id).unwrap();

@@ -1,30 +1,10 @@
 //! What a call costs in statements: the table in ARCHITECTURE.md, kept true.
 
-use super::Process;
+use super::{Process, sent};
 use holdfast_model::{Period, RequestFilter};
 use holdfast_store::contract::keyspace::Keyspace;
 use holdfast_store::contract::sample::{account, at, draft, request_id};
 use std::collections::BTreeMap;
-
-/// Statements by label that have been sent so far.
-fn sent(process: &Process) -> BTreeMap<String, u64> {
-    let registry = prometheus::Registry::new();
-    for collector in process.store.metrics() {
-        registry.register(collector).unwrap();
-    }
-    let mut sent = BTreeMap::new();
-    for family in registry.gather() {
-        if family.name() != "holdfast_cql_attempts_total" {
-            continue;
-        }
-        for metric in family.get_metric() {
-            let label = metric.get_label()[0].value().to_owned();
-            let count = metric.get_counter().get_value();
-            sent.insert(label, format!("{count:.0}").parse().unwrap());
-        }
-    }
-    sent
-}
 
 /// What a call sends, by statement, without what the process sends by itself all the time.
 async fn cost<T>(process: &Process, call: impl Future<Output = T>) -> BTreeMap<String, u64> {

@@ -1,6 +1,6 @@
 //! Several processes change one account at once.
 
-use super::{Process, must_be_clean};
+use super::{Process, must_be_clean, sent};
 use holdfast_model::{Period, PinRequest, RequestFilter, RequestId, RequestStatus, UnixMillis};
 use holdfast_store::contract::keyspace::Keyspace;
 use holdfast_store::contract::sample::{account, at, cid, draft};
@@ -10,6 +10,7 @@ use rand::{RngExt, SeedableRng};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 use uuid::Uuid;
 
 const TASKS: u64 = 8;
@@ -119,6 +120,35 @@ async fn two_processes_share_an_account() {
     for process in &processes {
         process.store.close().await.unwrap();
     }
+}
+
+/// However many clients change an account at once, its head is moved by few conditions.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_on_one_account_is_carried_together() {
+    const CROWD: u64 = 256;
+    let keyspace = Keyspace::empty().await.unwrap();
+    let process = Process::on(&keyspace).await;
+    let began = Instant::now();
+    let calls: Vec<_> = (1..=CROWD)
+        .map(|id| {
+            let store = process.store.clone();
+            tokio::spawn(async move { store.create_request(draft(id, id).unwrap(), at(100)).await })
+        })
+        .collect();
+    let mut instants = HashSet::new();
+    for call in calls {
+        instants.insert(call.await.unwrap().unwrap().created);
+    }
+    println!("{CROWD} requests of one account in {:?}", began.elapsed());
+    assert_eq!(instants.len() as u64, CROWD);
+    let sent = sent(&process);
+    let moves = sent.get("head_move").unwrap_or(&0) + sent.get("head_begin").unwrap_or(&0);
+    assert!(
+        moves <= CROWD / 16,
+        "{moves} conditions for {CROWD} requests"
+    );
+    must_be_clean(&process, &keyspace).await;
+    process.store.close().await.unwrap();
 }
 
 /// The store holds what the diaries say, in lists, counts, usage and pins.
