@@ -35,7 +35,10 @@ async fn fill(store: &Store) {
     let id = request_id(1);
     store.settle_request(id, 1, outcome, at(20)).await.unwrap();
     let account = account().unwrap();
-    store.delete_request(&account, request_id(3), at(30)).await.unwrap();
+    store
+        .delete_request(&account, request_id(3), at(30))
+        .await
+        .unwrap();
     let mut pin = Pin::recursive(cid(4).unwrap(), at(1_000));
     pin.options.expire_at = Some(at(9_000_000));
     store.put_pin(pin, Expect::Any).await.unwrap();
