@@ -218,14 +218,6 @@ impl Shared {
     }
 }
 
-/// What is not built yet.
-fn missing(what: &str) -> StoreError {
-    StoreError::Unavailable {
-        doing: format!("do {what}"),
-        source: std::io::Error::other("the CQL store does not know how yet"),
-    }
-}
-
 /// Every statement that the store sends: its name in metrics, and its text. For those who send the
 /// same without the store.
 #[cfg(any(test, feature = "contract"))]

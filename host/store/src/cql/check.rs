@@ -96,6 +96,3 @@ impl Walk<'_> {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests;

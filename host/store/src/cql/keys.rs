@@ -33,7 +33,7 @@ struct KeyRow {
 impl Cql {
     pub(crate) async fn add_key(&self, key: ApiKey) -> Result<()> {
         // Whoever adds a first key at the same time is to know that there will be one.
-        claim::first(&self.shared, Uuid::now_v7()).await?;
+        claim::first(&self.shared, claim::begin(&self.shared)).await?;
         add(&self.shared, &key).await
     }
 
@@ -42,7 +42,7 @@ impl Cql {
         if claim::any_key(shared).await? {
             return Ok(false);
         }
-        if !claim::first(shared, Uuid::now_v7()).await? {
+        if !claim::first(shared, claim::begin(shared)).await? {
             return Err(StoreError::Unavailable {
                 doing: "add the first key".to_owned(),
                 source: std::io::Error::other(
@@ -140,7 +140,7 @@ async fn add(shared: &Shared, key: &ApiKey) -> Result<()> {
     if read_serially(shared, &key.id).await?.is_some() {
         return Err(StoreError::Conflict(KEY));
     }
-    let op = Uuid::now_v7();
+    let op = claim::begin(shared);
     claim::hash(shared, key, op).await?;
     shared.stop(Stop::KeyClaimed)?;
     tenant::begin(shared, key.account.tenant(), key.created).await?;

@@ -15,6 +15,20 @@ pub(crate) struct Trial {
 }
 
 impl Trial {
+    /// A store whose clock a test may move: nobody uses its keyspace afterwards.
+    pub(crate) async fn in_a_time_of_its_own() -> Self {
+        Self::open(Keyspace::fresh().unwrap()).await
+    }
+
+    async fn open(keyspace: Keyspace) -> Self {
+        let cql = Cql::open(keyspace.settings()).await.unwrap();
+        Self {
+            keyspace,
+            store: Store::Cql(cql.clone()),
+            cql,
+        }
+    }
+
     /// The store, below its door.
     pub(crate) fn cql(&self) -> &Cql {
         &self.cql
@@ -33,13 +47,7 @@ impl Trial {
 
 impl Backend for Trial {
     async fn start() -> Self {
-        let keyspace = Keyspace::empty().await.unwrap();
-        let cql = Cql::open(keyspace.settings()).await.unwrap();
-        Self {
-            keyspace,
-            store: Store::Cql(cql.clone()),
-            cql,
-        }
+        Self::open(Keyspace::empty().await.unwrap()).await
     }
 
     fn store(&self) -> &Store {

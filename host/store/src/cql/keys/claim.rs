@@ -11,7 +11,7 @@ use crate::cql::statement::Statement;
 use crate::error::StoreError;
 use crate::rules::KEY;
 use holdfast_model::{ApiKey, KeyId};
-use uuid::Uuid;
+use uuid::{NoContext, Timestamp, Uuid};
 
 /// For how long a claim without a key is respected.
 const CLAIM_MICROS: u64 = 60_000_000;
@@ -116,6 +116,14 @@ pub(super) async fn any_key(shared: &Shared) -> Result<bool> {
         .row(Statement::KeyAny, Home::default(), ())
         .await?;
     Ok(found.is_some())
+}
+
+/// The id of an operation that begins now. It tells the time, and the clock that it is compared with
+/// is every process's, which may go before this machine's.
+pub(super) fn begin(shared: &Shared) -> Uuid {
+    let micros = shared.clock.next();
+    let nanos = u32::try_from(micros % 1_000_000).unwrap_or(0) * 1_000;
+    Uuid::new_v7(Timestamp::from_unix(NoContext, micros / 1_000_000, nanos))
 }
 
 /// How long ago an operation began: its id tells.

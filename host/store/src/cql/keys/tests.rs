@@ -8,7 +8,7 @@ use holdfast_model::ErrorKind;
 /// before it is sure that he is dead.
 #[tokio::test]
 async fn a_death_before_the_key_adds_nothing() -> Outcome {
-    let trial = Trial::start().await;
+    let trial = Trial::in_a_time_of_its_own().await;
     let store = trial.cql();
     for (n, stop) in [(1, Stop::KeyClaimed), (2, Stop::KeyPrepared)] {
         let dying = trial.another().await;

@@ -2,7 +2,9 @@
 //!
 //! Rows are stamped with the placement's version, so a late repeat of an old one loses. They are
 //! written after the placement; that they are written at all is seen to by the rows in the queue of
-//! what is due (see [`super::due`]), of which each change leaves one behind until it has ended.
+//! what is due (see [`super::due`]), of which each change leaves one behind until it has ended. If
+//! its writer died, a row is late until its placement is looked at because it is due, or until
+//! somebody acts on what it says and is refused.
 
 use super::record::{Place, Record};
 use crate::Result;

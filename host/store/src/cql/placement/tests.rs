@@ -2,10 +2,10 @@ use super::due::Due;
 use super::record::Place;
 use crate::Expect;
 use crate::contract::sample::{at, cid, peer, placement};
-use crate::contract::{Backend, Outcome};
+use crate::contract::{Backend, Outcome, refusal};
 use crate::cql::trial::Trial;
 use crate::cql::{Cql, Stop};
-use holdfast_model::{Placement, UnixMillis};
+use holdfast_model::{ErrorKind, Placement, UnixMillis};
 
 const STOPS: [Stop; 3] = [
     Stop::PlacementQueued,
@@ -19,28 +19,28 @@ fn due(of: u64, due: Option<u64>) -> Result<Placement, holdfast_model::Invalid> 
     Ok(given)
 }
 
-/// What the placement is, what its peer's row says, and what is due: all of them after everything
-/// due has been looked at.
+/// The placement, after everything due has been looked at: exactly what is to be done is due, and
+/// the peer's row says the same. A peer's row whose placement is still to be looked at may be late,
+/// until it is.
 async fn agrees(store: &Cql, of: u64) -> Result<Option<Placement>, Box<dyn std::error::Error>> {
+    let (cid, peer) = (cid(of)?, peer(1)?);
     let now = UnixMillis::new(u64::MAX >> 1);
-    let due = store.due_placements(&peer(1)?, now, 100).await?;
-    let placement = store.placement(&cid(of)?, &peer(1)?).await?;
-    let listed = store.placements_of_peer(&peer(1)?, None, 100).await?;
-    let listed: Vec<_> = listed
-        .into_iter()
-        .filter(|p| p.cid == cid(of).unwrap())
-        .collect();
+    let mut due = store.due_placements(&peer, now, 100).await?;
+    due.retain(|p| p.cid == cid);
+    let mut placement = store.placement(&cid, &peer).await?;
+    let expected = placement.clone().into_iter().filter(|p| p.due.is_some());
+    assert_eq!(due, expected.collect::<Vec<_>>());
+    let mut listed = store.placements_of_peer(&peer, None, 100).await?;
+    listed.retain(|p| p.cid == cid);
+    if let Some(found) = due.pop()
+        && listed.first() != Some(&found)
+    {
+        let expect = Expect::Version(found.version);
+        placement = Some(store.put_placement(found, expect).await?);
+        listed = store.placements_of_peer(&peer, None, 100).await?;
+        listed.retain(|p| p.cid == cid);
+    }
     assert_eq!(listed.first(), placement.as_ref());
-    let due: Vec<_> = due
-        .into_iter()
-        .filter(|p| p.cid == cid(of).unwrap())
-        .collect();
-    let expected: Vec<_> = placement
-        .clone()
-        .into_iter()
-        .filter(|p| p.due.is_some())
-        .collect();
-    assert_eq!(due, expected);
     Ok(placement)
 }
 
@@ -100,6 +100,31 @@ async fn a_death_between_two_steps_leaves_nothing_undone() -> Outcome {
         other.put_placement(due(of, None)?, Expect::Any).await?;
         assert!(agrees(other, of).await?.is_some());
     }
+    Ok(())
+}
+
+/// Who acts on a peer's row that is late is refused, and finds it in line afterwards.
+#[tokio::test]
+async fn a_refusal_brings_the_peers_row_in_line() -> Outcome {
+    let trial = Trial::start().await;
+    let store = trial.cql();
+    let old = store.put_placement(due(1, None)?, Expect::Absent).await?;
+    let dying = trial.another().await;
+    dying.die_at(Stop::PlacementWritten);
+    assert!(
+        dying
+            .put_placement(due(1, Some(20))?, Expect::Any)
+            .await
+            .is_err()
+    );
+    let listed = store.placements_of_peer(&peer(1)?, None, 10).await?;
+    assert_eq!(listed, std::slice::from_ref(&old));
+    let late = store
+        .put_placement(old.clone(), Expect::Version(old.version))
+        .await;
+    assert_eq!(refusal(late), Some(ErrorKind::Conflict));
+    let listed = store.placements_of_peer(&peer(1)?, None, 10).await?;
+    assert_eq!(listed.first().and_then(|p| p.due), Some(at(20)));
     Ok(())
 }
 
