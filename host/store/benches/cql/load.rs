@@ -1,11 +1,11 @@
-//! Many pins, made anew.
+//! Many pins: made anew, and streamed out again.
 
-use crate::bare::Bare;
+use crate::bare::{self, Bare};
 use crate::pins;
-use crate::server::Bench;
+use crate::server::{Bench, ROUNDS};
 use crate::table::{Row, row};
 use crate::{AT_ONCE, Plan};
-use holdfast_store::Expect;
+use holdfast_store::{Expect, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -28,7 +28,9 @@ pub(crate) fn rows(_plan: &Plan) -> Vec<Row> {
         let bare = Arc::clone(&bare);
         async move { make(&bare, count + n).await }
     }));
-    vec![rate("cql_load", count, &[(ours, theirs)])]
+    let loaded = rate("cql_load", count, &[(ours, theirs)]);
+    let pairs: Vec<_> = (0..ROUNDS).map(|_| export(&bench, 2 * count)).collect();
+    vec![loaded, rate("cql_export", 2 * count, &pairs)]
 }
 
 async fn make(bare: &Bare, n: u64) {
@@ -39,8 +41,28 @@ async fn make(bare: &Bare, n: u64) {
     assert!(pins::read(bare, prefix, &cid).await.is_none());
     pins::announce(bare, &cid).await;
     let (version, op) = (pins::micros().cast_signed(), Uuid::now_v7());
-    let values = (prefix, &cid, version, op, 0_i64, true, None::<i64>, &body);
+    let values = (version, op, 0_i64, true, None::<i64>, &body, prefix, &cid);
     bare.send("pin_make", values).await;
+}
+
+/// Every pin, streamed by both sides.
+fn export(bench: &Bench, count: u64) -> (Duration, Duration) {
+    let begun = Instant::now();
+    let ours = bench.runtime.block_on(scan(&bench.store));
+    let ours_took = begun.elapsed();
+    let begun = Instant::now();
+    let theirs = bench.runtime.block_on(bare::stream(&bench.bare));
+    assert_eq!((ours, theirs), (count, count), "not every pin was streamed");
+    (ours_took, begun.elapsed())
+}
+
+async fn scan(store: &Store) -> u64 {
+    let mut scan = store.scan_pins(None).unwrap();
+    let mut count = 0;
+    while let Some(pins) = scan.next().await.unwrap() {
+        count += pins.len() as u64;
+    }
+    count
 }
 
 #[expect(clippy::float_arithmetic, reason = "rates for people, no money")]

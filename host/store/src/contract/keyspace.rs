@@ -105,6 +105,17 @@ impl Keyspace {
         Ok(())
     }
 
+    /// Empties one table, as nothing that keeps the store would.
+    ///
+    /// # Errors
+    /// The node cannot be asked.
+    pub async fn lose(&self, table: &str) -> io::Result<()> {
+        let session = self.session().await?;
+        let text = format!("TRUNCATE {}.{table}", self.name);
+        let gone = session.query_unpaged(text, ()).await;
+        gone.map(drop).map_err(io::Error::other)
+    }
+
     /// Deletes every partition of every table, as of now: later writes are stamped later. Answers
     /// how many there were.
     async fn clear_until_now(&self, session: &Session) -> io::Result<usize> {

@@ -7,7 +7,7 @@ mod record;
 mod tests;
 
 pub(crate) use self::change::{PinLanes, PinOp};
-pub(super) use self::record::{PinColumns, PinPlace, PinRecord};
+pub(super) use self::record::{GRAVE, PinColumns, PinPlace, PinRecord};
 
 use super::Cql;
 use crate::error::StoreError;
@@ -21,8 +21,10 @@ impl Cql {
         let found = PinPlace::of(shared, cid).read(shared).await?;
         match found {
             Some(record) if record.is_wanted() => record.shown(),
-            Some(_) => {
-                shared.tidy_pin(cid);
+            Some(record) => {
+                if !record.is_grave() {
+                    shared.tidy_pin(cid);
+                }
                 Ok(None)
             }
             None => Ok(None),

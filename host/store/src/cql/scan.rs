@@ -90,7 +90,7 @@ impl Shared {
             last = Some(stored.pin.cid);
             if row.is_wanted() {
                 pins.push(stored);
-            } else {
+            } else if !row.is_grave() {
                 self.tidy_pin(&stored.pin.cid);
             }
         }

@@ -160,8 +160,11 @@ statements! {
         "SELECT version, op, requests, by_cluster, expires, body FROM pins \
          WHERE prefix = ? AND cid = ?";
     PinMake Condition "pin_make"
-        "INSERT INTO pins (prefix, cid, version, op, requests, by_cluster, expires, body) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?) IF NOT EXISTS";
+        "UPDATE pins SET version = ?, op = ?, requests = ?, by_cluster = ?, expires = ?, \
+         body = ? WHERE prefix = ? AND cid = ? IF version = null";
+    PinRevive Condition "pin_revive"
+        "UPDATE pins SET version = ?, op = ?, requests = ?, by_cluster = ?, expires = ?, \
+         body = ? WHERE prefix = ? AND cid = ? IF version = ?";
     PinCount Condition "pin_count"
         "UPDATE pins SET version = ?, op = ?, requests = ? \
          WHERE prefix = ? AND cid = ? IF version = ?";
@@ -175,7 +178,8 @@ statements! {
         "UPDATE pins SET version = ?, op = ?, body = ? \
          WHERE prefix = ? AND cid = ? IF version = ?";
     PinRemove Condition "pin_remove"
-        "DELETE FROM pins WHERE prefix = ? AND cid = ? IF version = ?";
+        "UPDATE pins USING TTL ? SET version = ?, op = ?, requests = 0, by_cluster = false, \
+         expires = -1, body = ? WHERE prefix = ? AND cid = ? IF version = ?";
     PinsFirst Read "pins_first"
         "SELECT version, op, requests, by_cluster, expires, body FROM pins \
          WHERE token(prefix) > ? LIMIT ?";

@@ -5,6 +5,13 @@
 //! if nothing has moved it since. Who writes or deletes a row of `pin_requests` touches afterwards,
 //! and every touch moves the version, so whoever counted before the row was written either loses
 //! his condition or is followed by a touch that counts it. It may be repeated at any time.
+//!
+//! A pin that is removed leaves a *grave*: a row that is marked as one and goes by itself after ten
+//! minutes. A node that was frozen may carry out a statement long after it was given up and sent
+//! to another; had the row gone at once, a pin's making that is carried out so late would find none
+//! and bring back, under a version that was used before, what nobody wants and nobody looks at
+//! again. All columns of a grave go at the same time, and with them the row: pins are made by
+//! `UPDATE`, which leaves no mark of the row's own.
 
 use super::Shared;
 use super::calls::Cas;
@@ -13,7 +20,7 @@ use super::pin::{PinOp, PinPlace, PinRecord};
 use super::statement::Statement;
 use crate::Result;
 use crate::rules::{PIN, begin_pin};
-use holdfast_model::{Cid, NewRequest, Origin, UnixMillis};
+use holdfast_model::{Cid, NewRequest, Origin, Pin, UnixMillis};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -76,6 +83,10 @@ pub(super) async fn touch(shared: &Shared, cid: &Cid, seed: Option<&PinSeed>) ->
     touch.run().await
 }
 
+/// Seconds that a grave stays: far longer than any statement lies in a node, frozen or not, and
+/// short enough that no partition fills up with graves.
+const GRAVE_SECONDS: i32 = 600;
+
 /// Removes a pin's row if nobody wants it and it still has this version. Who loses here leaves it
 /// to whoever moved the version.
 pub(super) async fn remove_if_unwanted(
@@ -99,7 +110,16 @@ async fn wanters(shared: &Shared, place: &PinPlace) -> Result<u64> {
 }
 
 async fn remove(shared: &Shared, place: &PinPlace, version: u64) -> Result<Cas> {
-    let values = (place.prefix, &place.key, version.cast_signed());
+    let cid = Cid::from_bytes(&place.key)?;
+    let values = (
+        GRAVE_SECONDS,
+        shared.clock.next_after(version).cast_signed(),
+        Uuid::now_v7(),
+        Pin::recursive(cid, UnixMillis::EPOCH).to_proto(),
+        place.prefix,
+        &place.key,
+        version.cast_signed(),
+    );
     shared
         .calls
         .condition(Statement::PinRemove, place.home, values)
@@ -179,6 +199,9 @@ impl Touch<'_> {
     /// Answers the new version; `None` if somebody else has moved the row.
     async fn bring_in_line(&self, row: &PinRecord, wanters: u64) -> Result<Option<u64>> {
         let version = self.shared.clock.next_after(row.version);
+        if row.is_grave() {
+            return self.revive(row, version, wanters).await;
+        }
         let cas = if row.by_cluster || wanters > 0 {
             let values = (
                 version.cast_signed(),
@@ -197,4 +220,39 @@ impl Touch<'_> {
         };
         Ok((cas == Cas::Applied).then_some(version))
     }
+
+    /// Makes a pin again that was removed, if somebody wants it and we know what it is.
+    async fn revive(&self, grave: &PinRecord, version: u64, wanters: u64) -> Result<Option<u64>> {
+        let Some(body) = self.body.as_ref().filter(|_| wanters > 0) else {
+            return Ok(Some(version));
+        };
+        let row = PinRecord {
+            version,
+            op: self.op,
+            requests: wanters,
+            by_cluster: false,
+            expires: None,
+            body: body.clone(),
+        };
+        let cas = revive(self.shared, &self.place, grave, &row).await?;
+        Ok((cas == Cas::Applied).then_some(version))
+    }
+}
+
+/// Makes a pin again whose row is a grave: every column, so that none of them goes with it.
+pub(super) async fn revive(
+    shared: &Shared,
+    place: &PinPlace,
+    grave: &PinRecord,
+    row: &PinRecord,
+) -> Result<Cas> {
+    let (version, op, requests, by_cluster, expires, body, prefix, key) = row.values(place);
+    let old = grave.version.cast_signed();
+    let values = (
+        version, op, requests, by_cluster, expires, body, prefix, key, old,
+    );
+    shared
+        .calls
+        .condition(Statement::PinRevive, place.home, values)
+        .await
 }

@@ -360,11 +360,11 @@ async fn picture(store: &Store, lens: Lens) -> Vec<String> {
     }
     for of in 0..CIDS {
         let cid = cid(of).unwrap();
-        lines.push(told(store.requests_of_pin(&cid, None, 100).await));
-        let first = store.requests_of_pin(&cid, None, 1).await.unwrap();
-        lines.push(told(store.requests_of_pin(&cid, first.last(), 100).await));
+        lines.push(lens.rows(store.requests_of_pin(&cid, None, 100).await));
         lines.push(lens.told(store.placements_of_pin(&cid).await));
         if lens == Lens::Exact {
+            let first = store.requests_of_pin(&cid, None, 1).await.unwrap();
+            lines.push(told(store.requests_of_pin(&cid, first.last(), 100).await));
             lines.push(told(store.pins(Some(&cid), 100).await));
         }
     }

@@ -8,7 +8,7 @@ use crate::cql::statement::Statement;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 /// Ranges that a table is cut into, and how many of them are read at once.
-const RANGES: i128 = 32;
+const RANGES: i128 = 8;
 const RANGES_AT_ONCE: usize = 8;
 
 impl Walk<'_> {

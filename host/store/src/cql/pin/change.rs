@@ -8,7 +8,7 @@ use crate::cql::lane::{Call, Lanes, Reply};
 use crate::cql::pace::Pace;
 use crate::cql::statement::Statement;
 use crate::cql::stop::Stop;
-use crate::cql::wanted::{PinSeed, remove_if_unwanted, touch};
+use crate::cql::wanted::{PinSeed, remove_if_unwanted, revive, touch};
 use crate::error::StoreError;
 use crate::rules::PIN;
 use crate::{Expect, Result};
@@ -55,7 +55,9 @@ impl Shared {
     async fn remove_pin(&self, cid: &Cid) -> Result<()> {
         let place = PinPlace::of(self, cid);
         match place.read_serially(self).await? {
-            Some(row) if !row.is_wanted() => remove_if_unwanted(self, &place, row.version).await,
+            Some(row) if !row.is_wanted() && !row.is_grave() => {
+                remove_if_unwanted(self, &place, row.version).await
+            }
             _ => Ok(()),
         }
     }
@@ -199,6 +201,9 @@ impl Change<'_> {
     }
 
     async fn replace(&self, old: &PinRecord, new: &PinRecord) -> Result<Cas> {
+        if old.is_grave() {
+            return revive(self.shared, &self.place, old, new).await;
+        }
         let values = (
             new.version.cast_signed(),
             new.op,

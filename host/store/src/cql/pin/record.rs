@@ -12,7 +12,10 @@ use uuid::Uuid;
 pub(crate) type PinColumns = (i64, Uuid, i64, bool, Option<i64>, Vec<u8>);
 
 /// The columns of a new row.
-type PinValues<'a> = (i32, &'a [u8], i64, Uuid, i64, bool, Option<i64>, &'a [u8]);
+type PinValues<'a> = (i64, Uuid, i64, bool, Option<i64>, &'a [u8], i32, &'a [u8]);
+
+/// Stands in `expires` of a pin that was removed.
+pub(crate) const GRAVE: i64 = -1;
 
 /// A pin as its row holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,14 +54,14 @@ impl PinRecord {
     /// What a row is made of that does not exist yet.
     pub(crate) fn values<'a>(&'a self, place: &'a PinPlace) -> PinValues<'a> {
         (
-            place.prefix,
-            &place.key,
             self.version.cast_signed(),
             self.op,
             self.requests.cast_signed(),
             self.by_cluster,
             self.expires.map(u64::cast_signed),
             &self.body,
+            place.prefix,
+            &place.key,
         )
     }
 
@@ -66,6 +69,11 @@ impl PinRecord {
     pub(crate) fn expiring(&self) -> Option<UnixMillis> {
         let expires = self.expires.filter(|_| self.by_cluster);
         expires.map(UnixMillis::new)
+    }
+
+    /// Whether the pin was removed: see [`crate::cql::wanted`].
+    pub(crate) fn is_grave(&self) -> bool {
+        !self.is_wanted() && self.expires == Some(GRAVE.cast_unsigned())
     }
 
     /// The pin, if it can be shown.

@@ -6,7 +6,7 @@ use holdfast_store::contract::keyspace::Keyspace;
 use holdfast_store::contract::sample::{account, at, draft, full_draft, request_id};
 
 /// Tables that keep rows, and why.
-const KEPT: [&str; 9] = [
+const KEPT: [&str; 10] = [
     // One row an account, for ever: `created` must grow past requests that are gone.
     "accounts",
     // What bills are made of; they go when billing says so.
@@ -14,6 +14,8 @@ const KEPT: [&str; 9] = [
     "usage_slots",
     // One row an account: where its newest bucket begins. Older ones go when they are found empty.
     "request_buckets",
+    // A removed pin's row goes by itself after ten minutes; that no other is left, the check says.
+    "pins",
     // A slot goes from its index when it is past and has been found empty: ten minutes after the
     // slot for intents, an hour for expiry.
     "intent_slots",
