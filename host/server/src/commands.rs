@@ -11,6 +11,7 @@ mod keys;
 mod money;
 mod plugins;
 mod policies;
+mod schema;
 mod serve;
 mod sources;
 mod tenants;
@@ -52,6 +53,9 @@ enum Command {
     /// Check and test policies.
     #[command(subcommand)]
     Policy(policies::Command),
+    /// Make and check the tables of a CQL store.
+    #[command(subcommand)]
+    Schema(schema::Command),
     /// Look for what would keep the host from working, and say the mend.
     Doctor(doctor::Doctor),
     /// Write a script that completes commands in your shell.
@@ -88,6 +92,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Tenant(command) => wait(command.run()),
         Command::Plugin(command) => wait(command.run()),
         Command::Policy(command) => command.run(),
+        Command::Schema(command) => wait(command.run()),
         Command::Doctor(doctor) => wait(doctor.run()),
         Command::Completions { shell } => {
             let mut script = Vec::new();

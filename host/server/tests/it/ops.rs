@@ -4,3 +4,4 @@ mod audit;
 mod binary;
 mod host;
 mod listen;
+mod schema;

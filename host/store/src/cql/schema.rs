@@ -63,7 +63,7 @@ pub async fn status(settings: &CqlSettings) -> Result<SchemaStatus> {
     Ok(status::of(&runner).await?)
 }
 
-/// Brings the schema up to date, or waits for nobody and refuses, as the configuration says; answers
+/// Brings the schema up to date, or refuses one that is behind, as the configuration says; answers
 /// what was fixed when the keyspace was first used.
 pub(super) async fn bring_up(session: &Session, settings: &CqlSettings) -> Result<Params> {
     let runner = Runner::open(session, settings).await?;

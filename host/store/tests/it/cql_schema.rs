@@ -7,13 +7,15 @@ mod stalling;
 use self::node::Keyspace;
 use self::stalling::Stalling;
 use holdfast_model::ErrorKind;
+use holdfast_store::contract::cassandra::{Cluster, Network, Tls};
 use holdfast_store::schema::{self, AtRest, Flavour, Migrate, MigrationState, SchemaStatus};
 use holdfast_store::{Store, StoreError};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// A lease short enough to outlive in a test, and longer than one statement takes.
-const LEASE: Duration = Duration::from_secs(4);
+/// A lease short enough to outlive in a test, and longer than one statement takes on a machine that
+/// is busy with other tests.
+const LEASE: Duration = Duration::from_secs(12);
 
 /// How long the cluster may take for anything here.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -275,4 +277,26 @@ async fn a_cluster_that_falls_silent_is_given_up_in_time() {
     assert_eq!(kind, ErrorKind::Unavailable);
     assert!(text.contains("ask for the server's version"), "{text}");
     assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn datacenters_share_a_schema_and_do_not_need_each_other_for_it() {
+    let start = || Cluster::start("dc1=1,dc2=1", Tls::Off, Network::Loopback);
+    let cluster = tokio::task::block_in_place(start).unwrap();
+    let mut here = cluster.settings("pins");
+    here.layout.homes = vec!["dc1".to_owned(), "dc2".to_owned()];
+    let mut there = here.clone();
+    there.local_datacenter = "dc2".to_owned();
+    let runners = [&here, &there].map(|settings| {
+        let settings = settings.clone();
+        tokio::spawn(async move { schema::up(&settings).await })
+    });
+    let [first, second] = runners;
+    must_be_whole(&first.await.unwrap().unwrap());
+    must_be_whole(&second.await.unwrap().unwrap());
+
+    // One that has nothing to change asks its own datacenter alone.
+    let other = cluster.nodes_of("dc2")[0];
+    tokio::task::block_in_place(|| cluster.kill(other)).unwrap();
+    must_be_whole(&schema::up(&here).await.unwrap());
 }

@@ -1,8 +1,8 @@
 //! Rows as they are in use, to be measured on disk: where `schema/README.md` has its bytes from.
 //!
-//! `cargo test -p holdfast-store sample_rows -- --ignored --nocapture` loads them into a keyspace of
-//! the tests' node and names it. Once the node has been stopped (`.ci/tools/cassandra stop 1`), all
-//! of them are in the files of that keyspace: `*-Data.db` has the bytes on disk, and
+//! `cargo test -p holdfast-store sample_rows -- --ignored --nocapture` loads them into a keyspace
+//! of the tests' node and names it. Once the node has been stopped (`.ci/tools/cassandra stop`),
+//! they are all in the files of that keyspace: `*-Data.db` has the bytes on disk, and
 //! `*-CompressionInfo.db` says how many there were before compression.
 
 use crate::contract::{cassandra, sample};

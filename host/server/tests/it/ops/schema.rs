@@ -1,0 +1,94 @@
+//! `holdfast schema` on a Cassandra node.
+
+use holdfast_store::contract::cassandra;
+use serde_json::Value;
+use std::process::{Command, Output};
+
+/// The program, told of a keyspace of its own on the tests' node.
+fn schema(keyspace: &str, arguments: &[&str], replication: &str) -> (i32, String, String) {
+    let settings = cassandra::single().unwrap().settings(keyspace);
+    let login = settings.login.unwrap();
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = Command::new(env!("CARGO_BIN_EXE_holdfast"))
+        .env_clear()
+        .envs([
+            ("HOLDFAST_STORE__KIND", "cql"),
+            (
+                "HOLDFAST_STORE__CQL__CONTACT_POINTS",
+                &settings.contact_points.join(","),
+            ),
+            (
+                "HOLDFAST_STORE__CQL__LOCAL_DATACENTER",
+                &settings.local_datacenter,
+            ),
+            ("HOLDFAST_STORE__CQL__KEYSPACE", keyspace),
+            ("HOLDFAST_STORE__CQL__REPLICATION", replication),
+            ("HOLDFAST_STORE__CQL__USERNAME", &login.username),
+            ("HOLDFAST_STORE__CQL__PASSWORD", &login.password),
+        ])
+        .arg("schema")
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+#[test]
+fn the_schema_is_made_and_shown() {
+    let node = cassandra::single().unwrap();
+    let (keyspace, datacenter) = (node.keyspace(), node.settings("any").local_datacenter);
+    let one = format!("{datacenter}:1");
+    let (code, out, err) = schema(&keyspace, &["status"], &one);
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(out.contains("version 0 of"), "{out}");
+    assert!(
+        err.contains("migrations are missing; run `holdfast schema up`"),
+        "{err}"
+    );
+
+    let (code, out, err) = schema(&keyspace, &["up"], &one);
+    assert_eq!(code, 0, "{out}{err}");
+    let lines: Vec<_> = out.lines().collect();
+    assert!(
+        lines[0].starts_with(&format!("{keyspace} on Apache Cassandra 5.")),
+        "{out}"
+    );
+    assert!(lines[0].ends_with(&format!("replicated {one}")), "{out}");
+    assert!(
+        lines[2].starts_with("VERSION  NAME         STATE  STARTED"),
+        "{out}"
+    );
+    assert!(
+        lines[3].starts_with("1        bookkeeping  done   20"),
+        "{out}"
+    );
+
+    let (code, out, err) = schema(&keyspace, &["status", "--json"], &format!("{datacenter}:3"));
+    assert_eq!(code, 0, "{out}{err}");
+    let status: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(status["flavour"], "cassandra");
+    assert_eq!(status["version"], status["needed"]);
+    assert_eq!(status["migrations"][0]["state"], "done");
+    assert_eq!(status["layout"]["prefix_bits"], 28);
+    let finding = status["findings"][0].as_str().unwrap();
+    assert!(
+        finding.contains(&format!("ALTER KEYSPACE {keyspace} WITH replication")),
+        "{finding}"
+    );
+}
+
+#[test]
+fn no_other_store_has_a_schema() {
+    let Output { status, stderr, .. } = Command::new(env!("CARGO_BIN_EXE_holdfast"))
+        .env_clear()
+        .args(["schema", "status"])
+        .output()
+        .unwrap();
+    assert_eq!(status.code(), Some(1));
+    let told = String::from_utf8(stderr).unwrap();
+    assert!(told.contains("store.kind is not `cql`"), "{told}");
+}
