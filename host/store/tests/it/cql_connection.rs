@@ -170,6 +170,57 @@ async fn a_pin_that_was_lately_read_is_never_older_than_ones_own_write() {
     timeout(PATIENCE, seen).await.unwrap();
 }
 
+/// The value of a metric, all its labels together.
+fn counted(store: &Store, name: &str) -> f64 {
+    let registry = prometheus::Registry::new();
+    for collector in store.metrics() {
+        registry.register(collector).unwrap();
+    }
+    let families = registry.gather();
+    let family = families.iter().find(|family| family.name() == name);
+    let metrics = family.map(|family| family.get_metric()).unwrap_or_default();
+    metrics.iter().map(|m| m.get_counter().get_value()).sum()
+}
+
+/// A node that hangs: its connections stay open and nothing is answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_fall_over_to_another_datacenter_only_where_they_may() {
+    let start = || Cluster::start("dc1=1,dc2=1", Tls::Off, Network::Loopback);
+    let cluster = tokio::task::spawn_blocking(start).await.unwrap().unwrap();
+    let mut settings = cluster.settings("holdfast");
+    settings.timeouts.read = Duration::from_secs(4);
+    settings.timeouts.condition = Duration::from_secs(4);
+    let stays = Store::cql(settings.clone()).await.unwrap();
+    settings.consistency.remote_reads = true;
+    let falls_over = Store::cql(settings).await.unwrap();
+    let put = stays.put_pin(pin(1), Expect::Absent).await.unwrap();
+    let remote = "holdfast_cql_remote_reads_total";
+    assert_eq!(falls_over.pin(&cid(1)).await.unwrap().as_ref(), Some(&put));
+    // A machine that is busy enough lets reads fall over by itself.
+    let before = counted(&falls_over, remote);
+
+    let home = cluster.nodes_of("dc1")[0];
+    cluster.pause(home).unwrap();
+    assert_eq!(falls_over.pin(&cid(1)).await.unwrap(), Some(put));
+    assert!(counted(&falls_over, remote) > before);
+    assert!(counted(&falls_over, "holdfast_cql_speculative_total") >= 1.0);
+    let error = stays.pin(&cid(1)).await.unwrap_err();
+    assert!(error.kind().is_transient(), "{}", why(&error));
+    // A write is decided at its home and nowhere else.
+    let error = falls_over.put_pin(pin(2), Expect::Any).await.unwrap_err();
+    assert!(error.kind().is_transient(), "{}", why(&error));
+
+    cluster.resume(home).unwrap();
+    let back = async {
+        while stays.put_pin(pin(3), Expect::Any).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, back)
+        .await
+        .expect("the node is not found again");
+}
+
 /// One cluster for all of this: it takes a while to start.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tls_is_checked_on_both_sides_and_renewed_certificates_are_taken_up() {

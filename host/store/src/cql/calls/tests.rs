@@ -1,6 +1,8 @@
 //! The door to the driver against a server whose answers are forged, lost and delayed on the way.
 
+mod cost;
 mod flow;
+mod pages;
 mod settle;
 mod table;
 
@@ -79,9 +81,7 @@ impl Rig {
     /// A statement's first executions meet `reaction`; the receiver hears of every execution.
     fn first(&mut self, statement: Statement, times: usize, reaction: RequestReaction) -> Heard {
         let (told, heard) = mpsc::unbounded_channel();
-        let connected = self.calls.connected();
-        let prepared = connected.statement(HOME, statement).unwrap();
-        let id = prepared.get_id().to_vec().into_boxed_slice();
+        let id = self.id(statement);
         let is_it = || {
             Condition::RequestOpcode(RequestOpcode::Execute)
                 .and(Condition::BodyContainsCaseSensitive(id.clone()))
@@ -95,6 +95,13 @@ impl Rig {
             ),
         ]));
         Heard(heard)
+    }
+
+    /// What the executions of a statement have in them.
+    fn id(&self, statement: Statement) -> Box<[u8]> {
+        let connected = self.calls.connected();
+        let prepared = connected.statement(HOME, statement).unwrap();
+        prepared.get_id().to_vec().into_boxed_slice()
     }
 
     /// The next answers to calls never arrive.
