@@ -193,8 +193,8 @@ pub(crate) fn shunned<T>(ask: impl FnOnce(&Shun) -> T) -> Option<T> {
     asked.ok().flatten()
 }
 
-/// Hears from the driver, on behalf of the call whose future is running. If there is none, it is not
-/// a call of the store (a new connection being proven), and nobody keeps its history.
+/// Hears from the driver, on behalf of the call whose future is running. If there is none, it is
+/// not a call of the store (a new connection being proven), and nobody keeps its history.
 #[derive(Debug)]
 pub(crate) struct Listener;
 
