@@ -73,6 +73,9 @@ impl Load {
     }
 }
 
+/// Spoils good settings.
+type Change<'a> = &'a dyn Fn(&mut CqlSettings);
+
 fn why(error: &StoreError) -> String {
     format!("{error:?} {error}")
 }
@@ -101,18 +104,18 @@ async fn a_bad_change_is_refused_and_the_old_connection_goes_on() {
     let settings = keyspace.settings();
     let cql = open(settings.clone()).await;
     let load = Load::begin(&Store::Cql(cql.clone()));
-    let bad: [(&str, fn(&mut CqlSettings)); 6] = [
-        ("store.cql.password", |s| {
+    let bad: [(&str, Change); 6] = [
+        ("store.cql.password", &|s| {
             s.login.as_mut().unwrap().password = "not this one".to_owned();
         }),
-        ("store.cql.username", |s| s.login = None),
-        ("127.0.0.1:1", |s| {
+        ("store.cql.username", &|s| s.login = None),
+        ("127.0.0.1:1", &|s| {
             s.contact_points = vec!["127.0.0.1:1".to_owned()];
             s.timeouts.session = Duration::from_secs(3);
         }),
-        ("store.cql.keyspace", |s| s.keyspace = "another".to_owned()),
-        ("store.cql.layout", |s| s.layout.prefix_bits = 9),
-        ("store.cql.flow.in_flight", |s| s.flow.in_flight = 0),
+        ("store.cql.keyspace", &|s| s.keyspace = "another".to_owned()),
+        ("store.cql.layout", &|s| s.layout.prefix_bits = 9),
+        ("store.cql.flow.in_flight", &|s| s.flow.in_flight = 0),
     ];
     for (named, change) in bad {
         let mut new = settings.clone();
@@ -254,7 +257,7 @@ async fn tls_is_checked_on_both_sides_and_renewed_certificates_are_taken_up() {
 
 async fn refuse_wrong_certificates(settings: &CqlSettings, dir: &Path) {
     let rogue = (dir.join("rogue-client.crt"), dir.join("rogue-client.key"));
-    let without: [(&str, &dyn Fn(&mut CqlSettings)); 5] = [
+    let without: [(&str, Change<'_>); 5] = [
         // Nothing but TLS is spoken there.
         ("reach the cluster", &|s| s.tls = None),
         ("tls.cert_file", &|s| {

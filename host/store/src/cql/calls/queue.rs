@@ -111,6 +111,6 @@ mod tests {
     async fn pages_leave_room_for_calls() {
         let queue = Queue::new(1, 0, 1);
         let _page = queue.enter_page().await.unwrap();
-        queue.enter(soon()).await.unwrap();
+        let _call = queue.enter(soon()).await.unwrap();
     }
 }
