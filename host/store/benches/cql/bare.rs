@@ -1,5 +1,6 @@
 //! The driver alone: the store's own texts, prepared, sent with the store's levels.
 
+use crate::server::DEADLINE;
 use futures_util::TryStreamExt;
 use holdfast_store::{CqlSettings, cql_statements};
 use scylla::client::execution_profile::ExecutionProfile;
@@ -12,11 +13,7 @@ use scylla::statement::prepared::PreparedStatement;
 use scylla::statement::{Consistency, SerialConsistency};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 use uuid::Uuid;
-
-/// As long as no call here takes.
-const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Ranges of the ring that are streamed at the same time: what a node of two cores has use for.
 const RANGES: i64 = 6;

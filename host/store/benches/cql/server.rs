@@ -13,6 +13,9 @@ use tokio::runtime::Runtime;
 /// How long each side is run before it is measured.
 const WARM_UP: Duration = Duration::from_millis(500);
 
+/// As long as no call here takes, on either side.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
+
 /// Pairs that are measured in turn for each row.
 pub(crate) const ROUNDS: usize = 3;
 
@@ -29,7 +32,10 @@ impl Bench {
     pub(crate) fn start() -> Self {
         let server = Cluster::start("dc1=1", Tls::Off, Network::Loopback).unwrap();
         let runtime = Runtime::new().unwrap();
-        let settings = server.settings("bench");
+        let mut settings = server.settings("bench");
+        // What is measured is how long calls take, not how long one waits for them.
+        let times = &mut settings.timeouts;
+        (times.read, times.write, times.condition) = (DEADLINE, DEADLINE, DEADLINE);
         let (store, bare) = runtime.block_on(async {
             let store = Store::cql(settings.clone()).await.unwrap();
             (store, Arc::new(Bare::connect(&settings).await))
