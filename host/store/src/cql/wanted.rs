@@ -140,6 +140,15 @@ enum Known {
     Made(PinRecord),
 }
 
+impl Known {
+    fn after(cas: Cas, row: PinRecord) -> Self {
+        match cas {
+            Cas::Applied => Self::Made(row),
+            Cas::Refused | Cas::Doubted => Self::Nothing,
+        }
+    }
+}
+
 impl Touch<'_> {
     async fn run(&self) -> Result<u64> {
         // A new pin is the common case: one condition without a read before it. The count must
@@ -159,6 +168,10 @@ impl Touch<'_> {
             known = Known::Nothing;
             match row {
                 Some(row) if made && row.requests == wanters => return Ok(row.version),
+                Some(grave) if grave.is_grave() => match &self.body {
+                    Some(body) if wanters > 0 => known = self.revive(&grave, body, wanters).await?,
+                    _ => return Ok(self.shared.clock.next_after(grave.version)),
+                },
                 Some(row) => {
                     if let Some(version) = self.bring_in_line(&row, wanters).await? {
                         return Ok(version);
@@ -177,31 +190,18 @@ impl Touch<'_> {
     }
 
     async fn make(&self, body: &[u8], requests: u64) -> Result<Known> {
-        let row = PinRecord {
-            version: self.shared.clock.next(),
-            op: self.op,
-            requests,
-            by_cluster: false,
-            expires: None,
-            body: body.to_vec(),
-        };
+        let row = self.row(body, requests);
         let values = row.values(&self.place);
         let calls = &self.shared.calls;
         let cas = calls
             .condition(Statement::PinMake, self.place.home, values)
             .await?;
-        Ok(match cas {
-            Cas::Applied => Known::Made(row),
-            Cas::Refused | Cas::Doubted => Known::Nothing,
-        })
+        Ok(Known::after(cas, row))
     }
 
     /// Answers the new version; `None` if somebody else has moved the row.
     async fn bring_in_line(&self, row: &PinRecord, wanters: u64) -> Result<Option<u64>> {
         let version = self.shared.clock.next_after(row.version);
-        if row.is_grave() {
-            return self.revive(row, version, wanters).await;
-        }
         let cas = if row.by_cluster || wanters > 0 {
             let values = (
                 version.cast_signed(),
@@ -221,21 +221,27 @@ impl Touch<'_> {
         Ok((cas == Cas::Applied).then_some(version))
     }
 
-    /// Makes a pin again that was removed, if somebody wants it and we know what it is.
-    async fn revive(&self, grave: &PinRecord, version: u64, wanters: u64) -> Result<Option<u64>> {
-        let Some(body) = self.body.as_ref().filter(|_| wanters > 0) else {
-            return Ok(Some(version));
-        };
+    /// Makes a pin again that was removed. Its requests may have been deleted since they were
+    /// counted, and a touch that follows a deletion leaves a grave as it is: it is counted again.
+    async fn revive(&self, grave: &PinRecord, body: &[u8], requests: u64) -> Result<Known> {
         let row = PinRecord {
-            version,
-            op: self.op,
-            requests: wanters,
-            by_cluster: false,
-            expires: None,
-            body: body.clone(),
+            version: self.shared.clock.next_after(grave.version),
+            ..self.row(body, requests)
         };
         let cas = revive(self.shared, &self.place, grave, &row).await?;
-        Ok((cas == Cas::Applied).then_some(version))
+        Ok(Known::after(cas, row))
+    }
+
+    /// A new row that only requests want.
+    fn row(&self, body: &[u8], requests: u64) -> PinRecord {
+        PinRecord {
+            version: self.shared.clock.next(),
+            op: self.op,
+            requests,
+            by_cluster: false,
+            expires: None,
+            body: body.to_vec(),
+        }
     }
 }
 
