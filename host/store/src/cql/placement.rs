@@ -11,12 +11,9 @@ use self::change::Change;
 use self::due::Queue;
 use self::record::{Columns, Place, Record};
 use super::Cql;
-use super::Shared;
 use super::statement::Statement;
 use crate::{Expect, Result};
 use holdfast_model::{Cid, PeerId, Placement, UnixMillis};
-use std::sync::Arc;
-use uuid::Uuid;
 
 impl Cql {
     pub(crate) async fn put_placement(
@@ -43,7 +40,7 @@ impl Cql {
     pub(crate) async fn placement(&self, cid: &Cid, peer: &PeerId) -> Result<Option<Placement>> {
         let place = Place::of(&self.shared, cid, peer);
         let record = place.read(&self.shared).await?;
-        Ok(record.and_then(|record| self.shared.shown(place, record)))
+        Ok(record.and_then(|record| record.placement))
     }
 
     pub(crate) async fn placements_of_pin(&self, cid: &Cid) -> Result<Vec<Placement>> {
@@ -53,13 +50,11 @@ impl Cql {
         let key = (prefix, cid.to_bytes());
         let rows = shared
             .calls
-            .rows::<(Vec<u8>, i64, Uuid, Option<Vec<u8>>)>(Statement::PlacementsOfPin, home, key)
+            .rows::<Columns>(Statement::PlacementsOfPin, home, key)
             .await?;
         let mut placements = Vec::with_capacity(rows.len());
-        for (peer, version, op, body) in rows {
-            let columns: Columns = (version, op, body);
-            let place = Place::of_bytes(shared, cid, peer);
-            placements.extend(shared.shown(place, Record::of(columns)?));
+        for columns in rows {
+            placements.extend(Record::of(columns)?.placement);
         }
         Ok(placements)
     }
@@ -85,20 +80,5 @@ impl Cql {
     pub(crate) async fn next_due(&self, peer: &PeerId) -> Result<Option<UnixMillis>> {
         let next = Queue::of(&self.shared, peer).upto(None, 1).await?;
         Ok(next.first().and_then(|placement| placement.due))
-    }
-}
-
-impl Shared {
-    /// The placement, unless it is deleted: then what is left of it goes too.
-    fn shown(self: &Arc<Self>, place: Place, record: Record) -> Option<Placement> {
-        if record.placement.is_none() {
-            let shared = Arc::clone(self);
-            tokio::spawn(async move {
-                // Whoever meets it next tries again.
-                let _ = due::finish(&shared, &place, &record).await;
-            });
-            return None;
-        }
-        record.placement
     }
 }

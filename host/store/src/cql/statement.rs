@@ -226,15 +226,16 @@ statements! {
     PlacementReadSerial SerialRead "placement_read_serial"
         "SELECT version, op, body FROM placements WHERE prefix = ? AND cid = ? AND peer = ?";
     PlacementsOfPin Read "placements_of_pin"
-        "SELECT peer, version, op, body FROM placements WHERE prefix = ? AND cid = ?";
+        "SELECT version, op, body FROM placements WHERE prefix = ? AND cid = ?";
     PlacementMake Condition "placement_make"
-        "INSERT INTO placements (prefix, cid, peer, version, op, body) \
-         VALUES (?, ?, ?, ?, ?, ?) IF NOT EXISTS";
+        "UPDATE placements SET version = ?, op = ?, body = ? \
+         WHERE prefix = ? AND cid = ? AND peer = ? IF version = null";
     PlacementPut Condition "placement_put"
         "UPDATE placements SET version = ?, op = ?, body = ? \
          WHERE prefix = ? AND cid = ? AND peer = ? IF version = ?";
-    PlacementRemove Condition "placement_remove"
-        "DELETE FROM placements WHERE prefix = ? AND cid = ? AND peer = ? IF version = ?";
+    PlacementBury Condition "placement_bury"
+        "UPDATE placements USING TTL ? SET version = ?, op = ?, body = null \
+         WHERE prefix = ? AND cid = ? AND peer = ? IF version = ?";
     OfPeer Read "of_peer"
         "SELECT body FROM placements_by_peer WHERE peer = ? AND bucket = ? AND cid > ? LIMIT ?";
     OfPeerPut Write "of_peer_put"

@@ -4,7 +4,7 @@
 //! placement itself under its condition, the peer's row, and last the old row of the queue goes. A
 //! change that has no row in the queue before or after it is given one meanwhile.
 
-use super::due::{Due, finish};
+use super::due::Due;
 use super::of_peer;
 use super::record::{Place, Record};
 use crate::cql::Shared;
@@ -66,8 +66,7 @@ impl<'a> Change<'a> {
         }
     }
 
-    /// Deletes a placement: decides it by a row without a body, which marks it as done by this very
-    /// change, and removes that.
+    /// Deletes a placement: leaves a grave.
     pub(super) async fn delete(mut self) -> Result<()> {
         let mut found = self.place.read(self.shared).await?;
         loop {
@@ -104,11 +103,16 @@ impl<'a> Change<'a> {
             self.ahead.push(due);
         }
         shared.stop(Stop::PlacementQueued)?;
-        let body = new.placement.as_ref().map(encode_placement).transpose()?;
         let old = old.map(|old| old.version);
-        self.place
-            .write(shared, old, (new.version, self.op), body)
-            .await
+        let write = (new.version, self.op);
+        match (&new.placement, old) {
+            (Some(placement), old) => {
+                let body = encode_placement(placement)?;
+                self.place.write(shared, old, write, body).await
+            }
+            (None, Some(old)) => self.place.bury(shared, old, write).await,
+            (None, None) => Err(StoreError::NotFound(PLACEMENT)),
+        }
     }
 
     /// What follows from a placement that has been written.
@@ -118,11 +122,7 @@ impl<'a> Change<'a> {
         of_peer::follow(shared, &self.place, new).await?;
         shared.stop(Stop::PlacementFollowed)?;
         self.ahead.extend(old.and_then(|old| self.due(old)));
-        self.clear(new).await?;
-        if new.placement.is_none() {
-            self.place.remove(shared, new.version).await?;
-        }
-        Ok(())
+        self.clear(new).await
     }
 
     /// Removes the rows of the queue that do not follow from the placement and never will.
@@ -173,7 +173,7 @@ impl<'a> Change<'a> {
         }
         if let Expect::Version(seen) = self.expect {
             match found {
-                Some(record) => finish(self.shared, &self.place, record).await?,
+                Some(record) => of_peer::follow(self.shared, &self.place, record).await?,
                 None if seen <= self.shared.clock.reached() => {
                     of_peer::remove(self.shared, &self.place, seen).await?;
                 }

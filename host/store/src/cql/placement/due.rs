@@ -11,7 +11,7 @@
 //! as many as fall due within one slot.
 
 use super::of_peer;
-use super::record::{Place, Record};
+use super::record::Place;
 use crate::Result;
 use crate::cql::Shared;
 use crate::cql::home::Home;
@@ -248,7 +248,7 @@ impl<'a> Queue<'a> {
                 {
                     return Ok(record.placement);
                 }
-                finish(shared, &place, &record).await?;
+                of_peer::follow(shared, &place, &record).await?;
             }
             None if is_past => of_peer::remove(shared, &place, row.version).await?,
             Some(_) if is_past => {}
@@ -258,13 +258,4 @@ impl<'a> Queue<'a> {
         row.remove(shared, &self.peer).await?;
         Ok(None)
     }
-}
-
-/// Does what a change that died may have left undone.
-pub(super) async fn finish(shared: &Shared, place: &Place, record: &Record) -> Result<()> {
-    of_peer::follow(shared, place, record).await?;
-    if record.placement.is_none() {
-        place.remove(shared, record.version).await?;
-    }
-    Ok(())
 }

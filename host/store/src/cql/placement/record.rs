@@ -1,4 +1,8 @@
 //! A row of `placements`, and where it lies.
+//!
+//! What is deleted leaves a *grave* without a body, as a pin does (see [`crate::cql::wanted`]): it
+//! tells a making that a frozen node carries out too late that there has been another version
+//! since, shows the change that deleted as done by it, and goes by itself.
 
 use crate::Result;
 use crate::cql::Shared;
@@ -12,13 +16,16 @@ use uuid::Uuid;
 /// The columns of a placement without its key, in the order in which every statement reads them.
 pub(super) type Columns = (i64, Uuid, Option<Vec<u8>>);
 
+/// Seconds that a grave stays: far longer than any statement lies in a node, frozen or not.
+const GRAVE_SECONDS: i32 = 600;
+
 /// A placement as its row holds it.
 #[derive(Debug, Clone)]
 pub(super) struct Record {
     pub(super) version: u64,
     /// Which operation wrote it last.
     pub(super) op: Uuid,
-    /// None: it is deleted, and whoever meets it removes the row.
+    /// None: it was deleted, and this is its grave.
     pub(super) placement: Option<Placement>,
 }
 
@@ -78,39 +85,40 @@ impl Place {
         Ok(record)
     }
 
-    /// Writes a version over an older one, or over none. No body: it is deleted.
+    /// Writes a version over an older one, or over none.
     pub(super) async fn write(
         &self,
         shared: &Shared,
         old: Option<u64>,
         new: (u64, Uuid),
-        body: Option<Vec<u8>>,
+        body: Vec<u8>,
     ) -> Result<Cas> {
         let (version, op) = (new.0.cast_signed(), new.1);
         let (prefix, cid, peer) = (self.prefix, &self.cid, &self.peer);
         let calls = &shared.calls;
-        match old {
-            None => {
-                let values = (prefix, cid, peer, version, op, body);
-                calls
-                    .condition(Statement::PlacementMake, self.home, values)
-                    .await
-            }
-            Some(old) => {
-                let values = (version, op, body, prefix, cid, peer, old.cast_signed());
-                calls
-                    .condition(Statement::PlacementPut, self.home, values)
-                    .await
-            }
-        }
+        let Some(old) = old else {
+            let values = (version, op, body, prefix, cid, peer);
+            let made = calls.condition(Statement::PlacementMake, self.home, values);
+            return made.await;
+        };
+        let values = (version, op, body, prefix, cid, peer, old.cast_signed());
+        let put = calls.condition(Statement::PlacementPut, self.home, values);
+        put.await
     }
 
-    /// Removes a row that says that it is deleted.
-    pub(super) async fn remove(&self, shared: &Shared, version: u64) -> Result<Cas> {
-        let values = (self.prefix, &self.cid, &self.peer, version.cast_signed());
-        shared
-            .calls
-            .condition(Statement::PlacementRemove, self.home, values)
-            .await
+    /// Writes a grave over a version.
+    pub(super) async fn bury(&self, shared: &Shared, old: u64, new: (u64, Uuid)) -> Result<Cas> {
+        let values = (
+            GRAVE_SECONDS,
+            new.0.cast_signed(),
+            new.1,
+            self.prefix,
+            &self.cid,
+            &self.peer,
+            old.cast_signed(),
+        );
+        let calls = &shared.calls;
+        let buried = calls.condition(Statement::PlacementBury, self.home, values);
+        buried.await
     }
 }

@@ -128,8 +128,8 @@ async fn a_refusal_brings_the_peers_row_in_line() -> Outcome {
     Ok(())
 }
 
-/// Deleting everything leaves no row behind but the index of slots, of which an empty one goes a
-/// minute later.
+/// Deleting everything leaves no row behind but graves, which go by themselves, and the index of
+/// slots, of which an empty one goes a minute later.
 #[tokio::test]
 async fn deleted_placements_leave_nothing() -> Outcome {
     let trial = Trial::start().await;
@@ -145,9 +145,43 @@ async fn deleted_placements_leave_nothing() -> Outcome {
             .await?;
     }
     let rows = trial.rows().await;
-    for table in ["placements", "placements_by_peer", "placements_due"] {
+    assert_eq!(rows.get("placements"), Some(&4), "{rows:?}");
+    for of in 1..=4 {
+        let place = Place::of(&store.shared, &cid(of)?, &peer(1)?);
+        let grave = place
+            .read_serially(&store.shared)
+            .await?
+            .ok_or("no grave")?;
+        assert_eq!(grave.placement, None);
+        assert_eq!(store.placements_of_pin(&cid(of)?).await?, []);
+    }
+    for table in ["placements_by_peer", "placements_due"] {
         assert_eq!(rows.get(table), None, "{rows:?}");
     }
+    Ok(())
+}
+
+/// A making that a node carries out only after the placement has been made and deleted by another
+/// attempt finds that it comes too late.
+#[tokio::test]
+async fn a_late_making_brings_nothing_back() -> Outcome {
+    let trial = Trial::start().await;
+    let store = trial.cql();
+    let made = store
+        .put_placement(due(1, Some(5))?, Expect::Absent)
+        .await?;
+    store
+        .delete_placement(&made.cid, &made.peer, Expect::Any)
+        .await?;
+    let place = Place::of(&store.shared, &made.cid, &made.peer);
+    let body = crate::row::encode_placement(&made)?;
+    let late = (made.version, uuid::Uuid::now_v7());
+    let late = place.write(&store.shared, None, late, body).await?;
+    assert_eq!(late, crate::cql::calls::Cas::Refused);
+    assert_eq!(store.placement(&made.cid, &made.peer).await?, None);
+    let again = store.put_placement(due(1, None)?, Expect::Absent).await?;
+    assert!(again.version > made.version);
+    assert_eq!(store.placement(&made.cid, &made.peer).await?, Some(again));
     Ok(())
 }
 
