@@ -2,7 +2,7 @@
 //! transfer content, two tenants, and a price that changes while requests keep coming.
 
 use crate::support::kubo::KuboNode;
-use crate::support::process::{Holdfast, component, until};
+use crate::support::process::{Holdfast, Plan, component, until};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,9 +14,12 @@ struct Scene {
     host: Holdfast,
 }
 
-async fn scene() -> Scene {
+async fn scene(plan: Plan) -> Scene {
     let (client, node) = tokio::join!(KuboNode::start(), KuboNode::start());
-    let host = Holdfast::start(&node.api());
+    let host = Holdfast::start_with(Plan {
+        kubo_api: node.api(),
+        ..plan
+    });
     let endpoint = format!("http://{}/psa", host.addr);
     client.ipfs(&[
         "pin", "remote", "service", "add", "holdfast", &endpoint, &host.key,
@@ -47,7 +50,12 @@ impl Scene {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kubo_pins_lists_and_removes_through_its_own_commands() {
-    let scene = scene().await;
+    kubos_own_commands(Plan::default()).await;
+}
+
+/// Pins, lists and removes through Kubo's own commands.
+pub(crate) async fn kubos_own_commands(plan: Plan) {
+    let scene = scene(plan).await;
     let cid = scene.client.add(b"kelp holds fast").to_string();
 
     let added = scene.remote(&["add", "--name=kelp", &cid]);
@@ -87,7 +95,12 @@ async fn kubo_pins_lists_and_removes_through_its_own_commands() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_pinned_is_measured_priced_and_nobody_elses_business() {
-    let scene = scene().await;
+    measured_and_priced(Plan::default()).await;
+}
+
+/// Measures and prices what is pinned, and hides it from another tenant.
+pub(crate) async fn measured_and_priced(plan: Plan) {
+    let scene = scene(plan).await;
     let cid = scene.client.add(&vec![7; 300_000]).to_string();
     scene.remote(&["add", "--name=big", &cid]);
     let size = u128::from(

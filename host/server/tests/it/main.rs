@@ -12,6 +12,8 @@ mod compliance;
 #[cfg(test)]
 mod config;
 #[cfg(test)]
+mod cql;
+#[cfg(test)]
 mod identity;
 #[cfg(test)]
 mod kubo;

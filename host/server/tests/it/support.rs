@@ -1,5 +1,6 @@
 //! What several tests stand on.
 
+pub(crate) mod cluster;
 pub(crate) mod host;
 pub(crate) mod kubo;
 pub(crate) mod kubo_stand_in;

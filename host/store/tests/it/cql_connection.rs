@@ -239,7 +239,7 @@ async fn tls_is_checked_on_both_sides_and_renewed_certificates_are_taken_up() {
     // The node does not know the new authority yet, so the new certificates are no good.
     cluster.renew_certificates().unwrap();
     let error = cql.reconfigure(settings.clone()).await.unwrap_err();
-    assert!(why(&error).contains("tls.cert_file"), "{}", why(&error));
+    assert!(why(&error).contains("tls.cert"), "{}", why(&error));
     load.go_on().await;
     load.end().await;
 
@@ -260,13 +260,13 @@ async fn refuse_wrong_certificates(settings: &CqlSettings, dir: &Path) {
     let without: [(&str, Change<'_>); 5] = [
         // Nothing but TLS is spoken there.
         ("reach the cluster", &|s| s.tls = None),
-        ("tls.cert_file", &|s| {
+        ("tls.cert", &|s| {
             s.tls.as_mut().unwrap().client = None;
         }),
         ("tls.", &|s| {
             s.tls.as_mut().unwrap().client = Some(rogue.clone());
         }),
-        ("tls.ca_file", &|s| {
+        ("tls.ca", &|s| {
             s.tls.as_mut().unwrap().ca = rogue.0.clone();
         }),
         ("tls.server_name", &|s| {

@@ -11,7 +11,6 @@ use crate::ops::health::Health;
 use crate::workers::peers::Peers;
 use crate::workers::tuning::Retry;
 use anyhow::Context;
-use holdfast_model::ErrorKind;
 use holdfast_policy::Gate;
 use holdfast_runtime::{Plugins, PluginsConfig};
 use holdfast_store::{CqlSettings, Store, StoreError};
@@ -135,7 +134,7 @@ fn may_pass<'e>(config: &Config, error: &'e anyhow::Error) -> bool {
     let is_passing = match error.chain().find_map(of_store) {
         // What would fail again just so.
         Some(StoreError::Open { .. }) | None => false,
-        Some(error) => matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Overloaded),
+        Some(error) => error.kind().is_transient(),
     };
     config.store.kind == StoreKind::Cql && is_passing
 }

@@ -187,3 +187,32 @@ async fn a_second_host_on_the_same_address_ends_before_it_touches_data() {
     assert!(!other.path().join("data").exists());
     assert!(host.stop().await);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flame_graph_is_drawn_where_it_may_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = settings(dir.path());
+    let host = start(&file, &[]).await;
+    let path = "/debug/pprof/flamegraph?seconds=1";
+    // Something to be met at: a timer counts the processor's time and not the clock's.
+    let busy = tokio::spawn(async move {
+        let address = host.ops_address();
+        let drawing = tokio::spawn(async move { get(address, path, "").await });
+        while !drawing.is_finished() {
+            get(address, "/metrics", "").await;
+        }
+        (host, drawing.await.unwrap())
+    });
+    let (host, (status, svg)) = busy.await.unwrap();
+    assert_eq!(status, 200, "{svg}");
+    assert!(svg.contains("<svg") && svg.contains("tokio"), "{svg}");
+    let asked = "/debug/pprof/flamegraph?seconds=0";
+    assert_eq!(get(host.ops_address(), asked, "").await.0, 400);
+    let text = std::fs::read_to_string(&file).unwrap();
+    let text = text.replace("[ops]\n", "[ops]\nprofiling = false\n");
+    std::fs::write(&file, text).unwrap();
+    host.reload().await;
+    let (status, why) = get(host.ops_address(), path, "").await;
+    assert_eq!(status, 404, "{why}");
+    assert!(host.stop().await);
+}

@@ -61,9 +61,9 @@ fn cut_off(settings: &CqlSettings, error: &dyn std::fmt::Display) -> String {
     let mend = match &settings.tls {
         None => return error.to_string(),
         Some(files) if files.client.is_none() => {
-            "if the nodes ask for a client certificate, set tls.cert_file and tls.key_file"
+            "if the nodes ask for a client certificate, set tls.cert and tls.key"
         }
-        Some(_) => "if it goes on, look whether the nodes trust the authority of tls.cert_file",
+        Some(_) => "if it goes on, look whether the nodes trust the authority of tls.cert",
     };
     format!("{error}; {mend}")
 }
@@ -73,7 +73,7 @@ fn mend(error: &rustls::Error) -> String {
     use rustls::{AlertDescription, CertificateError, Error};
     let mend = match error {
         Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
-            "tls.ca_file must hold the authority that signed the nodes' certificates"
+            "tls.ca must hold the authority that signed the nodes' certificates"
         }
         Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
@@ -85,9 +85,9 @@ fn mend(error: &rustls::Error) -> String {
         ) => "renew the nodes' certificates",
         Error::AlertReceived(
             AlertDescription::CertificateRequired | AlertDescription::HandshakeFailure,
-        ) => "the nodes ask for a client certificate: set tls.cert_file and tls.key_file",
+        ) => "the nodes ask for a client certificate: set tls.cert and tls.key",
         Error::AlertReceived(_) => {
-            "the nodes refuse our certificate: tls.cert_file must be of an authority that they trust"
+            "the nodes refuse our certificate: tls.cert must be of an authority that they trust"
         }
         _ => "look whether the nodes speak TLS on this port",
     };
