@@ -9,7 +9,7 @@ use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use std::collections::BTreeMap;
 use std::io;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 /// Keyspaces that were used and are free again.
@@ -116,12 +116,10 @@ impl Keyspace {
         gone.map(drop).map_err(io::Error::other)
     }
 
-    /// Deletes every partition of every table, as of now: later writes are stamped later. Answers
-    /// how many there were.
+    /// Deletes every partition of every table, as of the node's now: later writes are stamped
+    /// later. Answers how many there were.
     async fn clear_until_now(&self, session: &Session) -> io::Result<usize> {
         let mut met = 0;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = now.map_err(io::Error::other)?.as_micros();
         for (table, keys) in self.tables(session).await? {
             let all = format!(
                 "SELECT DISTINCT {} FROM {}.{table}",
@@ -140,7 +138,7 @@ impl Keyspace {
                 continue;
             }
             let one = format!(
-                "DELETE FROM {}.{table} USING TIMESTAMP {now} WHERE {} = ?",
+                "DELETE FROM {}.{table} WHERE {} = ?",
                 self.name,
                 keys.join(" = ? AND ")
             );

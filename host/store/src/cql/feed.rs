@@ -28,6 +28,7 @@ use parking_lot::Mutex;
 use prometheus::core::Collector;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tail::Tail;
 use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
@@ -74,6 +75,8 @@ struct Shared {
     standing: Mutex<Standing>,
     /// Held during a beat; whether they have ended for good.
     beats_ended: AsyncMutex<bool>,
+    /// Whether nobody here announces anything any more.
+    is_closed: AtomicBool,
     /// Beats that were heard: for who waits for the next one.
     heard: watch::Sender<u64>,
     /// Slots below this have been noted by this process as having entries.
@@ -102,6 +105,7 @@ impl Feed {
             standing: Mutex::new(Standing::new(Uuid::new_v4(), timing.clone())),
             timing,
             beats_ended: AsyncMutex::new(false),
+            is_closed: AtomicBool::new(false),
             heard: watch::Sender::new(0),
             slot_noted: Mutex::new(None),
             tail: AsyncMutex::default(),
@@ -175,6 +179,8 @@ impl Feed {
     }
 
     fn end_tasks(&self) {
+        self.shared.is_closed.store(true, Ordering::Release);
+        self.shared.heard.send_modify(|_| {});
         self.tasks.lock().drain(..).for_each(|task| task.abort());
     }
 }
@@ -196,9 +202,7 @@ impl Shared {
         let let_go = self.standing.lock().let_go(&sent);
         for (cids, is_again) in let_go {
             self.forget(&cids);
-            if is_again {
-                tokio::spawn(Arc::clone(self).announce_again(cids));
-            }
+            tokio::spawn(Arc::clone(self).announce_left(cids, is_again));
         }
         let row = self.standing.lock().tell(&self.clock);
         let values = (
@@ -256,13 +260,14 @@ impl Shared {
     }
 
     /// Waits until the others surely wait for what this process has under way.
-    async fn good_standing(&self) {
+    async fn good_standing(&self) -> Result<()> {
         let mut heard = self.heard.subscribe();
         while !self.standing.lock().is_good(&self.clock.moment()) {
-            if heard.changed().await.is_err() {
-                return;
+            if self.is_closed.load(Ordering::Acquire) || heard.changed().await.is_err() {
+                return Err(StoreError::Closed);
             }
         }
+        Ok(())
     }
 
     /// Waits until nothing is under way.

@@ -41,6 +41,9 @@ pub(crate) struct Timing {
     pub(crate) dead: Duration,
     /// A change of unknown outcome keeps its entry unread for so long, for the same reason.
     pub(crate) linger: Duration,
+    /// And after so long it is announced once more: a node that was frozen keeps no time limits, and
+    /// readers cannot wait for it.
+    pub(crate) late: Duration,
 }
 
 impl Default for Timing {
@@ -51,6 +54,7 @@ impl Default for Timing {
             doubt: Duration::from_secs(5),
             dead: Duration::from_secs(10),
             linger: Duration::from_secs(10),
+            late: Duration::from_secs(60),
         }
     }
 }

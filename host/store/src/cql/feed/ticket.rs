@@ -8,6 +8,7 @@ use crate::error::StoreError;
 use holdfast_model::Cid;
 use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
@@ -52,14 +53,15 @@ impl Feed {
     /// nothing may be changed then.
     pub(crate) async fn announce(&self, cids: &[Cid]) -> Result<Ticket> {
         let shared = &self.shared;
-        if timeout(STANDING_WAIT, shared.good_standing())
-            .await
-            .is_err()
-        {
-            return Err(StoreError::Unavailable {
-                doing: "announce a change".to_owned(),
-                source: std::io::Error::other("the cluster has not heard this process for a while"),
-            });
+        match timeout(STANDING_WAIT, shared.good_standing()).await {
+            Ok(standing) => standing?,
+            Err(_) => {
+                let why = "the cluster has not heard this process for a while";
+                return Err(StoreError::Unavailable {
+                    doing: "announce a change".to_owned(),
+                    source: std::io::Error::other(why),
+                });
+            }
         }
         let mut taken = Taken::begin(shared);
         shared.write_entries(taken.place.at, cids).await?;
@@ -137,10 +139,23 @@ impl Drop for Taken {
 }
 
 impl Shared {
+    /// Announces changes of which nobody knows whether and when they were made: at once, if readers
+    /// may have passed them, and when even a node that was frozen has made them or never will.
+    pub(super) async fn announce_left(self: Arc<Self>, cids: Arc<[Cid]>, at_once: bool) {
+        if at_once {
+            Arc::clone(&self).announce_again(Arc::clone(&cids)).await;
+        }
+        sleep(self.timing.late).await;
+        self.forget(&cids);
+        self.announce_again(cids).await;
+    }
+
     /// Announces changes that have been made already, until readers are sure to meet them.
     pub(super) async fn announce_again(self: Arc<Self>, cids: Arc<[Cid]>) {
         loop {
-            self.good_standing().await;
+            if self.is_closed.load(Ordering::Acquire) || self.good_standing().await.is_err() {
+                return;
+            }
             let mut taken = Taken::begin(&self);
             match self.write_entries(taken.place.at, &cids).await {
                 Ok(()) => {
