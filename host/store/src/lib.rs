@@ -71,8 +71,8 @@ pub struct Outcome {
 pub struct Retention {
     /// For how long: where the feed's cursors are times, that is on CQL.
     pub age: Duration,
-    /// For how many steps of its cursor: where they are counted, in memory and on disk. There is one
-    /// for each write, and so at least one for each entry.
+    /// For how many steps of its cursor: where they are counted, in memory and on disk. There is
+    /// one for each write, and so at least one for each entry.
     pub steps: u64,
 }
 

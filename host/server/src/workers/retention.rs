@@ -1,8 +1,8 @@
 //! Trims the change feed: entries go when every worker that follows it has read them and they lie
 //! farther behind the head than the operator wants for those who follow from outside.
 //!
-//! On CQL the feed's cursors are times and what is kept is an age. The embedded feed knows no times:
-//! there it is a number of steps.
+//! On CQL the feed's cursors are times and what is kept is an age. The embedded feed knows no
+//! times: there it is a number of steps.
 
 use super::crew::{Crew, WorkError};
 use super::placement;

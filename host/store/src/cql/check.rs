@@ -1,10 +1,10 @@
 //! The consistency walk: every table against what it follows from.
 //!
 //! Right when nothing changes meanwhile and every interrupted change has been swept: a walk over a
-//! cluster that is at work finds changes half-way. It reads in the first home, so others' writes must
-//! have been replicated there. What it knows of each request, pin and placement is kept in memory
-//! until the end, some 300 bytes for each: it is for tests and for repairs of up to some ten million
-//! requests, not for a trillion pins.
+//! cluster that is at work finds changes half-way. It reads in the first home, so others' writes
+//! must have been replicated there. What it knows of each request, pin and placement is kept in
+//! memory until the end, some 300 bytes for each: it is for tests and for repairs of up to some ten
+//! million requests, not for a trillion pins.
 
 mod keys;
 mod pins;

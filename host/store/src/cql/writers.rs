@@ -10,7 +10,8 @@
 //!   writes its row and then reads the others' `reach`. Whoever came second sees the first: either
 //!   the reader waits for the joiner's `low`, or the joiner's clock is moved past everything that
 //!   the reader may have read.
-//! - *Who is given up knows.* A row that stands still for [`Timing::dead`] of the reader's own steady
+//! - *Who is given up knows.* A row that stands still for [`Timing::dead`] of the reader's own
+//!   steady
 //!   clock is given up. A process counts its own row as doubtful after half of that
 //!   ([`Timing::doubt`]): what it then had under way is announced once more after its change.
 //!
@@ -41,8 +42,8 @@ pub(crate) struct Timing {
     pub(crate) dead: Duration,
     /// A change of unknown outcome keeps its entry unread for so long, for the same reason.
     pub(crate) linger: Duration,
-    /// And after so long it is announced once more: a node that was frozen keeps no time limits, and
-    /// readers cannot wait for it.
+    /// And after so long it is announced once more: a node that was frozen keeps no time limits,
+    /// and readers cannot wait for it.
     pub(crate) late: Duration,
 }
 

@@ -5,10 +5,10 @@
 //! Under a steady load through two stores (two processes of a service), each fault in turn happens
 //! to a cluster of two datacenters. Afterwards everything that was acknowledged must be there, by
 //! content; what was refused must not; the feed must have told of every change; the books must
-//! balance; the history of conditional updates must be linearizable. It prints a table and keeps
-//! it as target/faults.md. Before all that it must notice what is done to a store behind its back.
-//! With `--plain` the cluster has no TLS, and certificates are not rotated.
-//! With `--memory` nothing is hurt and the store is the one in memory: a test of the harness itself.
+//! balance; the history of conditional updates must be linearizable. It prints a table and keeps it
+//! as target/faults.md. Before all that it must notice what is done to a store behind its back.
+//! With `--plain` the cluster has no TLS, and certificates are not rotated. With `--memory` nothing
+//! is hurt and the store is the one in memory: a test of the harness itself.
 #![cfg(test)]
 
 mod cluster;

@@ -247,8 +247,8 @@ async fn on_pin(shared: &Shared, client: usize, store: &Store, chance: &mut StdR
     let called = shared.called(key.clone(), "read", Expect::Any, 0);
     let found = store.pin(&cid).await;
     let found = found.map(|found| found.map(|f| (f.pin.options.name.parse().unwrap(), f.version)));
-    // Who cannot read does not write either: each write without an answer stays open, and some dozens
-    // of them are more than any checker can place.
+    // Who cannot read does not write either: each write without an answer stays open, and some
+    // dozens of them are more than any checker can place.
     let Some(version) = shared.read(client, called, found) else {
         return true;
     };

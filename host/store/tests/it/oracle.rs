@@ -1,5 +1,5 @@
-//! Any sequence of operations gives the same answers and the same store, in memory, on disk and in a
-//! cluster.
+//! Any sequence of operations gives the same answers and the same store, in memory, on disk and in
+//! a cluster.
 
 use holdfast_model::request::NameMatch;
 use holdfast_model::{
@@ -468,7 +468,8 @@ async fn run(place: &Place, steps: &[Step]) {
                 store.close().await.unwrap();
                 store = place.open().await;
             }
-            // By a share of the cursors, which is another share of the entries where they are times.
+            // By a share of the cursors, which is another share of the entries where they are
+            // times.
             Step::Trim { .. } if lens == Lens::Meaning => {}
             step => assert_eq!(
                 lens.line(take(&store, step).await),

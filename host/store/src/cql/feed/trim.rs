@@ -8,8 +8,8 @@ use futures_util::future::try_join_all;
 use holdfast_model::Cursor;
 
 impl Feed {
-    /// Forgets entries up to and including a cursor. The floor is raised first, so that nobody takes
-    /// what is half gone for all there was; whole slots go as partitions.
+    /// Forgets entries up to and including a cursor. The floor is raised first, so that nobody
+    /// takes what is half gone for all there was; whole slots go as partitions.
     pub(crate) async fn trim(&self, upto: Cursor) -> Result<()> {
         let shared = &self.shared;
         if upto > *shared.head.borrow() {

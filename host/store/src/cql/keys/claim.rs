@@ -118,8 +118,8 @@ pub(super) async fn any_key(shared: &Shared) -> Result<bool> {
     Ok(found.is_some())
 }
 
-/// The id of an operation that begins now. It tells the time, and the clock that it is compared with
-/// is every process's, which may go before this machine's.
+/// The id of an operation that begins now. It tells the time, and the clock that it is compared
+/// with is every process's, which may go before this machine's.
 pub(super) fn begin(shared: &Shared) -> Uuid {
     let micros = shared.clock.next();
     let nanos = u32::try_from(micros % 1_000_000).unwrap_or(0) * 1_000;

@@ -2,9 +2,9 @@
 //!
 //! A row is written *ahead* of the change that it follows from and bears the version that the
 //! placement is to have; it counts if the placement has that version. So a row may be early or
-//! stale, but no work is without one. Stale rows are deleted by the change that made them so, and if
-//! that died, by whoever meets them; each attempt has a row of its own, so nobody can delete what
-//! another has just written.
+//! stale, but no work is without one. Stale rows are deleted by the change that made them so, and
+//! if that died, by whoever meets them; each attempt has a row of its own, so nobody can delete
+//! what another has just written.
 //!
 //! Rows lie in slots of time, and an index says which slots there are. A slot that was emptied is
 //! never read again, so deletions are only passed over in the slot that is being emptied: at most
