@@ -1,3 +1,5 @@
+//! The walk over a store tells each thing that is amiss.
+
 use crate::contract::keyspace::Keyspace;
 use crate::contract::sample::{account, at, cid, full_draft, key, placement, request_id};
 use crate::{Expect, Outcome, Store};

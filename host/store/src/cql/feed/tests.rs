@@ -1,3 +1,5 @@
+//! The feed between processes: slow ones, dead ones, clocks apart, crowds.
+
 use super::*;
 use crate::contract::keyspace::Keyspace;
 use crate::contract::sample::cid;

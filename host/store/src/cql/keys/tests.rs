@@ -1,3 +1,5 @@
+//! Keys and tenants when processes die between the steps or race.
+
 use crate::contract::sample::{account, key};
 use crate::contract::{Backend, Outcome, refusal};
 use crate::cql::Stop;

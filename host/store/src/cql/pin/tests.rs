@@ -1,3 +1,5 @@
+//! Pins between processes that race or die between the steps.
+
 use crate::contract::sample::{account, at, cid, peer};
 use crate::contract::{Backend, Outcome};
 use crate::cql::pin::PinPlace;

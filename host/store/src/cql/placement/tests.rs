@@ -1,3 +1,5 @@
+//! Placements when processes die between the steps, and what is due.
+
 use super::due::Due;
 use super::record::Place;
 use crate::Expect;

@@ -1,3 +1,5 @@
+//! A walk over all pins, taken up again by others.
+
 use super::*;
 use crate::contract::sample::{at, cid};
 use crate::contract::{Backend, Outcome};

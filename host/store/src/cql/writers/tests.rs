@@ -1,3 +1,5 @@
+//! Where a process stands among the feed's writers, without a cluster.
+
 use super::*;
 
 const fn secs(n: u64) -> Duration {
