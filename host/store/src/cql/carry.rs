@@ -44,6 +44,12 @@ const PAUSE_MIN: Duration = Duration::from_millis(5);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// The longest pause of who was overtaken: others are busy with the account, and he must be there
+/// when they are not.
+const PAUSE_CROWD_MAX: Duration = Duration::from_millis(50);
+/// The longest time for which who has moved a head leaves it to others.
+const GIVE_WAY_MAX: Duration = Duration::from_secs(1);
+
 /// What one attempt came to.
 enum Attempt {
     /// Nothing had to be written.
@@ -119,6 +125,7 @@ async fn carry(
         Ok(Attempt::Moved(moved)) => {
             shared.metrics.committed(size, began.elapsed());
             finish(&shared, *moved, replies, deadline).await;
+            give_way(&shared, began.elapsed()).await;
         }
         Ok(Attempt::Idle(answers)) => {
             for (reply, answer) in replies.into_iter().zip(answers) {
@@ -128,6 +135,18 @@ async fn carry(
         Ok(Attempt::Overtaken) => answer_all(replies, &crowded(&account)),
         Err(error) => answer_all(replies, &error),
     }
+}
+
+/// Leaves the account to other processes for a while. Who has just moved a head knows it, and needs
+/// neither to read it nor to finish what another has begun: without this he would be faster each
+/// time, and two clients at two processes would be one client that is served and one that is not.
+async fn give_way(shared: &Shared, took: Duration) {
+    if shared.feed.is_alone() {
+        return;
+    }
+    let longest = (took / 2).min(GIVE_WAY_MAX);
+    let longest = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX);
+    sleep(Duration::from_micros(rand::random_range(0..=longest))).await;
 }
 
 /// Tries until the head has moved, or the time is over.
@@ -142,6 +161,7 @@ async fn decide(
         match attempt(shared, account, ops, deadline).await? {
             Attempt::Overtaken if Instant::now() < deadline => {
                 pace(&mut pause).await;
+                pause = pause.min(PAUSE_CROWD_MAX);
             }
             decided => return Ok(decided),
         }

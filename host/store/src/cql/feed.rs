@@ -146,6 +146,11 @@ impl Feed {
         self.shared.standing.lock().is_good(&now)
     }
 
+    /// Whether no other process uses the store, as far as this one knows.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.shared.standing.lock().others_alive() == 0
+    }
+
     /// Where the feed begins, and in which slots it may have entries.
     pub(crate) async fn ends(&self) -> Result<Ends> {
         let told = self.shared.read_writers().await?;
