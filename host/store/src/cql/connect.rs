@@ -98,7 +98,11 @@ pub(crate) async fn builder(settings: &CqlSettings) -> Result<SessionBuilder> {
         .auto_await_schema_agreement(false)
         .tracing_info_fetch_attempts(TRACE_LOOKS)
         .tracing_info_fetch_interval(TRACE_PAUSE)
-        .fetch_schema_metadata(false)
+        // How the keyspace is replicated, and no more: without it the driver knows no key's
+        // replicas, and every call would take a way round.
+        .fetch_schema_metadata(true)
+        .fetch_full_schema_metadata(false)
+        .keyspaces_to_fetch([settings.keyspace.clone()])
         .driver_config_reporting(false);
     if let Some(login) = &settings.login {
         builder = builder.user(&login.username, &login.password);
@@ -126,6 +130,11 @@ impl Connected {
         // Only ScyllaDB's nodes tell of shards.
         let state = session.get_cluster_state();
         let is_scylla = state.get_nodes_info().iter().any(|n| n.sharder().is_some());
+        // The session may be older than the keyspace, and would learn of it a minute later.
+        match timeout(settings.timeouts.prepare, session.refresh_metadata()).await {
+            Ok(done) => done.map_err(|e| unusable(e.to_string()))?,
+            Err(_) => return Err(unusable("no answer in time".to_owned())),
+        }
         let preparing = stream::iter(Statement::ALL)
             .map(|statement| session.prepare(statement.text_for(is_scylla).into_owned()))
             .buffered(PREPARED_AT_ONCE)
