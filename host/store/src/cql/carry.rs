@@ -32,8 +32,8 @@ use uuid::Uuid;
 pub(crate) type AccountLanes = Lanes<AccountId, RequestOp, Option<PinRequest>>;
 
 /// How long a batch tries to move its head, in deadlines of one conditional write: some for other
-/// processes that are faster, some for an outcome that has to be settled. Only intents that are much
-/// older are swept.
+/// processes that are faster, some for an outcome that has to be settled. Only intents that are
+/// much older are swept.
 const TRIES_IN_DEADLINES: u32 = 3;
 
 /// Requests read at once for a batch.

@@ -1,9 +1,9 @@
 //! The change feed: entries in the order of time, written ahead of the changes that they announce.
 //!
-//! Whoever changes pins takes a [`Ticket`] first. Its entry is in the feed when the ticket is handed
-//! out, but nobody reads past it before the ticket is done ([`super::writers`] says how the others
-//! know): so a change that was made has its entry, whatever happens in between, and an entry that
-//! is read has its change. A process that dies between the two costs a needless look at a pin.
+//! Whoever changes pins takes a [`Ticket`] first. Its entry is in the feed when the ticket is
+//! handed out, but nobody reads past it before the ticket is done ([`super::writers`] says how the
+//! others know): so a change that was made has its entry, whatever happens in between, and an entry
+//! that is read has its change. A process that dies between the two costs a needless look at a pin.
 
 mod follow;
 mod metrics;

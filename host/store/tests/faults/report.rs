@@ -23,7 +23,8 @@ pub(crate) struct Row {
 }
 
 const HEAD: &str = "\
-| fault | acknowledged writes | errors (of reads) | of calls in the fault | recovery | p99 before / during / after | slowest | conditional updates | wrong |
+| fault | acknowledged writes | errors (of reads) | of calls in the fault | recovery \
+| p99 before / during / after | slowest | conditional updates | wrong |
 |---|---|---|---|---|---|---|---|---|
 ";
 
