@@ -38,7 +38,7 @@ struct Sample {
 pub(crate) struct Timeline {
     begun: Instant,
     samples: Mutex<Vec<Sample>>,
-    /// The first text of each kind of error, for the report.
+    /// The first text of each sort of error, for the report.
     texts: Mutex<BTreeMap<String, (String, u64)>>,
 }
 
@@ -78,8 +78,11 @@ impl Timeline {
         };
         if let Some(error) = error {
             let mut texts = self.texts.lock();
-            let kind = format!("{:?}", error.kind()).to_lowercase();
-            texts.entry(kind).or_insert((error.to_string(), 0)).1 += 1;
+            let text = error.to_string();
+            // Far enough to tell sorts apart, and not into the names of things.
+            let words: Vec<_> = text.split(' ').take(4).collect();
+            let kind = format!("{:?} ({} ...)", error.kind(), words.join(" ")).to_lowercase();
+            texts.entry(kind).or_insert((text, 0)).1 += 1;
         }
         let error = error.map(StoreError::kind);
         let took = ended - began;
@@ -109,7 +112,7 @@ impl Timeline {
         within.filter(read).count()
     }
 
-    /// The errors by kind: how many, and what the first one said.
+    /// The errors by sort: how many, and what the first one said.
     pub(crate) fn errors(&self) -> BTreeMap<String, (String, u64)> {
         self.texts.lock().clone()
     }
