@@ -82,6 +82,7 @@ macro_rules! contract_suite {
                 versions_are_never_used_again,
                 allocating_needs_the_version,
                 pins_are_each_met_once,
+                a_scan_goes_on_from_its_mark,
                 only_cluster_pins_expire;
             placements:
                 a_placement_gets_a_version,

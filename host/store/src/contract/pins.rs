@@ -2,7 +2,7 @@
 
 use super::sample::{account, at, cid, draft, pairs, peer, request_id};
 use super::{Backend, Outcome, refusal};
-use crate::Expect;
+use crate::{Expect, ScanMark};
 use holdfast_model::{Cid, ErrorKind, Origin, Pin, StoredPin};
 
 /// What a put answers is what is read later: whole seconds, no allocations asked for by the caller.
@@ -150,6 +150,40 @@ pub async fn pins_are_each_met_once(backend: impl Backend) -> Outcome {
         }
         assert_eq!(seen, order, "pages of {size}");
     }
+    Ok(())
+}
+
+/// A scan meets each pin that is there all the while once, also if it begins anew at every mark and
+/// pins come and go in between; a mark survives being written down.
+pub async fn a_scan_goes_on_from_its_mark(backend: impl Backend) -> Outcome {
+    let store = backend.store();
+    let mut steady = Vec::new();
+    for n in 1..=12 {
+        store.create_request(draft(n, n)?, at(n)).await?;
+        store
+            .put_pin(Pin::recursive(cid(n + 100)?, at(1_000)), Expect::Any)
+            .await?;
+        steady.push(cid(n)?);
+    }
+    steady.sort();
+    let mut seen: Vec<Cid> = Vec::new();
+    let mut mark: Option<ScanMark> = None;
+    for n in 1.. {
+        let mut scan = store.scan_pins(mark.take())?;
+        let Some(pins) = scan.next().await? else {
+            break;
+        };
+        seen.extend(pins.iter().map(|p| p.pin.cid));
+        let kept = serde_json::to_string(&scan.mark())?;
+        mark = Some(serde_json::from_str(&kept)?);
+        store.delete_pin(&cid(n % 12 + 101)?, Expect::Any).await?;
+    }
+    let met = seen.len();
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), met, "a pin was met twice");
+    seen.retain(|cid| steady.contains(cid));
+    assert_eq!(seen, steady);
     Ok(())
 }
 
