@@ -2,50 +2,10 @@
 //! does it import only what that world has?
 
 use crate::inert;
+use crate::kind::Kind;
 use crate::limits::WASM_BYTES_MAX;
 use std::collections::BTreeSet;
 use wasmparser::{ComponentTypeRef, Encoding, Parser, Payload};
-
-/// What a plugin is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
-    /// May refuse calls.
-    Authorizer,
-    /// Prices usage.
-    Pricing,
-}
-
-impl Kind {
-    const ALL: [Self; 2] = [Self::Authorizer, Self::Pricing];
-
-    /// The world's name.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Authorizer => "authorizer",
-            Self::Pricing => "pricing",
-        }
-    }
-
-    /// The interface whose export makes a component one of this kind.
-    const fn export(self) -> &'static str {
-        match self {
-            Self::Authorizer => "holdfast:plugin/authorization",
-            Self::Pricing => "holdfast:plugin/rating",
-        }
-    }
-
-    /// The interfaces of ours that it may import.
-    const fn imports(self) -> &'static [&'static str] {
-        match self {
-            Self::Authorizer => &[
-                "holdfast:plugin/types",
-                "holdfast:plugin/calls",
-                "holdfast:plugin/log",
-            ],
-            Self::Pricing => &["holdfast:plugin/types"],
-        }
-    }
-}
 
 /// The version of our package that this host speaks.
 const PACKAGE_MAJOR: &str = "1.";
@@ -75,7 +35,8 @@ pub(crate) fn admit(bytes: &[u8]) -> Result<Kind, String> {
         if is_ours && !version.starts_with(PACKAGE_MAJOR) {
             return Err(version_error(import));
         }
-        if !is_ours && !inert::INTERFACES.contains(&interface) {
+        let is_wasi = kind.wasi().contains(&interface) || inert::INTERFACES.contains(&interface);
+        if !is_ours && !is_wasi {
             return Err(forbidden_import(kind, import));
         }
     }
@@ -165,7 +126,8 @@ impl Names {
         }
         let exports: Vec<&str> = self.exports.iter().map(String::as_str).take(8).collect();
         Err(format!(
-            "exports neither the world authorizer nor pricing of holdfast:plugin@1.0.0: exports {}",
+            "exports none of the worlds {} of holdfast:plugin@1.0.0: exports {}",
+            Kind::ALL.map(Kind::as_str).join(", "),
             match exports.is_empty() {
                 true => "nothing".to_owned(),
                 false => exports.join(", "),

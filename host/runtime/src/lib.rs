@@ -19,6 +19,7 @@ mod facts;
 mod folder;
 mod guest;
 mod inert;
+mod kind;
 mod limits;
 mod manifest;
 mod metrics;
@@ -32,4 +33,5 @@ mod world;
 
 pub use call::{AuthorizeCall, PluginInfo, Quote, QuoteCall, QuoteLine, Verdict};
 pub use error::PluginError;
+pub use kind::Kind as PluginKind;
 pub use plugins::{Plugins, PluginsConfig};

@@ -1,11 +1,12 @@
 //! What is loaded, and how it is replaced: a candidate takes the place of the one that runs only
 //! once it has been compiled, linked and has taken its settings.
 
-use crate::admit::{Kind, admit};
+use crate::admit::admit;
 use crate::bindings::authorizer::Authorizer;
 use crate::bindings::pricing::Pricing;
 use crate::call::PluginInfo;
 use crate::folder::{self, Files, Unread};
+use crate::kind::Kind;
 use crate::limits::Limits;
 use crate::manifest::Manifest;
 use crate::metrics::RuntimeMetrics;
@@ -266,6 +267,7 @@ impl Registry {
         let usual = match kind {
             Kind::Authorizer => Limits::AUTHORIZER,
             Kind::Pricing => Limits::PRICING,
+            Kind::Payment | Kind::Config => return Err(refusal(Some(kind), not_served(kind))),
         };
         let candidate = Candidate {
             name: name.to_owned(),
@@ -285,6 +287,7 @@ impl Registry {
                 .map(|plugin| Loaded::Authorizer(Arc::new(plugin))),
             Kind::Pricing => Plugin::load(engine, candidate, component, generation, metrics)
                 .map(|plugin| Loaded::Pricing(Arc::new(plugin))),
+            Kind::Payment | Kind::Config => Err(not_served(kind)),
         };
         loaded.map_err(in_wasm)
     }
@@ -396,6 +399,11 @@ impl Refusal {
             error: Some(self.why.clone()),
         }
     }
+}
+
+/// A kind that is known, and that this host has no engine for.
+fn not_served(kind: Kind) -> String {
+    format!("is a {kind} plugin, which this host does not serve yet; take it out of the folder")
 }
 
 impl Loaded {

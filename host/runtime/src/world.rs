@@ -1,9 +1,9 @@
 //! What differs between the worlds: how each is linked and asked.
 
-use crate::admit::Kind;
 use crate::bindings::authorizer::holdfast::plugin::{calls, log};
 use crate::bindings::{authorizer, pricing};
 use crate::guest::Guest;
+use crate::kind::Kind;
 use wasmtime::Store;
 use wasmtime::component::{HasSelf, InstancePre, Linker};
 

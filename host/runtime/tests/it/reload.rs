@@ -122,7 +122,7 @@ fn a_bad_candidate_leaves_the_good_one() {
         (&broken, "price.wasm"),
         (
             &wrong_world,
-            "exports neither the world authorizer nor pricing",
+            "exports none of the worlds authorizer, pricing, payment, config",
         ),
         (&vec![0; 5 << 20], "may have"),
     ] {
