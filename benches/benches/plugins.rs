@@ -43,6 +43,7 @@ fn calls(c: &mut Criterion) {
         request_count: 7,
         pinned_bytes: 1 << 30,
         dag_size: None,
+        time: UnixMillis::EPOCH,
     };
     let usage = Usage {
         period: Period {

@@ -1,7 +1,7 @@
 //! What is asked of plugins, and what they answer.
 
 use holdfast_model::{
-    AccountId, Action, Cid, Currency, Money, PrincipalId, Roles, TenantId, Usage,
+    AccountId, Action, Cid, Currency, Money, PrincipalId, Roles, TenantId, UnixMillis, Usage,
 };
 use std::collections::BTreeMap;
 
@@ -28,6 +28,8 @@ pub struct AuthorizeCall<'a> {
     pub pinned_bytes: u128,
     /// Bytes that the content has, where they are known already.
     pub dag_size: Option<u64>,
+    /// When the call came in.
+    pub time: UnixMillis,
 }
 
 /// What the authorizers say together.

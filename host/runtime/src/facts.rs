@@ -7,7 +7,7 @@ use crate::bindings::authorizer::holdfast::plugin::calls::{Action as WitAction, 
 use crate::bindings::authorizer::holdfast::plugin::types::U128;
 use crate::call::AuthorizeCall;
 use crate::guest::Guest;
-use holdfast_model::{AccountId, Action, Cid, Roles};
+use holdfast_model::{AccountId, Action, Cid, Roles, UnixMillis};
 use std::collections::BTreeMap;
 use wasmtime::component::Resource;
 
@@ -25,6 +25,7 @@ pub struct Facts {
     request_count: u64,
     pinned_bytes: u128,
     dag_size: Option<u64>,
+    time: UnixMillis,
 }
 
 impl Default for Facts {
@@ -40,6 +41,7 @@ impl Default for Facts {
             request_count: 0,
             pinned_bytes: 0,
             dag_size: None,
+            time: UnixMillis::EPOCH,
         }
     }
 }
@@ -58,6 +60,7 @@ impl Facts {
         self.request_count = call.request_count;
         self.pinned_bytes = call.pinned_bytes;
         self.dag_size = call.dag_size;
+        self.time = call.time;
     }
 }
 
@@ -168,6 +171,10 @@ impl HostCall for Guest {
 
     fn dag_size(&mut self, _: Resource<Facts>) -> Option<u64> {
         self.facts.dag_size
+    }
+
+    fn time(&mut self, _: Resource<Facts>) -> u64 {
+        self.facts.time.as_millis()
     }
 
     /// The host owns the call; the guest only borrows it.

@@ -4,7 +4,7 @@ use super::{Plan, ROUNDS};
 use crate::host::repository;
 use crate::table::Row;
 use anyhow::{Result, anyhow, ensure};
-use holdfast_model::{AccountId, Action, Cid, PrincipalId, Role, Roles};
+use holdfast_model::{AccountId, Action, Cid, PrincipalId, Role, Roles, UnixMillis};
 use holdfast_runtime::{AuthorizeCall, Plugins, PluginsConfig, Verdict};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -42,6 +42,7 @@ pub(super) fn authorizer_warm(plan: &Plan) -> Result<Row> {
         request_count: 7,
         pinned_bytes: 1 << 30,
         dag_size: None,
+        time: UnixMillis::EPOCH,
     };
     let mut pairs = Vec::new();
     for _ in 0..ROUNDS {

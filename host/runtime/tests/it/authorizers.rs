@@ -1,7 +1,7 @@
 //! What authorizers are told, and what the shipped one says.
 
 use crate::house::{Ask, House, pairs, told};
-use holdfast_model::{Action, Cid};
+use holdfast_model::{Action, Cid, UnixMillis};
 use holdfast_runtime::Verdict;
 
 const QUOTAS: &[(&str, &str)] = &[
@@ -40,6 +40,7 @@ fn a_guest_can_ask_for_every_fact() {
         request_count: 7,
         pinned_bytes: u128::MAX,
         dag_size: Some(u64::MAX),
+        time: UnixMillis::parse("2026-01-01T00:00:00Z").unwrap(),
         ..Ask::new(&[("plan", "gold"), ("quota_bytes", "1")])
     };
     let mut said = || match ask_and_change(&mut ask, &house) {
@@ -50,12 +51,12 @@ fn a_guest_can_ask_for_every_fact() {
         said(),
         "Action::CreateRequest system:test true acme/web acme Some(\"gold\") None Some(Ok(1)) Some(Err(())) \
          Some(\"bafkqaaa\") Some(\"blog\") 7 340282366920938463463374607431768211455 \
-         Some(18446744073709551615)"
+         Some(18446744073709551615) 1767225600000"
     );
     // The next call on the same instance sees nothing of the one before.
     assert_eq!(
         said(),
-        "Action::Other(\"readAudit\") system:test true acme/web acme None None None None None None 0 0 None"
+        "Action::Other(\"readAudit\") system:test true acme/web acme None None None None None None 0 0 None 0"
     );
 }
 

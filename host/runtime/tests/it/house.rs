@@ -81,6 +81,7 @@ pub(crate) struct Ask {
     pub(crate) request_count: u64,
     pub(crate) pinned_bytes: u128,
     pub(crate) dag_size: Option<u64>,
+    pub(crate) time: UnixMillis,
 }
 
 impl Ask {
@@ -94,6 +95,7 @@ impl Ask {
             request_count: 0,
             pinned_bytes: 0,
             dag_size: None,
+            time: UnixMillis::EPOCH,
         }
     }
 
@@ -110,6 +112,7 @@ impl Ask {
             request_count: self.request_count,
             pinned_bytes: self.pinned_bytes,
             dag_size: self.dag_size,
+            time: self.time,
         })
     }
 }

@@ -35,6 +35,7 @@ pub(crate) async fn authorize(app: &App, change: Change<'_>) -> Result<(), PinEr
         request_count: facts.request_count,
         pinned_bytes: facts.pinned_bytes,
         dag_size: facts.dag_size,
+        time: app.clock.now(),
     })?;
     match verdict {
         Verdict::Allow => Ok(()),
