@@ -28,6 +28,7 @@ mod plugins;
 mod pool;
 mod quote;
 mod registry;
+mod signature;
 mod watch;
 mod world;
 
@@ -35,3 +36,4 @@ pub use call::{AuthorizeCall, PluginInfo, Quote, QuoteCall, QuoteLine, Verdict};
 pub use error::PluginError;
 pub use kind::Kind as PluginKind;
 pub use plugins::{Plugins, PluginsConfig};
+pub use signature::{PublicKey, SIGNATURE_FILE_BYTES_MAX, Signature, SigningKey};
