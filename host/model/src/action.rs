@@ -155,6 +155,12 @@ actions! {
     WriteTenant on TenantId, "writeTenant";
     /// See which plugins are loaded and how they fare.
     ListPlugins on Host, "listPlugins";
+    /// Read what a plugin logged, and how its candidate differs from it on live calls.
+    ReadPlugin on Host, "readPlugin";
+    /// Put a plugin into the host, or a new one in the place of an old one.
+    InstallPlugin on Host, "installPlugin";
+    /// Choose which generation of a plugin serves: promote a candidate, or roll back.
+    SwitchPlugin on Host, "switchPlugin";
     /// Read pins of the whole set, whoever wants them.
     ReadPins on Host, "readPins";
     /// Put or remove pins as a cluster node does.

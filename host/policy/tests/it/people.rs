@@ -44,6 +44,9 @@ pub(crate) fn thing(action: Action, of: &str) -> Resource {
         }
         Action::ReadTenant | Action::WriteTenant => account.tenant().clone().into(),
         Action::ListPlugins
+        | Action::ReadPlugin
+        | Action::InstallPlugin
+        | Action::SwitchPlugin
         | Action::ReadPins
         | Action::WritePins
         | Action::ReadAudit

@@ -149,6 +149,9 @@ fn sample(action: Action) -> Result<Resource, Invalid> {
         }
         Action::ReadTenant | Action::WriteTenant => account.tenant().clone().into(),
         Action::ListPlugins
+        | Action::ReadPlugin
+        | Action::InstallPlugin
+        | Action::SwitchPlugin
         | Action::ReadPins
         | Action::WritePins
         | Action::ReadAudit
