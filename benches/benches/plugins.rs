@@ -21,7 +21,7 @@ fn shipped(dir: &Path) -> Plugins {
     }
     Plugins::open(PluginsConfig {
         dir: dir.to_owned(),
-        cache: None,
+        ..PluginsConfig::default()
     })
     .unwrap()
 }

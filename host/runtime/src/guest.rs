@@ -92,7 +92,13 @@ impl Journal {
         }
     }
 
-    fn write(&self, level: log::Level, message: &str) {
+    /// Counts a line that is not written.
+    pub(crate) fn drop_line(&self) {
+        self.dropped.inc();
+    }
+
+    /// Writes a line, if there is room for it.
+    pub(crate) fn write(&self, level: log::Level, message: &str) {
         if !self.has_room(Instant::now()) {
             self.dropped.inc();
             return;

@@ -13,12 +13,14 @@ mod authorize;
 mod bindings;
 mod call;
 mod deadline;
+mod egress;
 mod engine;
 mod error;
 mod facts;
 mod folder;
 mod guest;
 mod inert;
+mod job;
 mod kind;
 mod limits;
 mod manifest;
@@ -33,7 +35,11 @@ mod watch;
 mod world;
 
 pub use call::{AuthorizeCall, PluginInfo, Quote, QuoteCall, QuoteLine, Verdict};
+pub use egress::{Lookup, Resolve};
 pub use error::PluginError;
+pub use job::{
+    CollectError, Entry, Finding, Invoice, JobsConfig, Progress, Receipt, Severity, Snapshot, Step,
+};
 pub use kind::Kind as PluginKind;
 pub use plugins::{Plugins, PluginsConfig};
 pub use signature::{PublicKey, SIGNATURE_FILE_BYTES_MAX, Signature, SigningKey};

@@ -1,5 +1,8 @@
 //! `NAME.toml` beside `NAME.wasm`: what the operator sets for a plugin.
 
+use crate::egress::{Rule, RuleText};
+use crate::job::{EnvironmentGrant, Grants};
+use crate::kind::Kind;
 use crate::limits::LimitsOverlay;
 use serde::Deserialize;
 
@@ -11,12 +14,39 @@ pub(crate) struct Manifest {
     settings: toml::Table,
     /// What differs from the usual limits.
     pub(crate) limits: LimitsOverlay,
+    /// Where its requests may go.
+    egress: Vec<RuleText>,
+    /// What it may read of the environment.
+    environment: EnvironmentText,
+}
+
+/// The `[environment]` table.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct EnvironmentText {
+    /// Names, or beginnings of names with a star.
+    allow: Vec<String>,
 }
 
 impl Manifest {
     /// Reads the file's text.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         toml::from_str(text).map_err(|e| e.to_string().trim_end().replace('\n', " "))
+    }
+
+    /// What it is granted of the outside. A kind that has no way there can be granted nothing.
+    pub(crate) fn grants(&self, kind: Kind) -> Result<Grants, String> {
+        let refused = |table: &str| format!("{table}: {kind} plugins have none; take it out");
+        if !self.egress.is_empty() && !matches!(kind, Kind::Payment | Kind::Config) {
+            return Err(refused("egress"));
+        }
+        if !self.environment.allow.is_empty() && kind != Kind::Config {
+            return Err(refused("environment"));
+        }
+        Ok(Grants {
+            egress: Rule::parse_all(&self.egress)?,
+            environment: EnvironmentGrant::parse(&self.environment.allow)?,
+        })
     }
 
     /// The settings as a JSON object, keys sorted, so that equal settings are equal texts.

@@ -1,8 +1,11 @@
 //! The door.
 
+mod jobs;
+
 use crate::call::{AuthorizeCall, PluginInfo, Quote, QuoteCall, Verdict};
 use crate::engine;
 use crate::error::PluginError;
+use crate::job::{Jobs, JobsConfig};
 use crate::metrics::RuntimeMetrics;
 use crate::registry::{Look, Registry};
 use crate::watch::Watch;
@@ -12,13 +15,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Where plugins are and how they are kept.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct PluginsConfig {
     /// The watched folder: `NAME.wasm`, beside it perhaps `NAME.toml` with settings and limits.
     pub dir: PathBuf,
     /// Where compiled components are cached; only the host can write it. Not used yet: reading a
     /// compiled component is `unsafe`, and needs a proof of its own.
     pub cache: Option<PathBuf>,
+    /// What payment and config plugins have to do with.
+    pub jobs: JobsConfig,
 }
 
 /// The plugins.
@@ -46,7 +51,8 @@ impl Plugins {
         let engine =
             engine::hot().map_err(|e| failed(format!("no engine can be started ({e:#})")))?;
         let metrics = RuntimeMetrics::new().map_err(|e| failed(e.to_string()))?;
-        let registry = Arc::new(Registry::new(dir.clone(), engine, metrics));
+        let jobs = Jobs::new(config.jobs).map_err(|e| failed(e.to_string()))?;
+        let registry = Arc::new(Registry::new(dir.clone(), engine, metrics, jobs));
         // The watch begins first: what changes while the first scan runs is seen by one of the two.
         let watch = Watch::start(&dir, Arc::clone(&registry))
             .map_err(|e| failed(format!("no thread can be started ({e})")))?;
@@ -120,6 +126,8 @@ impl Plugins {
     /// The metrics, for the registry of whoever serves them.
     #[must_use]
     pub fn metrics(&self) -> Vec<Box<dyn Collector>> {
-        self.registry.metrics().collectors()
+        let mut collectors = self.registry.metrics().collectors();
+        collectors.extend(self.registry.jobs().collectors());
+        collectors
     }
 }

@@ -3,9 +3,12 @@
 
 use crate::admit::admit;
 use crate::bindings::authorizer::Authorizer;
+use crate::bindings::config::Config;
+use crate::bindings::payment::Payment;
 use crate::bindings::pricing::Pricing;
 use crate::call::PluginInfo;
 use crate::folder::{self, Files, Unread};
+use crate::job::{JobPlugin, Jobs};
 use crate::kind::Kind;
 use crate::limits::Limits;
 use crate::manifest::Manifest;
@@ -27,6 +30,10 @@ pub(crate) struct Serving {
     pub(crate) authorizers: Vec<Arc<Plugin<Authorizer>>>,
     /// The live one.
     pub(crate) pricing: Option<Arc<Plugin<Pricing>>>,
+    /// All of them, by name: who wants money collected says by whom.
+    pub(crate) payments: BTreeMap<String, Arc<JobPlugin<Payment>>>,
+    /// In the order of their names.
+    pub(crate) configs: Vec<Arc<JobPlugin<Config>>>,
     /// Everything, as it is listed.
     pub(crate) infos: Vec<PluginInfo>,
 }
@@ -37,6 +44,7 @@ pub(crate) struct Registry {
     dir: PathBuf,
     engine: Engine,
     metrics: RuntimeMetrics,
+    jobs: Jobs,
     serving: ArcSwap<Serving>,
     /// One scan at a time.
     shelf: Mutex<Shelf>,
@@ -77,6 +85,8 @@ struct Refusal {
 enum Loaded {
     Authorizer(Arc<Plugin<Authorizer>>),
     Pricing(Arc<Plugin<Pricing>>),
+    Payment(Arc<JobPlugin<Payment>>),
+    Config(Arc<JobPlugin<Config>>),
 }
 
 /// When a file that has changed is taken in.
@@ -100,8 +110,9 @@ pub(crate) enum Scan {
 
 impl Registry {
     /// Nothing loaded yet.
-    pub(crate) fn new(dir: PathBuf, engine: Engine, metrics: RuntimeMetrics) -> Self {
+    pub(crate) fn new(dir: PathBuf, engine: Engine, metrics: RuntimeMetrics, jobs: Jobs) -> Self {
         Self {
+            jobs,
             dir,
             engine,
             metrics,
@@ -115,6 +126,11 @@ impl Registry {
     /// What serves now.
     pub(crate) fn serving(&self) -> arc_swap::Guard<Arc<Serving>> {
         self.serving.load()
+    }
+
+    /// What jobs run on.
+    pub(crate) const fn jobs(&self) -> &Jobs {
+        &self.jobs
     }
 
     /// The metrics.
@@ -267,7 +283,8 @@ impl Registry {
         let usual = match kind {
             Kind::Authorizer => Limits::AUTHORIZER,
             Kind::Pricing => Limits::PRICING,
-            Kind::Payment | Kind::Config => return Err(refusal(Some(kind), not_served(kind))),
+            // Jobs take no more than the bytes of an answer from these.
+            Kind::Payment | Kind::Config => Limits::PRICING,
         };
         let candidate = Candidate {
             name: name.to_owned(),
@@ -276,18 +293,33 @@ impl Registry {
             limits: usual.overlaid(&manifest.limits).map_err(in_manifest)?,
         };
         let in_wasm = |why| refusal(Some(kind), format!("{name}.wasm {why}"));
-        let (engine, metrics) = (&self.engine, &self.metrics);
+        let grants = manifest.grants(kind).map_err(in_manifest)?;
+        let metrics = &self.metrics;
+        let floor = match kind {
+            Kind::Authorizer | Kind::Pricing => None,
+            Kind::Payment | Kind::Config => Some(self.jobs.floor().map_err(in_wasm)?),
+        };
+        let engine = floor.as_ref().map_or(&self.engine, |floor| floor.engine());
         let component = match compiled {
             Some(component) => component,
             None => Component::from_binary(engine, &files.wasm)
                 .map_err(|e| in_wasm(format!("does not compile: {e:#}")))?,
         };
-        let loaded = match kind {
-            Kind::Authorizer => Plugin::load(engine, candidate, component, generation, metrics)
-                .map(|plugin| Loaded::Authorizer(Arc::new(plugin))),
-            Kind::Pricing => Plugin::load(engine, candidate, component, generation, metrics)
+        let loaded = match (kind, &floor) {
+            (Kind::Payment, Some(floor)) => {
+                JobPlugin::load(floor, candidate, component, generation, grants, metrics)
+                    .map(|plugin| Loaded::Payment(Arc::new(plugin)))
+            }
+            (_, Some(floor)) => {
+                JobPlugin::load(floor, candidate, component, generation, grants, metrics)
+                    .map(|plugin| Loaded::Config(Arc::new(plugin)))
+            }
+            (Kind::Authorizer, None) => {
+                Plugin::load(engine, candidate, component, generation, metrics)
+                    .map(|plugin| Loaded::Authorizer(Arc::new(plugin)))
+            }
+            (_, None) => Plugin::load(engine, candidate, component, generation, metrics)
                 .map(|plugin| Loaded::Pricing(Arc::new(plugin))),
-            Kind::Payment | Kind::Config => Err(not_served(kind)),
         };
         loaded.map_err(in_wasm)
     }
@@ -334,6 +366,14 @@ impl Shelf {
                         serving.pricing = Some(Arc::clone(plugin));
                     }
                 }
+                Some(Loaded::Payment(plugin)) => {
+                    serving.payments.insert(name.clone(), Arc::clone(plugin));
+                    serving.infos.push(plugin.info("live"));
+                }
+                Some(Loaded::Config(plugin)) => {
+                    serving.configs.push(Arc::clone(plugin));
+                    serving.infos.push(plugin.info("live"));
+                }
                 None => {}
             }
             if let Some(refusal) = &slot.refused {
@@ -357,6 +397,12 @@ impl Shelf {
                 Some(plugin.component.clone())
             }
             Some(Loaded::Pricing(plugin)) if plugin.candidate.digest == digest => {
+                Some(plugin.component.clone())
+            }
+            Some(Loaded::Payment(plugin)) if plugin.candidate.digest == digest => {
+                Some(plugin.component.clone())
+            }
+            Some(Loaded::Config(plugin)) if plugin.candidate.digest == digest => {
                 Some(plugin.component.clone())
             }
             _ => None,
@@ -401,16 +447,13 @@ impl Refusal {
     }
 }
 
-/// A kind that is known, and that this host has no engine for.
-fn not_served(kind: Kind) -> String {
-    format!("is a {kind} plugin, which this host does not serve yet; take it out of the folder")
-}
-
 impl Loaded {
     const fn kind(&self) -> Kind {
         match self {
             Self::Authorizer(_) => Kind::Authorizer,
             Self::Pricing(_) => Kind::Pricing,
+            Self::Payment(_) => Kind::Payment,
+            Self::Config(_) => Kind::Config,
         }
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn authorizer_warm(plan: &Plan) -> Result<Row> {
     )?;
     let config = PluginsConfig {
         dir: dir.path().to_owned(),
-        cache: None,
+        ..PluginsConfig::default()
     };
     let plugins = Plugins::open(config).map_err(|e| anyhow!("{e}"))?;
     let account = AccountId::parse("acme/web")?;

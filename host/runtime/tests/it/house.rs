@@ -36,7 +36,7 @@ impl House {
         fill(dir.path());
         let plugins = Plugins::open(PluginsConfig {
             dir: dir.path().to_owned(),
-            cache: None,
+            ..PluginsConfig::default()
         })
         .unwrap();
         Self { dir, plugins }

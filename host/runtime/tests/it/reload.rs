@@ -43,7 +43,7 @@ fn a_folder_that_is_not_there_is_made() {
     let dir = tempfile::tempdir().unwrap();
     let plugins = holdfast_runtime::Plugins::open(holdfast_runtime::PluginsConfig {
         dir: dir.path().join("a/b"),
-        cache: None,
+        ..holdfast_runtime::PluginsConfig::default()
     })
     .unwrap();
     assert!(plugins.list().is_empty() && dir.path().join("a/b").is_dir());

@@ -5,7 +5,7 @@ use super::field::{Change, Reload};
 use super::problem::{Complaint, Origin, Problem, Problems};
 use super::sections::Config;
 use super::watch::Look;
-use super::{Inspect, Loaded, Sources, load};
+use super::{Environment, Inspect, Loaded, Sources, load};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use std::path::PathBuf;
@@ -56,6 +56,12 @@ impl Live {
     #[must_use]
     pub fn get(&self) -> Arc<Config> {
         self.current.load_full()
+    }
+
+    /// The environment as the program found it.
+    #[must_use]
+    pub const fn environment(&self) -> &Environment {
+        &self.sources.environment
     }
 
     /// The files whose change is a reason to reload.

@@ -12,7 +12,7 @@ use crate::workers::peers::Peers;
 use crate::workers::tuning::Retry;
 use anyhow::Context;
 use holdfast_policy::Gate;
-use holdfast_runtime::{Plugins, PluginsConfig};
+use holdfast_runtime::{JobsConfig, Plugins, PluginsConfig};
 use holdfast_store::{CqlSettings, Store, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +44,11 @@ pub(super) async fn open(live: &Live, clock: &Clock, health: &Health) -> anyhow:
     let gate = Gate::open(config.policies.dir.as_deref())?;
     let plugins = PluginsConfig {
         dir: config.plugins_dir(),
-        cache: None,
+        jobs: JobsConfig {
+            environment: Arc::new(live.environment().clone()),
+            ..JobsConfig::default()
+        },
+        ..PluginsConfig::default()
     };
     // Compiling takes long enough to be kept from the threads that answer.
     let plugins = tokio::task::spawn_blocking(move || Plugins::open(plugins)).await??;

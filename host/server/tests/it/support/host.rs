@@ -103,7 +103,7 @@ impl Host {
         };
         let plugins = PluginsConfig {
             dir: dir.path().join("plugins"),
-            cache: None,
+            ..PluginsConfig::default()
         };
         let app = App {
             store: store.clone(),

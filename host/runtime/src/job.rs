@@ -1,0 +1,114 @@
+//! Jobs: plugins that wait for the outside, payment and config.
+//!
+//! They run apart from the hot kinds: on an asynchronous engine of their own, on threads of their
+//! own, each call on a fresh instance that is thrown away after it. A call is bounded in processor
+//! time (`meter`), in time on the wall, in memory, handles, bytes carried and log lines, and in
+//! what it sends and fetches. What it may reach is granted from two sides (`needs`) and guarded at
+//! the way out (`egress`).
+//!
+//! *Architecture invariants:* a job has no ambient WASI, only what `world` links; nothing goes out
+//! during `describe`, `init` and `needs`; no job runs on a thread that serves calls.
+
+mod collect;
+mod configure;
+mod engine;
+mod guest;
+mod hooks;
+mod limits;
+mod meter;
+mod needs;
+mod plugin;
+mod world;
+
+use crate::egress::{EgressMetrics, Outside, Resolve};
+use engine::Crew;
+use parking_lot::Mutex;
+use prometheus::core::Collector;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use wasmtime::Engine;
+
+pub use collect::{CollectError, Invoice, Progress, Receipt, Step};
+pub use configure::{Entry, Finding, Severity, Snapshot};
+pub(crate) use needs::{EnvironmentGrant, Grants};
+pub(crate) use plugin::JobPlugin;
+
+/// What jobs have to do with.
+#[derive(Debug, Clone, Default)]
+pub struct JobsConfig {
+    /// The environment as the program found it: secrets of egress rules lie there, and config
+    /// plugins read what they are granted of it.
+    pub environment: Arc<BTreeMap<String, String>>,
+    /// A file of certificates (PEM) to trust in place of the system's.
+    pub trusted_roots: Option<PathBuf>,
+    /// Who looks names up; the system if nobody else does.
+    pub resolver: Option<Arc<dyn Resolve>>,
+}
+
+/// What jobs run on. It is started by the first plugin that needs it: most hosts have none.
+#[derive(Debug)]
+pub(crate) struct Jobs {
+    config: JobsConfig,
+    metrics: EgressMetrics,
+    floor: Mutex<Option<Arc<Floor>>>,
+}
+
+/// The engine, the threads and the way out.
+pub(crate) struct Floor {
+    engine: Engine,
+    crew: Crew,
+    outside: Arc<Outside>,
+    environment: Arc<BTreeMap<String, String>>,
+}
+
+impl std::fmt::Debug for Floor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Floor").finish_non_exhaustive()
+    }
+}
+
+impl Jobs {
+    /// Nothing is started yet.
+    pub(crate) fn new(config: JobsConfig) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            config,
+            metrics: EgressMetrics::new()?,
+            floor: Mutex::default(),
+        })
+    }
+
+    /// For the registry of whoever serves metrics.
+    pub(crate) fn collectors(&self) -> Vec<Box<dyn Collector>> {
+        self.metrics.collectors()
+    }
+
+    /// The floor, started if it was not.
+    pub(crate) fn floor(&self) -> Result<Arc<Floor>, String> {
+        let mut floor = self.floor.lock();
+        if let Some(floor) = &*floor {
+            return Ok(Arc::clone(floor));
+        }
+        let environment = Arc::clone(&self.config.environment);
+        let started = Arc::new(Floor {
+            engine: engine::start().map_err(|e| format!("no job engine can be started ({e:#})"))?,
+            crew: Crew::start().map_err(|e| format!("no threads for jobs can be had ({e})"))?,
+            outside: Arc::new(Outside::new(
+                self.config.resolver.clone(),
+                self.config.trusted_roots.as_deref(),
+                Arc::clone(&environment),
+                self.metrics.clone(),
+            )?),
+            environment,
+        });
+        *floor = Some(Arc::clone(&started));
+        Ok(started)
+    }
+}
+
+impl Floor {
+    /// What components of jobs are compiled for.
+    pub(crate) const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+}

@@ -1,0 +1,75 @@
+//! Jobs at the door: collecting invoices, supplying and checking configuration.
+
+use super::Plugins;
+use crate::error::PluginError;
+use crate::job::{CollectError, Entry, Finding, Invoice, Progress, Snapshot, Step};
+use std::sync::Arc;
+
+impl Plugins {
+    /// The payment plugins that are live, by name.
+    #[must_use]
+    pub fn collectors(&self) -> Vec<String> {
+        self.registry.serving().payments.keys().cloned().collect()
+    }
+
+    /// Has a payment plugin take the next step of collecting an invoice. Whoever stops waiting ends
+    /// the attempt; what became of it is then not known, and the next one asks with the same key.
+    ///
+    /// # Errors
+    /// The attempt came to nothing, or no such plugin is loaded. The invoice stays in the queue.
+    pub async fn collect(
+        &self,
+        plugin: &str,
+        invoice: &Invoice,
+        progress: &Progress,
+    ) -> Result<Step, CollectError> {
+        let plugin = self.registry.serving().payments.get(plugin).cloned();
+        let plugin = plugin.ok_or(PluginError::None("payment"))?;
+        plugin.collect(invoice, progress, None).await
+    }
+
+    /// Whether any config plugin is live.
+    #[must_use]
+    pub fn has_config(&self) -> bool {
+        !self.registry.serving().configs.is_empty()
+    }
+
+    /// What each config plugin lays over the files, in the order of their names: by name, and its
+    /// entries. It blocks, and must not be called from within a future.
+    ///
+    /// # Errors
+    /// One fails. That is no reason to go on without it: the former configuration stays.
+    pub fn supply(&self, current: &Snapshot) -> Result<Vec<(String, Vec<Entry>)>, PluginError> {
+        let configs = self.registry.serving().configs.clone();
+        configs
+            .iter()
+            .map(|plugin| {
+                let name = &plugin.candidate.name;
+                let entries = plugin.supply(current, None);
+                let entries = entries.map_err(|fault| PluginError::of(name, &fault))?;
+                Ok((name.clone(), entries))
+            })
+            .collect()
+    }
+
+    /// What the config plugins find wrong with a configuration, each with the plugin's name. It
+    /// blocks likewise.
+    ///
+    /// # Errors
+    /// One fails, which keeps the configuration out like a refusal.
+    pub fn check_configuration(
+        &self,
+        proposed: &Snapshot,
+        current: Option<&Snapshot>,
+    ) -> Result<Vec<(String, Finding)>, PluginError> {
+        let configs = self.registry.serving().configs.clone();
+        let mut all = Vec::new();
+        for plugin in configs.iter().map(Arc::as_ref) {
+            let name = &plugin.candidate.name;
+            let findings = plugin.check(proposed, current, None);
+            let findings = findings.map_err(|fault| PluginError::of(name, &fault))?;
+            all.extend(findings.into_iter().map(|finding| (name.clone(), finding)));
+        }
+        Ok(all)
+    }
+}
