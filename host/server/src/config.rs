@@ -1,13 +1,15 @@
 //! Configuration: layers of text become one typed value, or a list of everything that is wrong.
 //!
 //! Layers, each over the one before: defaults, `holdfast.toml`, a directory of files (a mounted
-//! config map), the environment (`HOLDFAST_SECTION__KEY`), flags. `sections` declares every key
+//! config map), what config plugins supply, the environment (`HOLDFAST_SECTION__KEY`), flags.
+//! `sections` declares every key
 //! once; reading, the reference in `schema/config.toml` and what a reload may change come from
 //! there.
 //!
 //! *Architecture invariants:* nobody else reads the environment or a configuration file; a value
 //! that was accepted here needs no second look elsewhere.
 
+mod advice;
 mod check;
 mod field;
 mod layers;
@@ -38,6 +40,7 @@ pub use sections::{
 };
 pub use value::{Bounded, ByteSize, Millis, Named, Pairs, Replication};
 
+use layers::Supplied;
 use reader::Reader;
 use std::path::PathBuf;
 
@@ -61,7 +64,16 @@ pub type Inspect = fn(&Config) -> Vec<Complaint>;
 /// # Errors
 /// Everything that is wrong, at once.
 pub fn load(sources: &Sources, inspect: Inspect) -> Result<Loaded, Problems> {
-    let gathered = layers::gather(sources);
+    load_with(sources, inspect, &[])
+}
+
+/// The same, with what config plugins lay over the files.
+fn load_with(
+    sources: &Sources,
+    inspect: Inspect,
+    supplied: &[Supplied],
+) -> Result<Loaded, Problems> {
+    let gathered = layers::gather(sources, supplied);
     let mut reader = Reader::new(gathered, &sources.environment);
     let config = Config::read(&mut reader);
     reader.report_unknown();
@@ -70,6 +82,7 @@ pub fn load(sources: &Sources, inspect: Inspect) -> Result<Loaded, Problems> {
         complaints.extend(production::check(&config, &sources.files()));
     }
     complaints.extend(inspect(&config));
+    complaints.extend(advice::out_of_place(&config, supplied));
     for complaint in complaints {
         reader.complain(complaint);
     }

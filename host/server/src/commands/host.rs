@@ -56,8 +56,8 @@ pub struct Host {
     /// The main listener, if this process has it.
     main: Option<Serving>,
     ops: Serving,
-    /// Ends the watching of files.
-    watching: AbortOnDropHandle<()>,
+    /// Ends the watching of files and plugins.
+    watching: [AbortOnDropHandle<()>; 2],
 }
 
 /// The workers, while there are some.
@@ -134,6 +134,8 @@ impl Host {
             true => Some(Listener::bind(config.server.listen, "server.listen").await?),
             false => None,
         };
+        let plugins = open::plugins(&live).await?;
+        let config = live.get();
         let certificate = tls::read(&config.server).map_err(failure)?;
         let certificate = certificate.map(|first| Arc::new(Certificate::new(first)));
         let tls = certificate.clone().map(tls::server_config).transpose()?;
@@ -145,7 +147,7 @@ impl Host {
         let bounds = settings::bounds(&config);
         let main = main.map(|main| Waiting::begin(main, tls.clone(), bounds.clone()));
 
-        let opened = open::open(&live, &clock, &health).await?;
+        let opened = open::open(&live, plugins, &clock, &health).await?;
         let (config, app) = (live.get(), opened.app);
         let issuers = identity::issuers(&config.auth).map_err(|all| failure(one(all)))?;
         let authenticator = Authenticator::new(app.store.clone(), clock, issuers)?;
@@ -157,7 +159,7 @@ impl Host {
             *workers.lock() = Some(Workers::spawn(Handles::from(&app), tuning, work_metrics)?);
         }
         health.begin(parts(&app, &workers));
-        let reloader = Arc::new(Reloader::new(live, Arc::clone(&app.gate), metrics));
+        let reloader = Arc::new(Reloader::new(live, &app, metrics));
         reloader.subscribe_all(&authenticator, certificate.as_ref(), &workers, telemetry);
         reloader.subscribe_store(&app.store, opened.cluster);
         let main = match main {
@@ -168,7 +170,7 @@ impl Host {
             }
             None => None,
         };
-        let watching = AbortOnDropHandle::new(reloader.watch());
+        let watching = [reloader.watch(), reloader.follow_plugins()].map(AbortOnDropHandle::new);
         let host = Self {
             app,
             reloader,

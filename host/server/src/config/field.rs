@@ -4,6 +4,7 @@ use super::layers::KeyPath;
 use super::reader::Reader;
 use super::reference::Reference;
 use super::setting::Setting;
+use std::collections::BTreeMap;
 
 /// What it takes for a changed value to count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +28,12 @@ pub(super) trait Field: Sized {
     fn read(reader: &mut Reader<'_>, path: &KeyPath, default: Self) -> Self;
     fn describe(&self, path: &KeyPath, docs: &[&str], reload: Reload, out: &mut Reference);
     fn changes(&self, other: &Self, path: &KeyPath, reload: Reload, out: &mut Vec<Change>);
+    /// Adds every value that is set, as TOML and without secrets.
+    fn values(&self, path: &KeyPath, out: &mut Values);
 }
+
+/// Keys and their values as TOML.
+pub(super) type Values = BTreeMap<String, String>;
 
 impl<T: Setting> Field for T {
     fn read(reader: &mut Reader<'_>, path: &KeyPath, default: Self) -> Self {
@@ -46,5 +52,9 @@ impl<T: Setting> Field for T {
                 reload,
             });
         }
+    }
+
+    fn values(&self, path: &KeyPath, out: &mut Values) {
+        out.extend(self.shown().map(|value| (path.to_string(), value)));
     }
 }

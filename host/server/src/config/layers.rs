@@ -112,13 +112,25 @@ pub(super) struct Gathered {
     pub(super) problems: Vec<Problem>,
 }
 
-pub(super) fn gather(sources: &Sources) -> Gathered {
+/// An entry that a config plugin lays over the files.
+#[derive(Debug, Clone)]
+pub(super) struct Supplied {
+    pub(super) plugin: String,
+    pub(super) key: String,
+    pub(super) raw: Raw,
+}
+
+pub(super) fn gather(sources: &Sources, supplied: &[Supplied]) -> Gathered {
     let mut all = Gathered::default();
     if let Some(file) = sources.main_file() {
         all.toml_file(file);
     }
     if let Some(dir) = &sources.dir {
         all.directory(dir);
+    }
+    for Supplied { plugin, key, raw } in supplied {
+        let name = plugin.clone();
+        all.put(KeyPath::dotted(key), raw.clone(), Origin::Plugin { name });
     }
     for (name, value) in &sources.environment {
         all.variable(name, value);

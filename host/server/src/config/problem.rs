@@ -17,6 +17,11 @@ pub enum Origin {
         #[serde(skip_serializing_if = "Option::is_none")]
         line: Option<usize>,
     },
+    /// A config plugin.
+    Plugin {
+        /// Its name.
+        name: String,
+    },
     /// The environment.
     Environment {
         /// The variable.
@@ -38,6 +43,7 @@ impl fmt::Display for Origin {
                 line: Some(line),
             } => write!(f, "{path}:{line}"),
             Self::File { path, line: None } => f.write_str(path),
+            Self::Plugin { name } => write!(f, "plugin {name}"),
             Self::Environment { name } => write!(f, "${name}"),
             Self::Flag { name } => f.write_str(name),
         }

@@ -1,9 +1,12 @@
 //! Values that nobody but their user may see.
 
 use super::layers::{Environment, Raw};
-use super::setting::{Setting, Wrong, text};
+use super::setting::{Setting, Wrong, quoted, text};
 use std::fmt;
 use std::path::{Path, PathBuf};
+
+/// What stands for a secret where it is not shown.
+pub(super) const REDACTED: &str = "(redacted)";
 
 /// A secret: written as it is, or as `env:NAME` or `file:PATH`.
 #[derive(Clone, PartialEq, Eq)]
@@ -77,5 +80,9 @@ impl Setting for Secret {
 
     fn toml(&self) -> Option<String> {
         None
+    }
+
+    fn shown(&self) -> Option<String> {
+        Some(quoted(REDACTED))
     }
 }

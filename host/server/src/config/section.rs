@@ -1,6 +1,6 @@
 //! Declares a section once: its type, its defaults, its reference, and what a reload may change.
 
-use super::field::Change;
+use super::field::{Change, Values};
 use super::layers::KeyPath;
 use super::reader::Reader;
 use super::reference::Reference;
@@ -9,6 +9,7 @@ pub(super) trait Section: Sized {
     fn read(reader: &mut Reader<'_>, path: &KeyPath) -> Self;
     fn describe(&self, path: &KeyPath, out: &mut Reference);
     fn changes(&self, other: &Self, path: &KeyPath, out: &mut Vec<Change>);
+    fn values(&self, path: &KeyPath, out: &mut Values);
 }
 
 /// `key: Type = default, Live;` or `…, Restart;`, with the comment that the reference shows.
@@ -57,6 +58,10 @@ macro_rules! section {
                     out,
                 );)*
             }
+
+            fn values(&self, path: &KeyPath, out: &mut Values) {
+                $(Field::values(&self.$field, &path.child(stringify!($field)), out);)*
+            }
         }
 
         // A section may stand within another one. What a reload may change is said key by key.
@@ -71,6 +76,10 @@ macro_rules! section {
 
             fn changes(&self, other: &Self, path: &KeyPath, _: Reload, out: &mut Vec<Change>) {
                 Section::changes(self, other, path, out);
+            }
+
+            fn values(&self, path: &KeyPath, out: &mut Values) {
+                Section::values(self, path, out);
             }
         }
     };

@@ -7,7 +7,7 @@ pub use cql::{
     FrameCompression, Level, Migrate, SerialScope, TabletChoice, TombstoneGc,
 };
 
-use super::field::{Change, Field, Reload};
+use super::field::{Change, Field, Reload, Values};
 use super::layers::{Environment, KeyPath, Raw};
 use super::reader::Reader;
 use super::reference::Reference;
@@ -141,10 +141,13 @@ section! {
 }
 
 section! {
-    /// WebAssembly components that price and authorize.
+    /// WebAssembly components that authorize, price, collect and configure.
     Plugins {
         /// The watched folder; `plugins` in the data directory if it is not set.
         dir: Option<PathBuf> = None, Restart;
+        /// Certificates (PEM) that payment and config plugins' calls trust; the system's if it is
+        /// not set.
+        trusted_roots: Option<PathBuf> = None, Restart;
     }
 }
 
@@ -242,6 +245,14 @@ macro_rules! config {
                 let root = KeyPath::default();
                 Section::describe(&self.general, &root, out);
                 $(Section::describe(&self.$section, &root.child(stringify!($section)), out);)*
+            }
+
+            /// Every value that is set, without secrets.
+            pub(super) fn values(&self) -> Values {
+                let (root, mut out) = (KeyPath::default(), Values::new());
+                Section::values(&self.general, &root, &mut out);
+                $(Section::values(&self.$section, &root.child(stringify!($section)), &mut out);)*
+                out
             }
 
             /// The keys whose values differ.

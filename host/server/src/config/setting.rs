@@ -33,6 +33,11 @@ pub(super) trait Setting: Clone + PartialEq + Sized {
 
     /// Writes it as TOML; nothing if it stands for "not set".
     fn toml(&self) -> Option<String>;
+
+    /// The same for eyes that may not see secrets.
+    fn shown(&self) -> Option<String> {
+        self.toml()
+    }
 }
 
 fn shown(raw: &Raw) -> String {
@@ -197,6 +202,10 @@ impl<T: Setting> Setting for Option<T> {
 
     fn toml(&self) -> Option<String> {
         self.as_ref().and_then(T::toml)
+    }
+
+    fn shown(&self) -> Option<String> {
+        self.as_ref().and_then(T::shown)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Values with a unit or a bound.
 
-use super::field::{Change, Field, Reload};
+use super::field::{Change, Field, Reload, Values};
 use super::layers::{Environment, KeyPath, Raw};
 use super::reader::Reader;
 use super::reference::Reference;
@@ -208,6 +208,12 @@ impl<S: Section + Default + PartialEq> Field for Named<S> {
         out.example(|out| S::default().describe(&path.child("NAME"), out));
     }
 
+    fn values(&self, path: &KeyPath, out: &mut Values) {
+        for (name, section) in &self.0 {
+            section.values(&path.child(name), out);
+        }
+    }
+
     fn changes(&self, other: &Self, path: &KeyPath, reload: Reload, out: &mut Vec<Change>) {
         if self != other {
             out.push(Change {
@@ -232,6 +238,12 @@ impl Field for Pairs {
     fn describe(&self, path: &KeyPath, docs: &[&str], reload: Reload, out: &mut Reference) {
         let name = path.0.last().map_or("", String::as_str);
         out.key(name, docs, reload, None, "{ \"theirs\" = \"tenant-user\" }");
+    }
+
+    fn values(&self, path: &KeyPath, out: &mut Values) {
+        for (name, text) in &self.0 {
+            out.insert(path.child(name).to_string(), quoted(text));
+        }
     }
 
     fn changes(&self, other: &Self, path: &KeyPath, reload: Reload, out: &mut Vec<Change>) {

@@ -10,9 +10,9 @@ use crate::ops::audit::{Audit, AuditSettings};
 use crate::ops::health::Health;
 use crate::workers::peers::Peers;
 use crate::workers::tuning::Retry;
-use anyhow::Context;
+use anyhow::{Context, anyhow, bail};
 use holdfast_policy::Gate;
-use holdfast_runtime::{JobsConfig, Plugins, PluginsConfig};
+use holdfast_runtime::{JobsConfig, PluginKind, Plugins, PluginsConfig};
 use holdfast_store::{CqlSettings, Store, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,15 +25,13 @@ pub(super) struct Opened {
 }
 
 /// Opens it. Returns when it is there, however long that takes.
-pub(super) async fn open(live: &Live, clock: &Clock, health: &Health) -> anyhow::Result<Opened> {
+pub(super) async fn open(
+    live: &Live,
+    plugins: Arc<Plugins>,
+    clock: &Clock,
+    health: &Health,
+) -> anyhow::Result<Opened> {
     let config = live.get();
-    let data = &config.general.data;
-    std::fs::create_dir_all(data).with_context(|| {
-        format!(
-            "the data directory {} cannot be made; set `data`",
-            data.display()
-        )
-    })?;
     let audit = match config.audit.enabled {
         true => Audit::open(AuditSettings {
             path: config.audit_path(),
@@ -42,16 +40,6 @@ pub(super) async fn open(live: &Live, clock: &Clock, health: &Health) -> anyhow:
         false => Audit::off(),
     };
     let gate = Gate::open(config.policies.dir.as_deref())?;
-    let plugins = PluginsConfig {
-        dir: config.plugins_dir(),
-        jobs: JobsConfig {
-            environment: Arc::new(live.environment().clone()),
-            ..JobsConfig::default()
-        },
-        ..PluginsConfig::default()
-    };
-    // Compiling takes long enough to be kept from the threads that answer.
-    let plugins = tokio::task::spawn_blocking(move || Plugins::open(plugins)).await??;
     let (store, cluster) = store(live, clock, health).await?;
     let config = live.get();
     let peers = Peers::open(
@@ -63,13 +51,55 @@ pub(super) async fn open(live: &Live, clock: &Clock, health: &Health) -> anyhow:
         app: App {
             store,
             gate: Arc::new(gate),
-            plugins: Arc::new(plugins),
+            plugins,
             clock: clock.clone(),
             audit,
             peers,
         },
         cluster,
     })
+}
+
+/// Makes the data directory, opens the plugins, and asks those that configure what they say to the
+/// configuration. An answer that is wrong, or none, ends the start: a host that was to be guarded is
+/// not started unguarded.
+pub(super) async fn plugins(live: &Arc<Live>) -> anyhow::Result<Arc<Plugins>> {
+    let config = live.get();
+    let data = &config.general.data;
+    std::fs::create_dir_all(data).with_context(|| {
+        format!(
+            "the data directory {} cannot be made; set `data`",
+            data.display()
+        )
+    })?;
+    let wanted = PluginsConfig {
+        dir: config.plugins_dir(),
+        jobs: JobsConfig {
+            environment: Arc::new(live.environment().clone()),
+            trusted_roots: config.plugins.trusted_roots.clone(),
+            ..JobsConfig::default()
+        },
+        ..PluginsConfig::default()
+    };
+    let live = Arc::clone(live);
+    // Compiling and asking take long enough to be kept from the threads that answer.
+    let opening = tokio::task::spawn_blocking(move || {
+        let plugins = Arc::new(Plugins::open(wanted)?);
+        let kind = PluginKind::Config.as_str();
+        let infos = plugins.list();
+        let is_live = |name: &str| infos.iter().any(|i| i.name == name && i.error.is_none());
+        let refused = infos
+            .iter()
+            .find(|info| info.kind == kind && info.error.is_some() && !is_live(&info.name));
+        if let Some(info) = refused {
+            let why = info.error.as_deref().unwrap_or_default();
+            bail!("config plugin {}: {why}", info.name);
+        }
+        live.consult(Arc::clone(&plugins))
+            .map_err(|problems| anyhow!("the configuration cannot be used\n{problems}"))?;
+        Ok(plugins)
+    });
+    opening.await?
 }
 
 /// Opens the store. A cluster that time may mend is tried again, each time with the configuration

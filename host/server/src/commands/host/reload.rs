@@ -2,32 +2,39 @@
 
 use super::cluster::{self, cluster_of};
 use super::{Crew, settings};
+use crate::app::App;
 use crate::config::{Commit, Complaint, Live, Problems, watch};
 use crate::identity::{self, Authenticator};
 use crate::ops::metrics::Metrics;
 use crate::ops::telemetry::{self, Telemetry};
 use crate::ops::tls::{self, Certificate};
 use holdfast_policy::Gate;
+use holdfast_runtime::{PluginInfo, PluginKind, Plugins};
 use holdfast_store::{Candidate, Cql, CqlSettings, Store, StoreError};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
+/// Looks at the plugins, one each second, after which those that configure are asked again.
+const LOOKS_PER_ASKING: u32 = 60;
+
 /// Reads configuration and policies again.
 #[derive(Debug)]
 pub(super) struct Reloader {
     live: Arc<Live>,
     gate: Arc<Gate>,
+    plugins: Arc<Plugins>,
     metrics: Metrics,
     one_at_a_time: Mutex<()>,
 }
 
 impl Reloader {
-    pub(super) fn new(live: Arc<Live>, gate: Arc<Gate>, metrics: Metrics) -> Self {
+    pub(super) fn new(live: Arc<Live>, app: &App, metrics: Metrics) -> Self {
         Self {
             live,
-            gate,
+            gate: Arc::clone(&app.gate),
+            plugins: Arc::clone(&app.plugins),
             metrics,
             one_at_a_time: Mutex::default(),
         }
@@ -108,7 +115,21 @@ impl Reloader {
     /// Reads everything again. What is wrong is logged, and what was good stays in force.
     pub(super) fn reload(&self) {
         let _one = self.one_at_a_time.lock();
+        self.read(true);
+        let before = self.gate.revision();
+        match self.gate.reload() {
+            Ok(revision) if revision != before => {
+                tracing::info!(revision = %revision.0, "policies replaced");
+            }
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "policies refused, the former ones stay"),
+        }
+    }
+
+    /// Reads the configuration again. What nobody asked for is told only if something changes.
+    fn read(&self, is_asked: bool) {
         match self.live.reload() {
+            Ok(changes) if changes.is_empty() && !is_asked => {}
             Ok(changes) => {
                 self.metrics.count_reload(true);
                 let keys: Vec<String> = changes.into_iter().map(|change| change.key).collect();
@@ -123,14 +144,39 @@ impl Reloader {
                 log_refused(&problems);
             }
         }
-        let before = self.gate.revision();
-        match self.gate.reload() {
-            Ok(revision) if revision != before => {
-                tracing::info!(revision = %revision.0, "policies replaced");
+    }
+
+    /// Reads the configuration again when its plugins are other ones, and now and then while there
+    /// are any: what they read from tells nobody when it changes.
+    pub(super) fn follow_plugins(self: &Arc<Self>) -> JoinHandle<()> {
+        let reloader = Arc::clone(self);
+        tokio::spawn(async move {
+            let (mut seen, mut asked) = (reloader.config_plugins(), 0);
+            loop {
+                tokio::time::sleep(watch::LOOK_EVERY).await;
+                let now = reloader.config_plugins();
+                asked += 1;
+                if now == seen && (now.is_empty() || asked < LOOKS_PER_ASKING) {
+                    continue;
+                }
+                (seen, asked) = (now, 0);
+                let reloader = Arc::clone(&reloader);
+                let reading = tokio::task::spawn_blocking(move || {
+                    let _one = reloader.one_at_a_time.lock();
+                    reloader.read(false);
+                });
+                // It has logged what there is to say.
+                let _ = reading.await;
             }
-            Ok(_) => {}
-            Err(error) => tracing::error!(%error, "policies refused, the former ones stay"),
-        }
+        })
+    }
+
+    /// The config plugins that are live: name and generation.
+    fn config_plugins(&self) -> Vec<(String, u64)> {
+        let is_live =
+            |info: &PluginInfo| info.kind == PluginKind::Config.as_str() && info.error.is_none();
+        let infos = self.plugins.list().into_iter().filter(is_live);
+        infos.map(|info| (info.name, info.generation)).collect()
     }
 
     /// Reloads whenever a file changes that configuration or policies were read from.

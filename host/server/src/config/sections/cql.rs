@@ -3,7 +3,7 @@
 //! What is [restart] here is fixed while the store is open; everything else makes a new session,
 //! which is proven before it takes the place of the one in use.
 
-use crate::config::field::{Change, Field, Reload};
+use crate::config::field::{Change, Field, Reload, Values};
 use crate::config::layers::{Environment, KeyPath, Raw};
 use crate::config::reader::Reader;
 use crate::config::reference::Reference;
