@@ -3,7 +3,7 @@
 
 use crate::inert;
 use crate::kind::Kind;
-use crate::limits::WASM_BYTES_MAX;
+use crate::limits::WASM_BYTES_CEILING;
 use std::collections::BTreeSet;
 use wasmparser::{ComponentTypeRef, Encoding, Parser, Payload};
 
@@ -15,9 +15,9 @@ pub(crate) fn admit(bytes: &[u8]) -> Result<Kind, String> {
     if bytes.is_empty() {
         return Err("is empty; copy the component again".into());
     }
-    if bytes.len() > WASM_BYTES_MAX {
+    if bytes.len() > WASM_BYTES_CEILING {
         return Err(format!(
-            "has {} bytes, and a plugin may have {WASM_BYTES_MAX}; build it with --release, opt-level = \"s\" and strip = true",
+            "has {} bytes, and a plugin may have {WASM_BYTES_CEILING}; build it with --release, opt-level = \"s\" and strip = true",
             bytes.len()
         ));
     }
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn what_is_no_component_says_what_it_is() {
-        let large = vec![0; WASM_BYTES_MAX + 1];
+        let large = vec![0; WASM_BYTES_CEILING + 1];
         for (bytes, named) in [
             (&b""[..], "empty"),
             (b"#!/bin/sh", "no WebAssembly component"),

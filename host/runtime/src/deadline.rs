@@ -3,49 +3,69 @@
 //! Ticks alone would stop a good plugin on a machine so busy that its thread was not run. So a
 //! deadline has two halves: when the first has passed on the wall clock, the thread's own clock is
 //! read; from then on the guest is stopped once it has itself run for the other half. A call that
-//! is quicker than the first half never reads a clock.
+//! is quicker than the first half never reads a clock. However busy the machine, the wall clock has
+//! a bound of its own, because somebody waits for the answer.
 
 use crate::engine::ticks;
 use rustix::time::{ClockId, clock_gettime};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use wasmtime::UpdateDeadline;
 
-/// However busy the machine, a call ends after so many halves of its deadline.
-const HALVES_MAX: u32 = 40;
+/// How long a call may run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// Processor time of the guest.
+    pub(crate) cpu: Duration,
+    /// Time on the wall.
+    pub(crate) wall: Duration,
+}
+
+/// Which time was over. Raised as a trap from within wasmtime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Over {
+    /// The guest's own.
+    #[error("out of processor time")]
+    Cpu,
+    /// The wall's.
+    #[error("out of time")]
+    Wall,
+}
 
 /// The deadline of the call that runs.
 #[derive(Debug, Default)]
 pub(crate) struct Deadline {
     half: Duration,
+    /// When the wall's time is over.
+    until: Option<Instant>,
+    /// What the thread's clock showed after the first half.
     since: Option<Duration>,
-    passed: u32,
 }
 
 impl Deadline {
     /// Begins anew; the answer is the first deadline in ticks.
-    pub(crate) fn begin(&mut self, whole: Duration) -> u64 {
-        self.half = whole.checked_div(2).unwrap_or(whole);
+    pub(crate) fn begin(&mut self, span: Span, now: Instant) -> u64 {
+        self.half = span.cpu.checked_div(2).unwrap_or(span.cpu);
+        self.until = now.checked_add(span.wall);
         self.since = None;
-        self.passed = 0;
         // One more, because the tick that comes next may come at once.
-        ticks(self.half).saturating_add(1)
+        ticks(self.half.min(span.wall)).saturating_add(1)
     }
 
     /// What to do with a guest that still runs after a half.
-    pub(crate) fn passed(&mut self) -> UpdateDeadline {
+    pub(crate) fn passed(&mut self, now: Instant) -> Result<UpdateDeadline, Over> {
+        let wall_left = self
+            .until
+            .map_or(Duration::MAX, |until| until.saturating_duration_since(now));
+        if wall_left.is_zero() {
+            return Err(Over::Wall);
+        }
         let ran = thread_time();
-        self.passed = self.passed.saturating_add(1);
-        let has_run = self
-            .since
-            .map(|since| ran.saturating_sub(since))
-            .unwrap_or_default();
-        if self.since.is_none() {
-            self.since = Some(ran);
+        let has_run = ran.saturating_sub(*self.since.get_or_insert(ran));
+        if has_run >= self.half {
+            return Err(Over::Cpu);
         }
-        if has_run >= self.half || self.passed >= HALVES_MAX {
-            return UpdateDeadline::Interrupt;
-        }
-        UpdateDeadline::Continue(ticks(self.half.saturating_sub(has_run)))
+        let cpu_left = self.half.saturating_sub(has_run);
+        Ok(UpdateDeadline::Continue(ticks(cpu_left.min(wall_left))))
     }
 }
 
@@ -62,25 +82,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_guest_that_was_not_run_is_let_on_and_at_last_stopped() {
+    fn a_guest_that_was_not_run_is_let_on_until_the_wall_stops_it() {
         let mut deadline = Deadline::default();
-        // An hour of its own time never passes in this test, so only the last bound stops it.
-        deadline.begin(Duration::from_secs(7_200));
-        for _ in 1..HALVES_MAX {
-            assert!(matches!(deadline.passed(), UpdateDeadline::Continue(_)));
+        let start = Instant::now();
+        // An hour of its own time never passes in this test.
+        let span = Span {
+            cpu: Duration::from_secs(3_600),
+            wall: Duration::from_secs(10),
+        };
+        deadline.begin(span, start);
+        for seconds in 1..10 {
+            let now = start + Duration::from_secs(seconds);
+            assert!(matches!(
+                deadline.passed(now),
+                Ok(UpdateDeadline::Continue(_))
+            ));
         }
-        assert!(matches!(deadline.passed(), UpdateDeadline::Interrupt));
+        let late = start + Duration::from_secs(10);
+        assert!(matches!(deadline.passed(late), Err(Over::Wall)));
     }
 
     #[test]
     fn a_guest_that_ran_is_stopped() {
         let mut deadline = Deadline::default();
-        deadline.begin(Duration::from_millis(4));
-        assert!(matches!(deadline.passed(), UpdateDeadline::Continue(_)));
-        let start = thread_time();
-        while thread_time().saturating_sub(start) < Duration::from_millis(3) {
+        let span = Span {
+            cpu: Duration::from_millis(4),
+            wall: Duration::from_secs(3_600),
+        };
+        let start = Instant::now();
+        deadline.begin(span, start);
+        assert!(deadline.passed(start).is_ok());
+        let ran = thread_time();
+        while thread_time().saturating_sub(ran) < Duration::from_millis(3) {
             std::hint::spin_loop();
         }
-        assert!(matches!(deadline.passed(), UpdateDeadline::Interrupt));
+        assert!(matches!(deadline.passed(start), Err(Over::Cpu)));
     }
 }

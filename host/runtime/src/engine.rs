@@ -1,9 +1,14 @@
-//! The hot engine: synchronous, without concurrency support, with only the features of WebAssembly
-//! that plugins need. Its ticker makes deadlines pass.
+//! The hot engines: synchronous, without concurrency support, with only the features of WebAssembly
+//! that plugins need. Their ticker makes deadlines pass.
+//!
+//! There are two, because whether fuel is counted is decided when code is compiled. Pricing is
+//! metered: what a bill may cost to work out is the same on every machine, so a quote that is
+//! refused here is refused everywhere. Authorizers are only timed: they run within requests, where
+//! time is what counts, and counting would cost each call a good part of what it takes in all.
 
+use crate::kind::Kind;
 use crate::limits::{
-    HANDLES_MAX, INSTANCES_MAX, MEMORY_BYTES_CEILING, PARTS_MAX, TABLE_ELEMENTS_MAX,
-    WASM_STACK_BYTES,
+    INSTANCES_MAX, MEMORY_BYTES_CEILING, PARTS_MAX, TABLE_ELEMENTS_MAX, WASM_STACK_BYTES,
 };
 use std::time::Duration;
 use wasmtime::{
@@ -17,21 +22,83 @@ pub(crate) const TICK: Duration = Duration::from_millis(1);
 /// guest dirties. More is slower, because it is zeroed whether dirty or not.
 const KEEP_RESIDENT_BYTES: usize = 64 * 1024;
 
-/// Makes the engine and starts its ticker.
-///
-/// Pooled slots make instances quickly and need a terabyte of address space. Where that cannot be
-/// had (a process limit, a small machine) instances are allocated on demand instead.
-pub(crate) fn hot() -> wasmtime::Result<Engine> {
-    let pooled = Engine::new(config().allocation_strategy(pool()));
-    let engine = match pooled {
-        Ok(engine) => engine,
-        Err(error) => {
-            tracing::warn!(%error, "no address space for pooled plugin instances: they are allocated on demand, and calls on fresh ones are slower");
-            Engine::new(config().allocation_strategy(InstanceAllocationStrategy::OnDemand))?
+/// How code is compiled. What is compiled by one recipe runs on that recipe's engine alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Recipe {
+    /// Bounded by time.
+    Timed,
+    /// Bounded by time and by fuel.
+    Metered,
+    /// What may wait for the outside.
+    Job,
+}
+
+impl Recipe {
+    /// The recipe for a kind.
+    pub(crate) const fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Authorizer => Self::Timed,
+            Kind::Pricing => Self::Metered,
+            Kind::Payment | Kind::Config => Self::Job,
         }
-    };
-    start_ticker(&engine)?;
-    Ok(engine)
+    }
+
+    /// All that decides about the code, and nothing about where instances live.
+    pub(crate) fn config(self) -> Config {
+        if self == Self::Job {
+            return crate::job::config();
+        }
+        let mut config = Config::new();
+        config
+            .strategy(Strategy::Cranelift)
+            .cranelift_opt_level(OptLevel::Speed)
+            // The same floats everywhere, so that a quote can be derived again on another machine.
+            .cranelift_nan_canonicalization(true)
+            .wasm_relaxed_simd(false)
+            .concurrency_support(false)
+            .epoch_interruption(true)
+            .consume_fuel(self == Self::Metered)
+            .max_wasm_stack(WASM_STACK_BYTES)
+            .wasm_memory64(false)
+            .wasm_multi_memory(false)
+            .wasm_tail_call(false)
+            .wasm_component_model(true);
+        config
+    }
+}
+
+/// The engines of the kinds that run hot.
+#[derive(Clone)]
+pub(crate) struct Engines {
+    timed: Engine,
+    metered: Engine,
+}
+
+impl Engines {
+    /// Makes the engines and starts their ticker.
+    pub(crate) fn start() -> wasmtime::Result<Self> {
+        let engines = Self {
+            timed: engine(Recipe::Timed)?,
+            metered: engine(Recipe::Metered)?,
+        };
+        start_ticker(vec![engines.timed.weak(), engines.metered.weak()])?;
+        Ok(engines)
+    }
+
+    /// The engine of a recipe that runs hot. Jobs have their own, which is started when the first
+    /// of them comes.
+    pub(crate) const fn of(&self, recipe: Recipe) -> &Engine {
+        match recipe {
+            Recipe::Timed => &self.timed,
+            Recipe::Metered | Recipe::Job => &self.metered,
+        }
+    }
+}
+
+impl std::fmt::Debug for Engines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engines").finish_non_exhaustive()
+    }
 }
 
 /// Ticks in a duration, at least one.
@@ -40,22 +107,17 @@ pub(crate) fn ticks(duration: Duration) -> u64 {
     u64::try_from(ticks).unwrap_or(u64::MAX).max(1)
 }
 
-fn config() -> Config {
-    let mut config = Config::new();
-    config
-        .strategy(Strategy::Cranelift)
-        .cranelift_opt_level(OptLevel::Speed)
-        // The same floats everywhere, so that a quote can be derived again on another machine.
-        .cranelift_nan_canonicalization(true)
-        .wasm_relaxed_simd(false)
-        .concurrency_support(false)
-        .epoch_interruption(true)
-        .max_wasm_stack(WASM_STACK_BYTES)
-        .wasm_memory64(false)
-        .wasm_multi_memory(false)
-        .wasm_tail_call(false)
-        .wasm_component_model(true);
-    config
+/// Pooled slots make instances quickly and need terabytes of address space. Where that cannot be
+/// had (a process limit, a small machine) instances are allocated on demand instead.
+fn engine(recipe: Recipe) -> wasmtime::Result<Engine> {
+    let mut config = recipe.config();
+    match Engine::new(config.allocation_strategy(pool())) {
+        Ok(engine) => Ok(engine),
+        Err(error) => {
+            tracing::warn!(%error, "no address space for pooled plugin instances: they are allocated on demand, and calls on fresh ones are slower");
+            Engine::new(config.allocation_strategy(InstanceAllocationStrategy::OnDemand))
+        }
+    }
 }
 
 fn pool() -> InstanceAllocationStrategy {
@@ -75,22 +137,17 @@ fn pool() -> InstanceAllocationStrategy {
 }
 
 /// A thread of its own, not a task: a guest that loops may hold every worker of the async runtime,
-/// and its watchdog must run all the same. It ends with the engine.
-fn start_ticker(engine: &Engine) -> wasmtime::Result<()> {
-    let engine = engine.weak();
+/// and its watchdog must run all the same. It ends with the engines.
+fn start_ticker(engines: Vec<wasmtime::EngineWeak>) -> wasmtime::Result<()> {
     std::thread::Builder::new()
         .name("plugin-ticker".into())
         .spawn(move || {
-            while let Some(engine) = engine.upgrade() {
-                engine.increment_epoch();
-                drop(engine);
+            let tick = |engine: &wasmtime::EngineWeak| {
+                engine.upgrade().map(|engine| engine.increment_epoch())
+            };
+            while engines.iter().filter_map(tick).count() > 0 {
                 std::thread::sleep(TICK);
             }
         })?;
     Ok(())
-}
-
-/// The bound on handles, as stores take it.
-pub(crate) const fn handles() -> usize {
-    HANDLES_MAX
 }

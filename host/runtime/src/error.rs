@@ -1,5 +1,6 @@
 //! What can go wrong with a plugin: seen from outside, and from within.
 
+use crate::deadline::Over;
 use holdfast_model::ErrorKind;
 use std::fmt;
 use wasmtime::Trap;
@@ -52,9 +53,13 @@ impl PluginError {
 /// How one call into a guest failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// It ran for longer than it may.
+    /// It used more processor time than it may.
     Deadline,
-    /// It asked for more memory or table elements than it may have.
+    /// It took longer than it may by the wall clock.
+    Wall,
+    /// It used more fuel than it may.
+    Fuel,
+    /// It asked for more memory, table elements or handles than it may have.
     Memory(String),
     /// Its stack overflowed.
     Stack,
@@ -70,14 +75,16 @@ pub(crate) enum Fault {
 
 impl Fault {
     /// Every label of [`Fault::label`], and `ok`.
-    pub(crate) const LABELS: [&'static str; 8] = [
-        "ok", "deadline", "memory", "stack", "trap", "nonsense", "refused", "busy",
+    pub(crate) const LABELS: [&'static str; 10] = [
+        "ok", "deadline", "wall", "fuel", "memory", "stack", "trap", "nonsense", "refused", "busy",
     ];
 
     /// The label in metrics.
     pub(crate) const fn label(&self) -> &'static str {
         match self {
             Self::Deadline => "deadline",
+            Self::Wall => "wall",
+            Self::Fuel => "fuel",
             Self::Memory(_) => "memory",
             Self::Stack => "stack",
             Self::Trap(_) => "trap",
@@ -97,7 +104,13 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Deadline => f.write_str(
-                "ran over its deadline and was stopped; mend its loop or raise deadline_ms under [limits]",
+                "ran over its deadline (it used up its processor time) and was stopped; mend its loop or raise cpu_ms under [limits]",
+            ),
+            Self::Wall => f.write_str(
+                "took too long by the clock and was stopped, though it used little processor time; the machine is overloaded, or wall_ms under [limits] is too low",
+            ),
+            Self::Fuel => f.write_str(
+                "used up its fuel and was stopped; mend its loop or raise fuel under [limits]",
             ),
             Self::Memory(what) => f.write_str(what),
             Self::Stack => f.write_str("overflowed its stack; mend its recursion"),
@@ -119,14 +132,21 @@ impl From<wasmtime::Error> for Fault {
         if let Some(over) = error.downcast_ref::<OverLimit>() {
             return Self::Memory(over.0.clone());
         }
-        // Wasmtime keeps this error's type to itself.
-        if error
-            .root_cause()
-            .to_string()
-            .contains("allocated for hostcalls")
-        {
+        match error.downcast_ref::<Over>() {
+            Some(Over::Cpu) => return Self::Deadline,
+            Some(Over::Wall) => return Self::Wall,
+            None => {}
+        }
+        // Wasmtime keeps the types of these two errors to itself.
+        let root = error.root_cause().to_string();
+        if root.contains("allocated for hostcalls") {
             return Self::Nonsense(
                 "more bytes than one call may carry; answer less or raise hostcall_bytes under [limits]".into(),
+            );
+        }
+        if root.contains("store handle limit exceeded") {
+            return Self::Memory(
+                "holds more handles at once than it may; drop them earlier or raise handles under [limits]".into(),
             );
         }
         if let Some(limit) = error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>() {
@@ -134,10 +154,11 @@ impl From<wasmtime::Error> for Fault {
         }
         match error.downcast_ref::<Trap>() {
             Some(Trap::Interrupt) => Self::Deadline,
+            Some(Trap::OutOfFuel) => Self::Fuel,
             Some(Trap::StackOverflow) => Self::Stack,
             Some(Trap::UnreachableCodeReached) => Self::Trap("it panicked or aborted".into()),
             Some(trap) => Self::Trap(trap.to_string()),
-            None => Self::Trap(error.root_cause().to_string()),
+            None => Self::Trap(root),
         }
     }
 }

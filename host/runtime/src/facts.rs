@@ -113,7 +113,7 @@ impl Pairs {
 
 impl HostCall for Guest {
     fn action(&mut self, _: Resource<Facts>) -> WitAction {
-        match self.facts.action {
+        match self.asked().action {
             Action::CreateRequest => WitAction::CreateRequest,
             Action::ListRequests => WitAction::ListRequests,
             Action::ReadRequest => WitAction::ReadRequest,
@@ -126,51 +126,51 @@ impl HostCall for Guest {
     }
 
     fn principal(&mut self, _: Resource<Facts>) -> String {
-        self.facts.principal.clone()
+        self.asked().principal.clone()
     }
 
     fn has_role(&mut self, _: Resource<Facts>, name: String) -> bool {
-        self.facts.roles.iter().any(|role| role.as_str() == name)
+        self.asked().roles.iter().any(|role| role.as_str() == name)
     }
 
     fn account(&mut self, _: Resource<Facts>) -> String {
-        let account = self.facts.account.as_ref();
+        let account = self.asked().account.as_ref();
         account.map_or_else(String::new, |account| account.as_str().to_owned())
     }
 
     fn tenant(&mut self, _: Resource<Facts>) -> String {
-        let account = self.facts.account.as_ref();
+        let account = self.asked().account.as_ref();
         account.map_or_else(String::new, |account| account.tenant().as_str().to_owned())
     }
 
     fn attribute(&mut self, _: Resource<Facts>, name: String) -> Option<String> {
-        self.facts.attributes.get(&name).map(str::to_owned)
+        self.asked().attributes.get(&name).map(str::to_owned)
     }
 
     fn attribute_number(&mut self, _: Resource<Facts>, name: String) -> Option<Result<u64, ()>> {
-        let text = self.facts.attributes.get(&name)?;
+        let text = self.asked().attributes.get(&name)?;
         Some(text.trim().parse().map_err(|_| ()))
     }
 
     fn cid(&mut self, _: Resource<Facts>) -> Option<String> {
-        self.facts.cid.map(|cid| cid.to_string())
+        self.asked().cid.map(|cid| cid.to_string())
     }
 
     fn meta(&mut self, _: Resource<Facts>, key: String) -> Option<String> {
-        self.facts.meta.get(&key).map(str::to_owned)
+        self.asked().meta.get(&key).map(str::to_owned)
     }
 
     fn request_count(&mut self, _: Resource<Facts>) -> u64 {
-        self.facts.request_count
+        self.asked().request_count
     }
 
     fn pinned_bytes(&mut self, _: Resource<Facts>) -> U128 {
-        let (high, low) = halves(self.facts.pinned_bytes);
+        let (high, low) = halves(self.asked().pinned_bytes);
         U128 { high, low }
     }
 
     fn dag_size(&mut self, _: Resource<Facts>) -> Option<u64> {
-        self.facts.dag_size
+        self.asked().dag_size
     }
 
     fn time(&mut self, _: Resource<Facts>) -> u64 {

@@ -1,6 +1,6 @@
 //! The plugins folder, as it is on disk.
 
-use crate::limits::{MANIFEST_BYTES_MAX, WASM_BYTES_MAX};
+use crate::limits::{MANIFEST_BYTES_MAX, WASM_BYTES_CEILING};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -71,7 +71,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), String> {
 
 /// Reads one plugin's files.
 pub(crate) fn read(dir: &Path, name: &str) -> Result<Files, Unread> {
-    let (wasm, modified) = read_settled(&dir.join(format!("{name}.wasm")), WASM_BYTES_MAX)?;
+    let (wasm, modified) = read_settled(&dir.join(format!("{name}.wasm")), WASM_BYTES_CEILING)?;
     let manifest = match read_settled(&dir.join(format!("{name}.toml")), MANIFEST_BYTES_MAX) {
         Ok((bytes, _)) => String::from_utf8(bytes)
             .map_err(|_| Unread::Wrong(format!("{name}.toml is no UTF-8")))?,
@@ -162,7 +162,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("a.wasm")).unwrap();
         let file = File::create(dir.path().join("b.wasm")).unwrap();
-        file.set_len(WASM_BYTES_MAX as u64 + 1).unwrap();
+        file.set_len(WASM_BYTES_CEILING as u64 + 1).unwrap();
         assert!(
             matches!(read(dir.path(), "a"), Err(Unread::Wrong(why)) if why.contains("no file"))
         );

@@ -31,6 +31,7 @@ use wasmtime::Engine;
 
 pub use collect::{CollectError, Invoice, Progress, Receipt, Step};
 pub use configure::{Entry, Finding, Severity, Snapshot};
+pub(crate) use engine::config;
 pub(crate) use needs::{EnvironmentGrant, Grants};
 pub(crate) use plugin::JobPlugin;
 

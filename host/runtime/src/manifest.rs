@@ -3,7 +3,7 @@
 use crate::egress::{Rule, RuleText};
 use crate::job::{EnvironmentGrant, Grants};
 use crate::kind::Kind;
-use crate::limits::LimitsOverlay;
+use crate::limits::{Isolation, LimitsOverlay};
 use serde::Deserialize;
 
 /// A manifest; without a file, all of it is empty.
@@ -12,6 +12,8 @@ use serde::Deserialize;
 pub(crate) struct Manifest {
     /// Handed to the plugin as JSON.
     settings: toml::Table,
+    /// Whether calls share instances.
+    pub(crate) isolation: Isolation,
     /// What differs from the usual limits.
     pub(crate) limits: LimitsOverlay,
     /// Where its requests may go.
@@ -90,7 +92,7 @@ mod tests {
     #[test]
     fn settings_become_json() {
         let manifest = Manifest::parse(
-            "[settings]\nb = 1\na = [true, \"x\"]\nt = 2026-01-01T00:00:00Z\n[limits]\ndeadline_ms = 9",
+            "[settings]\nb = 1\na = [true, \"x\"]\nt = 2026-01-01T00:00:00Z\n[limits]\ncpu_ms = 9",
         )
         .unwrap();
         assert_eq!(
@@ -107,6 +109,7 @@ mod tests {
             ("[limits]\nmemory = 1", "memory"),
             ("[settings", "line 1"),
             ("settings = 3", "settings"),
+            ("isolation = \"cold\"", "warm"),
         ] {
             let refused = Manifest::parse(text).unwrap_err();
             assert!(refused.contains(named), "{refused}");

@@ -3,10 +3,9 @@
 mod jobs;
 
 use crate::call::{AuthorizeCall, PluginInfo, Quote, QuoteCall, Verdict};
-use crate::engine;
 use crate::error::PluginError;
+use crate::foundry::Foundry;
 use crate::job::{Jobs, JobsConfig};
-use crate::metrics::RuntimeMetrics;
 use crate::registry::{Look, Registry};
 use crate::watch::Watch;
 use prometheus::core::Collector;
@@ -15,15 +14,34 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Where plugins are and how they are kept.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct PluginsConfig {
     /// The watched folder: `NAME.wasm`, beside it perhaps `NAME.toml` with settings and limits.
     pub dir: PathBuf,
     /// Where compiled components are cached; only the host can write it. Not used yet: reading a
     /// compiled component is `unsafe`, and needs a proof of its own.
     pub cache: Option<PathBuf>,
+    /// What all plugins together may come to hold in memory. It is set aside when a plugin is
+    /// loaded, not used: most never come near their limits.
+    pub memory_bytes: u64,
     /// What payment and config plugins have to do with.
     pub jobs: JobsConfig,
+}
+
+impl PluginsConfig {
+    /// Memory for plugins, if nothing else is said: room for some thirty with the usual limits.
+    pub const MEMORY_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+}
+
+impl Default for PluginsConfig {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::new(),
+            cache: None,
+            memory_bytes: Self::MEMORY_BYTES,
+            jobs: JobsConfig::default(),
+        }
+    }
 }
 
 /// The plugins.
@@ -41,18 +59,16 @@ impl Plugins {
     /// # Errors
     /// A folder that cannot be made, or a machine on which WebAssembly cannot run.
     pub fn open(config: PluginsConfig) -> Result<Self, PluginError> {
-        let dir = config.dir;
+        let dir = config.dir.clone();
         let failed = |why: String| PluginError::Failed {
             plugin: dir.display().to_string(),
             why,
         };
         std::fs::create_dir_all(&dir)
             .map_err(|e| failed(format!("the plugins folder cannot be made ({e})")))?;
-        let engine =
-            engine::hot().map_err(|e| failed(format!("no engine can be started ({e:#})")))?;
-        let metrics = RuntimeMetrics::new().map_err(|e| failed(e.to_string()))?;
+        let foundry = Foundry::start(&config).map_err(failed)?;
         let jobs = Jobs::new(config.jobs).map_err(|e| failed(e.to_string()))?;
-        let registry = Arc::new(Registry::new(dir.clone(), engine, metrics, jobs));
+        let registry = Arc::new(Registry::new(dir.clone(), foundry, jobs));
         // The watch begins first: what changes while the first scan runs is seen by one of the two.
         let watch = Watch::start(&dir, Arc::clone(&registry))
             .map_err(|e| failed(format!("no thread can be started ({e})")))?;

@@ -1,154 +1,157 @@
-//! Who may run, and the instances that wait for work.
+//! The instances of one plugin: who may call, and which instance a call gets.
 
-use crate::limits::{BUSY_WAIT, IDLE_MAX};
-use parking_lot::{Condvar, Mutex};
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod idle;
+mod places;
+mod standby;
+
+use crate::error::Fault;
+use crate::guest::Guest;
+use crate::instance::{Instance, Mould};
+use crate::limits::Isolation;
+use crate::world::World;
+use idle::Idle;
+use places::Places;
+use standby::Standby;
+use std::sync::Arc;
 use std::time::Instant;
+use wasmtime::Store;
 
-/// Bounds how many calls run at once. Who finds no place waits a little, and is then turned away.
-#[derive(Debug)]
-pub(crate) struct Places {
-    most: usize,
-    taken: AtomicUsize,
-    waiters: AtomicUsize,
-    door: Mutex<()>,
-    freed: Condvar,
+/// The instances of one plugin.
+pub(crate) struct Pool<W: World> {
+    mould: Arc<Mould<W>>,
+    places: Places,
+    source: Source<W>,
 }
 
-impl Places {
-    /// So many places.
-    pub(crate) const fn new(most: usize) -> Self {
-        Self {
-            most,
-            taken: AtomicUsize::new(0),
-            waiters: AtomicUsize::new(0),
-            door: Mutex::new(()),
-            freed: Condvar::new(),
-        }
-    }
+/// Where a call's instance comes from.
+enum Source<W: World> {
+    /// The one that another call left.
+    Warm(Idle<Instance<W>>),
+    /// One that nobody has used.
+    Fresh(Standby<Instance<W>>),
+}
 
-    /// Takes a place, or `None` if none came free in time.
-    pub(crate) fn take(&self) -> Option<Place<'_>> {
-        if self.try_take() || self.wait() {
-            return Some(Place(self));
-        }
-        None
-    }
+/// What is in a pool at a moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Census {
+    /// Instances that wait for another call.
+    pub(crate) idle: usize,
+    /// Instances that wait for their only call.
+    pub(crate) standby: usize,
+    /// Instances that had it and are not yet thrown away.
+    pub(crate) spent: usize,
+    /// Calls that run.
+    pub(crate) busy: usize,
+    /// Calls that wait for a place.
+    pub(crate) waiting: usize,
+    /// The most memory that an instance has held.
+    pub(crate) memory_peak_bytes: usize,
+    /// What all instances together may come to hold.
+    pub(crate) memory_reserved_bytes: usize,
+}
 
-    fn try_take(&self) -> bool {
-        let more = |taken: usize| (taken < self.most).then(|| taken.saturating_add(1));
-        self.taken
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, more)
-            .is_ok()
-    }
+/// A pool, whatever is in it.
+pub(crate) trait Counted: Send + Sync {
+    /// What is in it now.
+    fn census(&self) -> Census;
+}
 
-    /// A waiter says so before it looks again, and who leaves looks for waiters after leaving: one
-    /// of the two sees the other.
-    fn wait(&self) -> bool {
-        let until = Instant::now().checked_add(BUSY_WAIT);
-        self.waiters.fetch_add(1, Ordering::SeqCst);
-        let mut door = self.door.lock();
-        let mut is_taken = self.try_take();
-        while !is_taken {
-            let is_over =
-                until.is_none_or(|until| self.freed.wait_until(&mut door, until).timed_out());
-            is_taken = self.try_take();
-            if is_over {
-                break;
+impl<W: World> Pool<W> {
+    /// A pool around the first instance.
+    pub(crate) fn new(
+        mould: Mould<W>,
+        isolation: Isolation,
+        first: Instance<W>,
+    ) -> std::io::Result<Self> {
+        let mould = Arc::new(mould);
+        let source = match isolation {
+            Isolation::Warm => {
+                let idle = Idle::new();
+                idle.give(first);
+                Source::Warm(idle)
             }
-        }
-        drop(door);
-        self.waiters.fetch_sub(1, Ordering::SeqCst);
-        is_taken
+            Isolation::Call => {
+                let from = Arc::clone(&mould);
+                let standby = Standby::start(mould.limits.standby, move || from.fresh())?;
+                standby.stock(first);
+                Source::Fresh(standby)
+            }
+        };
+        Ok(Self {
+            places: Places::new(mould.limits.concurrency),
+            mould,
+            source,
+        })
+    }
+
+    /// What its instances are made from.
+    pub(crate) fn mould(&self) -> &Mould<W> {
+        &self.mould
+    }
+
+    /// Calls an instance. If all places are taken it waits for one, for a while.
+    pub(crate) fn call<R>(
+        &self,
+        start: Instant,
+        run: impl FnOnce(&W, &mut Store<Guest>) -> Result<R, Fault>,
+    ) -> Result<R, Fault> {
+        let limits = &self.mould.limits;
+        let place = self.places.take().ok_or_else(|| {
+            Fault::Busy(format!(
+                "{} calls run already, and none ended in time",
+                limits.concurrency
+            ))
+        })?;
+        let ready = match &self.source {
+            Source::Warm(idle) => idle.take(),
+            Source::Fresh(standby) => standby.take(),
+        };
+        let mut instance = match ready {
+            Some(instance) => instance,
+            None => self.mould.fresh()?,
+        };
+        let outcome = instance.call(limits, start, run);
+        let is_sound = outcome.as_ref().err().is_none_or(Fault::spares_instance);
+        // Whoever waits for the place finds the instance there.
+        let surplus = match &self.source {
+            Source::Warm(idle) if is_sound && instance.calls < limits.max_invocations => {
+                idle.give(instance)
+            }
+            Source::Warm(_) => {
+                self.mould.metrics.discarded.inc();
+                Some(instance)
+            }
+            Source::Fresh(standby) => {
+                self.mould.metrics.discarded.inc();
+                standby.discard(instance)
+            }
+        };
+        drop(place);
+        drop(surplus);
+        outcome
     }
 }
 
-/// A place that is taken; given back when dropped.
-#[derive(Debug)]
-pub(crate) struct Place<'a>(&'a Places);
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.taken.fetch_sub(1, Ordering::SeqCst);
-        if self.0.waiters.load(Ordering::SeqCst) > 0 {
-            let _door = self.0.door.lock();
-            self.0.freed.notify_one();
+impl<W: World> Counted for Pool<W> {
+    fn census(&self) -> Census {
+        let limits = &self.mould.limits;
+        let isolation = match self.source {
+            Source::Warm(_) => Isolation::Warm,
+            Source::Fresh(_) => Isolation::Call,
+        };
+        let mut census = Census {
+            memory_peak_bytes: self.mould.metrics.memory_peak_bytes(),
+            memory_reserved_bytes: limits
+                .memory_bytes
+                .saturating_mul(limits.instances(isolation)),
+            busy: self.places.taken(),
+            waiting: self.places.waiting(),
+            ..Census::default()
+        };
+        match &self.source {
+            Source::Warm(idle) => census.idle = idle.len(),
+            Source::Fresh(standby) => (census.standby, census.spent) = standby.len(),
         }
-    }
-}
-
-/// Instances that wait for work. The lock is held for a push or a pop, never across a call.
-#[derive(Debug)]
-pub(crate) struct Idle<T>(Mutex<Vec<T>>);
-
-impl<T> Idle<T> {
-    /// None yet.
-    pub(crate) fn new() -> Self {
-        Self(Mutex::new(Vec::with_capacity(IDLE_MAX)))
-    }
-
-    /// The one used last: its memory is the likeliest to be in the cache.
-    pub(crate) fn take(&self) -> Option<T> {
-        self.0.lock().pop()
-    }
-
-    /// Gives one back; it returns if there are enough, to be dropped outside the lock.
-    pub(crate) fn give(&self, item: T) -> Option<T> {
-        let mut idle = self.0.lock();
-        if idle.len() >= IDLE_MAX {
-            return Some(item);
-        }
-        idle.push(item);
-        None
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Arc;
-
-    #[test]
-    fn who_finds_no_place_is_turned_away_in_time() {
-        let places = Places::new(1);
-        let held = places.take().unwrap();
-        let start = Instant::now();
-        assert!(places.take().is_none());
-        assert!(start.elapsed() >= BUSY_WAIT);
-        drop(held);
-        assert!(places.take().is_some());
-    }
-
-    #[test]
-    fn a_place_that_comes_free_wakes_a_waiter() {
-        let places = Arc::new(Places::new(2));
-        let ran = Arc::new(AtomicUsize::new(0));
-        let threads: Vec<_> = (0..8)
-            .map(|_| {
-                let (places, ran) = (Arc::clone(&places), Arc::clone(&ran));
-                std::thread::spawn(move || {
-                    for _ in 0..500 {
-                        let _place = places.take().unwrap();
-                        assert!(places.taken.load(Ordering::SeqCst) <= 2);
-                        ran.fetch_add(1, Ordering::SeqCst);
-                    }
-                })
-            })
-            .collect();
-        for thread in threads {
-            thread.join().unwrap();
-        }
-        assert_eq!(ran.load(Ordering::SeqCst), 4_000);
-        assert_eq!(places.taken.load(Ordering::SeqCst), 0);
-    }
-
-    #[test]
-    fn only_so_many_are_kept() {
-        let idle = Idle::new();
-        for n in 0..IDLE_MAX {
-            assert_eq!(idle.give(n), None);
-        }
-        assert_eq!(idle.give(99), Some(99));
-        assert_eq!(idle.take(), Some(IDLE_MAX - 1));
+        census
     }
 }

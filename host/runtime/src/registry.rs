@@ -7,7 +7,9 @@ use crate::bindings::config::Config;
 use crate::bindings::payment::Payment;
 use crate::bindings::pricing::Pricing;
 use crate::call::PluginInfo;
+use crate::engine::Recipe;
 use crate::folder::{self, Files, Unread};
+use crate::foundry::Foundry;
 use crate::job::{JobPlugin, Jobs};
 use crate::kind::Kind;
 use crate::limits::Limits;
@@ -20,7 +22,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
-use wasmtime::Engine;
 use wasmtime::component::Component;
 
 /// What serves calls, replaced as a whole.
@@ -42,8 +43,7 @@ pub(crate) struct Serving {
 #[derive(Debug)]
 pub(crate) struct Registry {
     dir: PathBuf,
-    engine: Engine,
-    metrics: RuntimeMetrics,
+    foundry: Foundry,
     jobs: Jobs,
     serving: ArcSwap<Serving>,
     /// One scan at a time.
@@ -110,12 +110,11 @@ pub(crate) enum Scan {
 
 impl Registry {
     /// Nothing loaded yet.
-    pub(crate) fn new(dir: PathBuf, engine: Engine, metrics: RuntimeMetrics, jobs: Jobs) -> Self {
+    pub(crate) fn new(dir: PathBuf, foundry: Foundry, jobs: Jobs) -> Self {
         Self {
             jobs,
             dir,
-            engine,
-            metrics,
+            foundry,
             serving: ArcSwap::default(),
             shelf: Mutex::default(),
             changes: Mutex::new(0),
@@ -135,7 +134,7 @@ impl Registry {
 
     /// The metrics.
     pub(crate) const fn metrics(&self) -> &RuntimeMetrics {
-        &self.metrics
+        &self.foundry.metrics
     }
 
     /// How often what serves has changed.
@@ -178,7 +177,11 @@ impl Registry {
             let stays = names.contains(name);
             if !stays {
                 tracing::info!(plugin = name, "plugin removed");
-                self.metrics.reloads.with_label_values(&["removed"]).inc();
+                self.foundry
+                    .metrics
+                    .reloads
+                    .with_label_values(&["removed"])
+                    .inc();
                 is_changed = true;
             }
             stays
@@ -227,7 +230,11 @@ impl Registry {
                     millis = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
                     "plugin loaded"
                 );
-                self.metrics.reloads.with_label_values(&["loaded"]).inc();
+                self.foundry
+                    .metrics
+                    .reloads
+                    .with_label_values(&["loaded"])
+                    .inc();
                 slot.loaded = Some(loaded);
                 slot.refused = None;
                 shelf.generation = generation;
@@ -260,7 +267,11 @@ impl Registry {
             stays,
             "plugin refused; what was loaded before under its name stays live"
         );
-        self.metrics.reloads.with_label_values(&["refused"]).inc();
+        self.foundry
+            .metrics
+            .reloads
+            .with_label_values(&["refused"])
+            .inc();
         slot.refused = Some(refusal);
     }
 
@@ -280,45 +291,43 @@ impl Registry {
         let kind = admit(&files.wasm).map_err(|why| refusal(None, format!("{name}.wasm {why}")))?;
         let in_manifest = |why| refusal(Some(kind), format!("{name}.toml: {why}"));
         let manifest = Manifest::parse(&files.manifest).map_err(in_manifest)?;
-        let usual = match kind {
-            Kind::Authorizer => Limits::AUTHORIZER,
-            Kind::Pricing => Limits::PRICING,
-            // Jobs take no more than the bytes of an answer from these.
-            Kind::Payment | Kind::Config => Limits::PRICING,
-        };
+        let usual = Limits::of(kind);
         let candidate = Candidate {
             name: name.to_owned(),
             digest: digest.clone(),
             settings: manifest.settings_json().map_err(in_manifest)?,
             limits: usual.overlaid(&manifest.limits).map_err(in_manifest)?,
+            isolation: manifest.isolation,
         };
         let in_wasm = |why| refusal(Some(kind), format!("{name}.wasm {why}"));
         let grants = manifest.grants(kind).map_err(in_manifest)?;
-        let metrics = &self.metrics;
+        let foundry = &self.foundry;
         let floor = match kind {
             Kind::Authorizer | Kind::Pricing => None,
             Kind::Payment | Kind::Config => Some(self.jobs.floor().map_err(in_wasm)?),
         };
-        let engine = floor.as_ref().map_or(&self.engine, |floor| floor.engine());
+        let recipe = Recipe::of(kind);
+        let engine = floor
+            .as_ref()
+            .map_or_else(|| foundry.engines.of(recipe), |floor| floor.engine());
         let component = match compiled {
             Some(component) => component,
-            None => Component::from_binary(engine, &files.wasm)
-                .map_err(|e| in_wasm(format!("does not compile: {e:#}")))?,
+            None => foundry
+                .compile(&candidate, recipe, engine, &files.wasm)
+                .map_err(in_wasm)?,
         };
         let loaded = match (kind, &floor) {
             (Kind::Payment, Some(floor)) => {
-                JobPlugin::load(floor, candidate, component, generation, grants, metrics)
+                JobPlugin::load(floor, candidate, component, generation, grants, foundry)
                     .map(|plugin| Loaded::Payment(Arc::new(plugin)))
             }
             (_, Some(floor)) => {
-                JobPlugin::load(floor, candidate, component, generation, grants, metrics)
+                JobPlugin::load(floor, candidate, component, generation, grants, foundry)
                     .map(|plugin| Loaded::Config(Arc::new(plugin)))
             }
-            (Kind::Authorizer, None) => {
-                Plugin::load(engine, candidate, component, generation, metrics)
-                    .map(|plugin| Loaded::Authorizer(Arc::new(plugin)))
-            }
-            (_, None) => Plugin::load(engine, candidate, component, generation, metrics)
+            (Kind::Authorizer, None) => Plugin::load(foundry, candidate, component, generation)
+                .map(|plugin| Loaded::Authorizer(Arc::new(plugin))),
+            (_, None) => Plugin::load(foundry, candidate, component, generation)
                 .map(|plugin| Loaded::Pricing(Arc::new(plugin))),
         };
         loaded.map_err(in_wasm)
@@ -341,7 +350,8 @@ impl Registry {
         self.serving.store(Arc::new(serving));
         let mut changes = self.changes.lock();
         *changes = changes.saturating_add(1);
-        self.metrics
+        self.foundry
+            .metrics
             .generation
             .set(i64::try_from(*changes).unwrap_or(i64::MAX));
         self.changed.notify_all();

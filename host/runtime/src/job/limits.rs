@@ -1,54 +1,41 @@
 //! What one job may use.
 
+use crate::limits::Limits;
 use std::time::Duration;
-
-/// Processor time of one job. What it waits is not counted.
-const CPU: Duration = Duration::from_millis(500);
-
-/// Time of one job on the wall: a slow provider answers within it, or is asked again later.
-const WALL: Duration = Duration::from_secs(30);
-
-/// Memory of one job: it reads what a provider answers.
-const MEMORY_BYTES: usize = 64 << 20;
-
-/// Bytes that one call can carry from guest to host.
-const HOSTCALL_BYTES: usize = 1 << 20;
-
-/// Handles alive at once: a request and its answer have some ten.
-const HANDLES_MAX: usize = 1_024;
-
-/// Jobs of one plugin at once.
-const CONCURRENCY: usize = 4;
-
-/// Requests of one job.
-const EGRESS_CALLS: u64 = 16;
-
-/// Bytes of bodies that one job sends and receives.
-const EGRESS_BYTES: u64 = 8 << 20;
 
 /// The bounds of one plugin's jobs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct JobLimits {
+    /// Processor time of one job. What it waits is not counted.
     pub(crate) cpu: Duration,
+    /// Time of one job on the wall: a slow provider answers within it, or is asked again later.
     pub(crate) wall: Duration,
+    /// Memory of one job: it reads what a provider answers.
     pub(crate) memory_bytes: usize,
+    /// Bytes that one call can carry from guest to host.
     pub(crate) hostcall_bytes: usize,
+    /// Handles alive at once: a request and its answer have some ten.
     pub(crate) handles: usize,
+    /// Jobs of one plugin at once.
     pub(crate) concurrency: usize,
+    /// Requests of one job.
     pub(crate) egress_calls: u64,
+    /// Bytes of bodies that one job sends and receives.
     pub(crate) egress_bytes: u64,
 }
 
 impl JobLimits {
-    /// The usual bounds.
-    pub(crate) const USUAL: Self = Self {
-        cpu: CPU,
-        wall: WALL,
-        memory_bytes: MEMORY_BYTES,
-        hostcall_bytes: HOSTCALL_BYTES,
-        handles: HANDLES_MAX,
-        concurrency: CONCURRENCY,
-        egress_calls: EGRESS_CALLS,
-        egress_bytes: EGRESS_BYTES,
-    };
+    /// Those of a plugin's limits that a job has.
+    pub(crate) const fn of(limits: &Limits) -> Self {
+        Self {
+            cpu: limits.cpu,
+            wall: limits.wall,
+            memory_bytes: limits.memory_bytes,
+            hostcall_bytes: limits.hostcall_bytes,
+            handles: limits.handles,
+            concurrency: limits.concurrency,
+            egress_calls: limits.egress_calls,
+            egress_bytes: limits.egress_bytes,
+        }
+    }
 }

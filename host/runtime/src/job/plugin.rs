@@ -9,12 +9,14 @@ use super::meter::{Meter, Metered};
 use super::needs::Grants;
 use super::world::{JobWorld, link};
 use crate::bindings::authorizer::holdfast::plugin::types::Need;
+use crate::budget::{Reservation, Share};
 use crate::call::PluginInfo;
 use crate::egress::{Allowance, Guard};
 use crate::error::Fault;
+use crate::foundry::Foundry;
 use crate::guest::{Journal, printable};
 use crate::limits::{BUSY_WAIT, METADATA_BYTES_MAX};
-use crate::metrics::{PluginMetrics, RuntimeMetrics};
+use crate::metrics::PluginMetrics;
 use crate::plugin::Candidate;
 use crate::world::Description;
 use futures_util::future::BoxFuture;
@@ -45,6 +47,7 @@ pub(crate) struct JobPlugin<W: JobWorld> {
     pub(crate) component: Component,
     floor: Arc<Floor>,
     mould: Arc<Mould<W>>,
+    _reserved: Reservation,
 }
 
 impl<W: JobWorld> fmt::Debug for JobPlugin<W> {
@@ -81,7 +84,7 @@ impl<W: JobWorld> JobPlugin<W> {
         component: Component,
         generation: u64,
         grants: Grants,
-        metrics: &RuntimeMetrics,
+        foundry: &Foundry,
     ) -> Result<Self, String> {
         let pre = link::<W>(&floor.engine, &component).map_err(|e| {
             format!(
@@ -89,9 +92,18 @@ impl<W: JobWorld> JobPlugin<W> {
                 W::KIND.as_str()
             )
         })?;
-        let metrics = Arc::new(metrics.of(&candidate.name));
-        let limits = JobLimits::USUAL;
-        let journal = Journal::new(&candidate.name, metrics.dropped_lines.clone());
+        let limits = JobLimits::of(&candidate.limits);
+        let share = Share {
+            instances: limits.concurrency,
+            bytes_each: limits.memory_bytes,
+        };
+        let reserved = foundry.budget.reserve(&candidate.name, generation, share)?;
+        let metrics = Arc::new(foundry.metrics.of(&candidate.name, generation));
+        let journal = Journal::new(
+            &candidate.name,
+            candidate.limits.log_lines_per_second,
+            metrics.dropped_lines.clone(),
+        );
         let environment = grants.environment.of(&floor.environment);
         let rules = grants.egress.clone();
         let guard = Guard::new(&candidate.name, rules, Arc::clone(&floor.outside));
@@ -120,6 +132,7 @@ impl<W: JobWorld> JobPlugin<W> {
             component,
             floor: Arc::clone(floor),
             mould,
+            _reserved: reserved,
         })
     }
 

@@ -5,7 +5,7 @@ use holdfast_runtime::Verdict;
 
 /// Every deed, and what the error says of it.
 const PRICING_DEEDS: &[(&str, &str)] = &[
-    ("loop", "deadline"),
+    ("loop", "used up its fuel"),
     ("trap", "trapped"),
     (
         "panic",
@@ -40,7 +40,7 @@ fn a_hostile_pricing_component_costs_its_own_call() {
     let house = House::new();
     house.install("authorizer-quota", "quota", "");
     for (deed, said) in PRICING_DEEDS {
-        let manifest = format!("{}[limits]\ndeadline_ms = 50\n", told(deed));
+        let manifest = format!("{}[limits]\nfuel = 20_000_000\n", told(deed));
         let info = house.install("hostile-pricing", "hostile", &manifest);
         assert_eq!((info.state.as_str(), info.error), ("live", None), "{deed}");
         // Twice: what one call spoils is not there for the next.
@@ -52,6 +52,63 @@ fn a_hostile_pricing_component_costs_its_own_call() {
     }
     house.install("hostile-pricing", "hostile", &told("price-7"));
     assert_eq!(house.quote().unwrap().total.micros, 7);
+}
+
+#[test]
+fn each_limit_of_time_stops_a_loop_by_itself() {
+    let house = House::new();
+    let much = "fuel = 100_000_000_000";
+    for (limits, said) in [
+        ("fuel = 1_000_000", "raise fuel under [limits]"),
+        (
+            &format!("{much}\ncpu_ms = 20"),
+            "raise cpu_ms under [limits]",
+        ),
+        (
+            &format!("{much}\ncpu_ms = 10_000\nwall_ms = 20"),
+            "wall_ms under [limits]",
+        ),
+    ] {
+        let manifest = format!("{}[limits]\n{limits}\n", told("loop"));
+        let info = house.install("hostile-pricing", "hostile", &manifest);
+        assert_eq!((info.state.as_str(), info.error), ("live", None));
+        let why = why(house.quote());
+        assert!(why.contains(said), "{limits}: {why}");
+    }
+}
+
+#[test]
+fn a_plugin_whose_memory_does_not_fit_is_refused_with_the_sum() {
+    let house = House::new();
+    house.install("hostile-pricing", "price", &told("price-7"));
+    let greedy = "[limits]\nmemory_bytes = 268435456\nconcurrency = 64\n";
+    let info = house.install("hostile-authorizer", "greedy", greedy);
+    assert_eq!(info.state, "refused");
+    let why = info.error.unwrap();
+    assert!(why.contains("64 instances × 256 MiB = 16384 MiB"), "{why}");
+    assert!(why.contains("price generation 1"), "{why}");
+    assert_eq!(house.quote().unwrap().total.micros, 7);
+}
+
+#[test]
+fn an_instance_of_its_own_for_each_call() {
+    let house = House::new();
+    let manifest = format!("isolation = \"call\"\n{}", told("price-7"));
+    house.install("hostile-pricing", "price", &manifest);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    assert_eq!(house.quote().unwrap().total.micros, 7);
+                }
+            });
+        }
+    });
+    let manifest = format!("isolation = \"call\"\n{}", told("panic"));
+    house.install("hostile-pricing", "price", &manifest);
+    for _ in 0..40 {
+        assert!(why(house.quote()).contains("trapped"));
+    }
 }
 
 #[test]
@@ -90,8 +147,6 @@ fn a_flood_of_log_lines_is_cut() {
     house.install("hostile-authorizer", "hostile", &told("log-flood"));
     // Either it ends in time or the deadline ends it: both leave the host as it was.
     let _ = Ask::new(&[]).of(&house.plugins);
-    house.install("hostile-authorizer", "hostile", &told("allow"));
-    assert_eq!(Ask::new(&[]).of(&house.plugins).unwrap(), Verdict::Allow);
     let dropped = house
         .plugins
         .metrics()
@@ -100,6 +155,8 @@ fn a_flood_of_log_lines_is_cut() {
         .find(|family| family.name() == "holdfast_plugin_log_dropped_lines_total")
         .unwrap();
     assert!(dropped.get_metric()[0].get_counter().get_value() > 0.0);
+    house.install("hostile-authorizer", "hostile", &told("allow"));
+    assert_eq!(Ask::new(&[]).of(&house.plugins).unwrap(), Verdict::Allow);
 }
 
 #[test]

@@ -124,7 +124,7 @@ fn a_bad_candidate_leaves_the_good_one() {
             &wrong_world,
             "exports none of the worlds authorizer, pricing, payment, config",
         ),
-        (&vec![0; 5 << 20], "may have"),
+        (&vec![0; 33 << 20], "may have"),
     ] {
         fs::write(&wasm, bytes).unwrap();
         house.plugins.rescan();
@@ -139,7 +139,7 @@ fn a_bad_candidate_leaves_the_good_one() {
     }
     for (manifest, said) in [
         ("[settings", "price.toml"),
-        ("[limits]\ndeadline_ms = 0", "limits.deadline_ms"),
+        ("[limits]\ncpu_ms = 0", "limits.cpu_ms"),
         ("[limit]", "limit"),
     ] {
         let info = house.install("hostile-pricing", "price", manifest);
