@@ -43,6 +43,21 @@ impl Recipe {
         }
     }
 
+    /// The name, as a child process is told it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Timed => "timed",
+            Self::Metered => "metered",
+            Self::Job => "job",
+        }
+    }
+
+    /// The recipe of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        let all = [Self::Timed, Self::Metered, Self::Job];
+        all.into_iter().find(|recipe| recipe.as_str() == name)
+    }
+
     /// All that decides about the code, and nothing about where instances live.
     pub(crate) fn config(self) -> Config {
         if self == Self::Job {

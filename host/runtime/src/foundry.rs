@@ -1,6 +1,7 @@
 //! What plugins are made with: the engines, the memory that may be given away, the metrics.
 
 use crate::budget::Budget;
+use crate::compile::Compilation;
 use crate::engine::{Engines, Recipe};
 use crate::metrics::RuntimeMetrics;
 use crate::plugin::Candidate;
@@ -17,15 +18,22 @@ pub(crate) struct Foundry {
     pub(crate) budget: Budget,
     /// How they fare.
     pub(crate) metrics: RuntimeMetrics,
+    compilation: Compilation,
 }
 
 impl Foundry {
     /// Starts the engines.
     pub(crate) fn start(config: &PluginsConfig) -> Result<Self, String> {
+        let metrics = RuntimeMetrics::new().map_err(|e| e.to_string())?;
         Ok(Self {
+            compilation: Compilation::open(
+                config.compiler.clone(),
+                config.cache.as_deref(),
+                metrics.compile.clone(),
+            )?,
             engines: Engines::start().map_err(|e| format!("no engine can be started ({e:#})"))?,
             budget: Budget::new(config.memory_bytes),
-            metrics: RuntimeMetrics::new().map_err(|e| e.to_string())?,
+            metrics,
         })
     }
 
@@ -33,7 +41,7 @@ impl Foundry {
     pub(crate) fn compile(
         &self,
         candidate: &Candidate,
-        _recipe: Recipe,
+        recipe: Recipe,
         engine: &Engine,
         wasm: &[u8],
     ) -> Result<Component, String> {
@@ -44,6 +52,6 @@ impl Foundry {
                 wasm.len()
             ));
         }
-        Component::from_binary(engine, wasm).map_err(|e| format!("does not compile: {e:#}"))
+        self.compilation.component(recipe, engine, wasm)
     }
 }

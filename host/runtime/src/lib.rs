@@ -13,6 +13,7 @@ mod authorize;
 mod bindings;
 mod budget;
 mod call;
+mod compile;
 mod deadline;
 mod egress;
 mod engine;
@@ -39,6 +40,7 @@ mod watch;
 mod world;
 
 pub use call::{AuthorizeCall, PluginInfo, Quote, QuoteCall, QuoteLine, Verdict};
+pub use compile::{Compiler, compile_as_child};
 pub use egress::{Lookup, Resolve};
 pub use error::PluginError;
 pub use job::{

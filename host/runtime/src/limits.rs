@@ -37,8 +37,8 @@ pub(crate) const TABLE_ELEMENTS_MAX: usize = 32_000;
 pub(crate) const PARTS_MAX: usize = 64;
 
 /// Instances alive at once on one engine, of all plugins together. Each reserves 4 GiB of address
-/// space and no memory; together they are 2 TiB of the 128 that a process has.
-pub(crate) const INSTANCES_MAX: u32 = 512;
+/// space and no memory; together they are 4 TiB of the 128 that a process has.
+pub(crate) const INSTANCES_MAX: u32 = 1_024;
 
 /// The most that `[limits]` can give one instance in memory: what a pool slot is made for.
 pub(crate) const MEMORY_BYTES_CEILING: usize = 256 * MIB;
@@ -189,5 +189,5 @@ fn usual_concurrency() -> usize {
     std::thread::available_parallelism()
         .map_or(4, std::num::NonZero::get)
         .saturating_mul(2)
-        .clamp(8, 32)
+        .clamp(8, 16)
 }

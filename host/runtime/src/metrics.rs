@@ -3,10 +3,12 @@
 //! Series of calls carry the plugin's generation, and go when that generation is drained and
 //! dropped: there are only ever as many as there are generations alive.
 
+mod compile;
 mod pools;
 
 use crate::error::Fault;
 use crate::pool::Counted;
+pub(crate) use compile::CompileMetrics;
 use pools::Pools;
 use prometheus::core::Collector;
 use prometheus::{
@@ -51,6 +53,8 @@ pub(crate) struct RuntimeMetrics {
     pub(crate) reloads: IntCounterVec,
     /// Grows with each change to what is loaded.
     pub(crate) generation: IntGauge,
+    /// How compiling fares.
+    pub(crate) compile: CompileMetrics,
 }
 
 const OF_GENERATION: [&str; 2] = ["plugin", "generation"];
@@ -118,12 +122,13 @@ impl RuntimeMetrics {
                 "holdfast_plugin_generation_number",
                 "grows with each change to the loaded plugins",
             )?,
+            compile: CompileMetrics::new()?,
         })
     }
 
     /// For the registry of whoever serves metrics.
     pub(crate) fn collectors(&self) -> Vec<Box<dyn Collector>> {
-        vec![
+        let mut all: Vec<Box<dyn Collector>> = vec![
             Box::new(self.calls.clone()),
             Box::new(self.seconds.clone()),
             Box::new(self.cpu_seconds.clone()),
@@ -136,7 +141,9 @@ impl RuntimeMetrics {
             Box::new(self.pools.clone()),
             Box::new(self.reloads.clone()),
             Box::new(self.generation.clone()),
-        ]
+        ];
+        all.extend(self.compile.collectors());
+        all
     }
 
     /// The metrics of one generation of a plugin, looked up once.

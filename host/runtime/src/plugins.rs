@@ -3,6 +3,7 @@
 mod jobs;
 
 use crate::call::{AuthorizeCall, PluginInfo, Quote, QuoteCall, Verdict};
+use crate::compile::Compiler;
 use crate::error::PluginError;
 use crate::foundry::Foundry;
 use crate::job::{Jobs, JobsConfig};
@@ -18,9 +19,11 @@ use std::time::Duration;
 pub struct PluginsConfig {
     /// The watched folder: `NAME.wasm`, beside it perhaps `NAME.toml` with settings and limits.
     pub dir: PathBuf,
-    /// Where compiled components are cached; only the host can write it. Not used yet: reading a
-    /// compiled component is `unsafe`, and needs a proof of its own.
+    /// Where compiled components are cached: a folder that only the host can reach. It is made if
+    /// it is not there.
     pub cache: Option<PathBuf>,
+    /// Where components are compiled.
+    pub compiler: Compiler,
     /// What all plugins together may come to hold in memory. It is set aside when a plugin is
     /// loaded, not used: most never come near their limits.
     pub memory_bytes: u64,
@@ -29,8 +32,9 @@ pub struct PluginsConfig {
 }
 
 impl PluginsConfig {
-    /// Memory for plugins, if nothing else is said: room for some thirty with the usual limits.
-    pub const MEMORY_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+    /// Memory for plugins, if nothing else is said: room for thirty with the usual limits, those
+    /// counted that stand by for a rollback.
+    pub const MEMORY_BYTES: u64 = 8 * 1024 * 1024 * 1024;
 }
 
 impl Default for PluginsConfig {
@@ -38,6 +42,7 @@ impl Default for PluginsConfig {
         Self {
             dir: PathBuf::new(),
             cache: None,
+            compiler: Compiler::default(),
             memory_bytes: Self::MEMORY_BYTES,
             jobs: JobsConfig::default(),
         }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod authorizers;
+mod compile;
 mod hostile;
 mod house;
 mod pricing;

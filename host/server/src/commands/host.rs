@@ -21,6 +21,7 @@ use crate::ops::tls::{self, Certificate};
 use crate::workers::metrics::WorkMetrics;
 use crate::workers::{Handles, Workers};
 use anyhow::anyhow;
+use holdfast_runtime::Compiler;
 use parking_lot::Mutex;
 use reload::Reloader;
 use std::net::SocketAddr;
@@ -125,6 +126,26 @@ impl Host {
         clock: Clock,
         telemetry: Option<Telemetry>,
     ) -> Result<Self, anyhow::Error> {
+        Self::begin(live, roles, clock, telemetry, Compiler::InProcess).await
+    }
+
+    /// The same for the program itself, which compiles plugins in processes of its own kind.
+    pub(super) async fn start_as_program(
+        live: Arc<Live>,
+        roles: &[Role],
+        telemetry: Telemetry,
+    ) -> Result<Self, anyhow::Error> {
+        let compiler = super::plugins::compiler()?;
+        Self::begin(live, roles, Clock::System, Some(telemetry), compiler).await
+    }
+
+    async fn begin(
+        live: Arc<Live>,
+        roles: &[Role],
+        clock: Clock,
+        telemetry: Option<Telemetry>,
+        compiler: Compiler,
+    ) -> Result<Self, anyhow::Error> {
         let config = live.get();
         let does = |role: Role| roles.is_empty() || roles.contains(&role);
         // The addresses come first: a second host on this machine ends here, before it touches
@@ -134,7 +155,7 @@ impl Host {
             true => Some(Listener::bind(config.server.listen, "server.listen").await?),
             false => None,
         };
-        let plugins = open::plugins(&live).await?;
+        let plugins = open::plugins(&live, compiler).await?;
         let config = live.get();
         let certificate = tls::read(&config.server).map_err(failure)?;
         let certificate = certificate.map(|first| Arc::new(Certificate::new(first)));

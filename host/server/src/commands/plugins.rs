@@ -1,10 +1,14 @@
 //! `holdfast plugin …`.
 
+mod compile;
+
 use super::client::{Target, cell, rows};
 use super::{Failure, terminal};
 use clap::Subcommand;
 use hyper::Method;
 use std::process::ExitCode;
+
+pub(super) use compile::compiler;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -13,11 +17,16 @@ pub(super) enum Command {
         #[command(flatten)]
         target: Target,
     },
+    #[command(hide = true)]
+    Compile(compile::Compile),
 }
 
 impl Command {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
-        let Self::List { target } = self;
+        let target = match self {
+            Self::List { target } => target,
+            Self::Compile(compile) => return compile.run(),
+        };
         let answer = target.call(Method::GET, "/v1/plugins", None).await?;
         if target.json {
             terminal::json(&answer)?;

@@ -3,7 +3,6 @@
 use super::host::{self, Host, Role};
 use super::sources::Where;
 use super::{Failure, terminal};
-use crate::clock::Clock;
 use crate::config::{self, Live};
 use crate::ops::telemetry::{self, Telemetry};
 use clap::Args;
@@ -66,7 +65,7 @@ async fn until_told(
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
-    let starting = Host::start(live, roles, Clock::System, Some(telemetry));
+    let starting = Host::start_as_program(live, roles, telemetry);
     let mut starting = std::pin::pin!(starting);
     let host = loop {
         tokio::select! {

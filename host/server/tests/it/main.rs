@@ -20,6 +20,8 @@ mod kubo;
 #[cfg(test)]
 mod ops;
 #[cfg(test)]
+mod plugin_compile;
+#[cfg(test)]
 mod psa;
 #[cfg(test)]
 mod support;

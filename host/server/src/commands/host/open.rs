@@ -12,7 +12,7 @@ use crate::workers::peers::Peers;
 use crate::workers::tuning::Retry;
 use anyhow::{Context, anyhow, bail};
 use holdfast_policy::Gate;
-use holdfast_runtime::{JobsConfig, PluginKind, Plugins, PluginsConfig};
+use holdfast_runtime::{Compiler, JobsConfig, PluginKind, Plugins, PluginsConfig};
 use holdfast_store::{CqlSettings, Store, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,7 +63,7 @@ pub(super) async fn open(
 /// Makes the data directory, opens the plugins, and asks those that configure what they say to the
 /// configuration. An answer that is wrong, or none, ends the start: a host that was to be guarded is
 /// not started unguarded.
-pub(super) async fn plugins(live: &Arc<Live>) -> anyhow::Result<Arc<Plugins>> {
+pub(super) async fn plugins(live: &Arc<Live>, compiler: Compiler) -> anyhow::Result<Arc<Plugins>> {
     let config = live.get();
     let data = &config.general.data;
     std::fs::create_dir_all(data).with_context(|| {
@@ -74,6 +74,8 @@ pub(super) async fn plugins(live: &Arc<Live>) -> anyhow::Result<Arc<Plugins>> {
     })?;
     let wanted = PluginsConfig {
         dir: config.plugins_dir(),
+        cache: Some(data.join("plugins-cache")),
+        compiler,
         jobs: JobsConfig {
             environment: Arc::new(live.environment().clone()),
             trusted_roots: config.plugins.trusted_roots.clone(),
