@@ -3,7 +3,9 @@
     ca.pem                        what clients trust
     client.crt, client.key        a client that the nodes trust
     rogue-client.crt, .key        a client of another authority, which the nodes must turn away
-    nodeN.pem, trust.pem          what a node reads: its key with its chain; whom it trusts
+    nodeN.pem, trust.pem          what a node shows clients: its key with its chain; whom it trusts
+    between-nodeN.pem,            the same among the nodes. They stay those of the first generation:
+    between-trust.pem             a node that is not restarted yet would turn a renewed one away
 
 Each generation has an authority of its own in generation-G/. After a renewal a node shows its new
 certificate, and trusts clients of both authorities, once it was started again; until then it
@@ -93,12 +95,17 @@ class Certificates:
         )
         _put(self.folder / "ca.pem", trusted)
         _put(self.folder / "trust.pem", trusted)
+        if number == 1:
+            _put(self.folder / "between-trust.pem", trusted)
         for name in ("client.crt", "client.key", "rogue-client.crt", "rogue-client.key"):
             _put(self.folder / name, (new / name).read_text())
         for n in range(1, len(self.addresses) + 1):
             # One file for a node: the key in PKCS#8, then its certificate, then its authority's.
             parts = [new / f"node{n}.key", new / f"node{n}.crt", new / "ca.pem"]
-            _put(self.folder / f"node{n}.pem", "".join(part.read_text() for part in parts))
+            chain = "".join(part.read_text() for part in parts)
+            _put(self.folder / f"node{n}.pem", chain)
+            if number == 1:
+                _put(self.folder / f"between-node{n}.pem", chain)
 
     def context(self, number):
         """For connections from here to a node that was started with generation `number`."""

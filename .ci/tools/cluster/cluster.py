@@ -81,6 +81,8 @@ class Cluster:
         self.network = Loopback()
         if options["network"] == "namespaces":
             self.network = Namespaces(self.dir)
+        # There once all roles were made: a run that is cut short leaves nodes that answer without.
+        self._roles = self.dir / "roles-made"
         self.nodes = []
         first = ipaddress.ip_address(options["first_ip"])
         for datacenter, count in options["layout"]:
@@ -204,6 +206,10 @@ class Cluster:
                 raise
             return node.connect(DEFAULT_LOGIN, seconds)
 
+    def has_roles(self):
+        """Whether an `up` has come as far as the roles."""
+        return self._roles.exists()
+
     def make_roles(self, keyspace=None):
         """Our superuser, and the host's role with the rights that it needs and no more."""
         with self.connect(self.nodes[0], STATEMENT_SECONDS) as connection:
@@ -218,6 +224,7 @@ class Cluster:
             place = f'KEYSPACE "{keyspace}"' if keyspace else "ALL KEYSPACES"
             for right in HOST_RIGHTS:
                 connection.query(f"GRANT {right} ON {place} TO {user}")
+        self._roles.touch()
 
     def stop(self, nodes, number=signal.SIGTERM):
         process.end([node.brake for node in nodes], signal.SIGTERM, STOP_SECONDS)
@@ -237,6 +244,7 @@ class Cluster:
             shutil.rmtree(path, ignore_errors=True)
         for secret in self.dir.glob("*.password"):
             secret.unlink()
+        self._roles.unlink(missing_ok=True)
         (self.dir / "cluster.json").unlink(missing_ok=True)
 
     def keyspaces_of_tests(self, prefix):

@@ -184,17 +184,26 @@ class Node:
 
     def _encryption(self):
         folder = self.cluster.certificates.folder
-        files = [
-            "  ssl_context_factory:",
-            "    class_name: org.apache.cassandra.security.PEMBasedSslContextFactory",
-            f"  keystore: {folder}/node{self.number}.pem",
-            f"  truststore: {folder}/trust.pem",
-        ]
+
+        def files(prefix):
+            return [
+                "  ssl_context_factory:",
+                "    class_name: org.apache.cassandra.security.PEMBasedSslContextFactory",
+                f"  keystore: {folder}/{prefix}node{self.number}.pem",
+                f"  truststore: {folder}/{prefix}trust.pem",
+            ]
+
         asks = "true" if self.cluster.tls == "mtls" else "false"
         client = ["client_encryption_options:", "  enabled: true"]
         between = ["server_encryption_options:", "  internode_encryption: all"]
         between += ["  require_client_auth: true", "  require_endpoint_verification: true"]
-        return [*client, f"  require_client_auth: {asks}", *files, *between, *files]
+        return [
+            *client,
+            f"  require_client_auth: {asks}",
+            *files(""),
+            *between,
+            *files("between-"),
+        ]
 
     def _java_arguments(self):
         everywhere = str(len(self.cluster.nodes))

@@ -1,10 +1,13 @@
 //! The shared Cassandra node itself: that it is there, and whom it lets do what.
 
-use holdfast_store::Login;
 use holdfast_store::contract::cassandra::{Cluster, Network, Tls, default_login, single};
+use holdfast_store::{CqlSettings, Login, Store};
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use std::error::Error;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 async fn session(login: &Login) -> Result<Session, Box<dyn Error>> {
     let settings = single()?.settings("unused");
@@ -93,5 +96,53 @@ fn a_cluster_of_ones_own_can_be_broken_and_ends() -> Result<(), Box<dyn Error>> 
 
     drop(cluster);
     assert!(!folder.exists());
+    Ok(())
+}
+
+/// As `make test` and `make run-cql` call it, for a cluster in a folder that ends with this test.
+fn launcher(folder: &Path, words: &[&str]) -> Command {
+    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.ci/tools/cassandra");
+    let (what, more) = words.split_first().unwrap();
+    let mut command = Command::new(program);
+    command.arg(what).arg("--dir").arg(folder).args(more);
+    command
+}
+
+fn said(done: &Output) -> String {
+    let (out, error) = (&done.stdout, &done.stderr);
+    String::from_utf8_lossy(out).into_owned() + &String::from_utf8_lossy(error)
+}
+
+#[tokio::test]
+async fn a_start_that_was_cut_short_is_finished_by_the_next() -> Result<(), Box<dyn Error>> {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let folder = folder.path().join("cluster");
+    let process = std::process::id().to_string();
+    let up = || launcher(&folder, &["up", "--quiet", "--until-ends", &process]);
+    let mut first = up().spawn()?;
+    let begun = Instant::now();
+    while !said(&launcher(&folder, &["status"]).output()?).contains("running") {
+        assert!(begun.elapsed() < Duration::from_secs(60), "no node starts");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // The node's process is there, and answers nobody yet.
+    first.kill()?;
+    first.wait()?;
+
+    let second = up().output()?;
+    assert!(second.status.success(), "{}", said(&second));
+    let status = launcher(&folder, &["status", "--json"]).output()?;
+    let status: serde_json::Value = serde_json::from_slice(&status.stdout)?;
+    let word = |path: &str| status.pointer(path).unwrap().as_str().unwrap().to_owned();
+    let point = format!("{}:{}", word("/nodes/0/address"), status["port"]);
+    let mut settings = CqlSettings::new(vec![point], &word("/datacenter"), "holdfast");
+    settings.login = Some(Login {
+        username: word("/host/user"),
+        password: word("/host/password"),
+    });
+    let opened = Store::cql(settings).await;
+    let wiped = launcher(&folder, &["wipe"]).output()?;
+    opened?.close().await?;
+    assert!(wiped.status.success(), "{}", said(&wiped));
     Ok(())
 }
