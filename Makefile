@@ -1,4 +1,6 @@
 # Thin lines: each target names the script or the command that does the work.
+CARGO_TARGET_DIR ?= target
+
 .PHONY: run run-cql test test-faults test-servers-down bench bench-load bench-cql fmt clean
 
 run: ## build all and start a pinning service that really pins
@@ -21,11 +23,12 @@ bench: ## criterion benches of store, policy and plugin calls
 
 bench-load: ## the speed table as ratios in one run; JSON=1 prints it as JSON
 	@plugins/build >/dev/null && cargo build --release --quiet --package holdfast --package holdfast-benches
-	@target/release/holdfast-load $(if $(JSON),--json)
+	@.ci/tools/install cassandra >/dev/null && cargo build --release --quiet --package holdfast-load-cql
+	@$(CARGO_TARGET_DIR)/release/holdfast-load $(if $(JSON),--json)
 
 bench-cql: ## the CQL store beside the bare driver on a Cassandra node; ROWS="cql_get ..."
-	@.ci/tools/install cassandra >/dev/null
-	@cargo bench --quiet --package holdfast-store --bench cql -- $(ROWS)
+	@.ci/tools/install cassandra >/dev/null && cargo build --release --quiet --package holdfast-load-cql
+	@$(CARGO_TARGET_DIR)/release/holdfast-load-cql $(if $(JSON),--json) $(ROWS)
 
 fmt: ## format every workspace
 	cargo fmt --all

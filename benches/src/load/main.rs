@@ -43,9 +43,10 @@ fn main() -> Result<()> {
     if let Some(bytes) = args.bare {
         return bare::serve(bytes);
     }
+    let beside = |name| std::env::current_exe().map(|this| this.with_file_name(name));
     let binary = match args.binary {
         Some(path) => path,
-        None => std::env::current_exe()?.with_file_name("holdfast"),
+        None => beside("holdfast")?,
     };
     if !binary.is_file() {
         bail!(
@@ -55,6 +56,7 @@ fn main() -> Result<()> {
     }
     let plan = rows::Plan {
         binary,
+        cql: beside("holdfast-load-cql")?,
         stretch: Duration::from_secs(args.seconds),
     };
     let rows = rows::measure(&plan, &args.rows)?;

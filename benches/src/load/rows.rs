@@ -1,5 +1,6 @@
 //! The rows, one file each kind of peer.
 
+mod cql;
 mod http;
 mod plugins;
 mod policy;
@@ -17,11 +18,13 @@ const ROUNDS: usize = 3;
 /// What all rows need.
 pub(crate) struct Plan {
     pub(crate) binary: PathBuf,
+    /// The program that measures the CQL store.
+    pub(crate) cql: PathBuf,
     /// How long each measured stretch lasts.
     pub(crate) stretch: Duration,
 }
 
-/// A row that can be asked for: its name, and what measures it.
+/// What measures a row.
 type Measure = fn(&Plan) -> Result<Row>;
 
 const ROWS: &[(&str, Measure)] = &[
@@ -38,20 +41,28 @@ const ROWS: &[(&str, Measure)] = &[
 
 /// Measures the rows that were asked for, or all.
 pub(crate) fn measure(plan: &Plan, wanted: &[String]) -> Result<Vec<Row>> {
+    let known: Vec<&str> = ROWS
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(cql::ROWS)
+        .collect();
     for name in wanted {
         anyhow::ensure!(
-            ROWS.iter().any(|(row, _)| row == name),
+            known.contains(&name.as_str()),
             "there is no row {name:?}; there are {}",
-            ROWS.iter()
-                .map(|(row, _)| *row)
-                .collect::<Vec<_>>()
-                .join(", ")
+            known.join(", ")
         );
     }
-    ROWS.iter()
-        .filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|w| w == name))
-        .map(|(_, measure)| measure(plan))
-        .collect()
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|w| w == name);
+    let mut rows = Vec::new();
+    for (_, measure) in ROWS.iter().filter(|(name, _)| is_wanted(name)) {
+        rows.push(measure(plan)?);
+    }
+    let of_cql: Vec<&str> = cql::ROWS.into_iter().filter(|row| is_wanted(row)).collect();
+    if !of_cql.is_empty() {
+        rows.extend(cql::rows(plan, &of_cql)?);
+    }
+    Ok(rows)
 }
 
 /// From `exec` to a ready host with the shipped policies and plugins.

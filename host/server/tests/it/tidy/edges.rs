@@ -32,6 +32,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "holdfast-runtime",
         ],
     ),
+    ("benches/cql", &["holdfast-model", "holdfast-store"]),
 ];
 
 /// Each module of the server and what it may reach for in the others. `a::b` allows that part of

@@ -2,10 +2,11 @@
 
 use crate::bare::Bare;
 use crate::pace::{Deed, Measured, pace};
-use crate::table::{Row, row};
+use crate::table::Row;
 use crate::{AT_ONCE, Plan};
+use anyhow::Result;
 use holdfast_store::Store;
-use holdfast_store::contract::cassandra::{Cluster, Network, Tls};
+use holdfast_store::contract::cassandra::Cluster;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -29,54 +30,60 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    pub(crate) fn start() -> Self {
-        let server = Cluster::start("dc1=1", Tls::Off, Network::Loopback).unwrap();
-        let runtime = Runtime::new().unwrap();
+    pub(crate) fn start() -> Result<Self> {
+        let server = Cluster::start_quick("dc1=1")?;
+        let runtime = Runtime::new()?;
         let mut settings = server.settings("bench");
         // What is measured is how long calls take, not how long one waits for them.
         let times = &mut settings.timeouts;
         (times.read, times.write, times.condition) = (DEADLINE, DEADLINE, DEADLINE);
-        let (store, bare) = runtime.block_on(async {
-            let store = Store::cql(settings.clone()).await.unwrap();
-            (store, Arc::new(Bare::connect(&settings).await))
-        });
-        Self {
+        let store = runtime.block_on(Store::cql(settings.clone()))?;
+        let bare = Arc::new(runtime.block_on(Bare::connect(&settings))?);
+        Ok(Self {
             runtime,
             store,
             bare,
             _server: server,
-        }
+        })
     }
 
-    /// Both sides in turn at each concurrency: three rows for each.
+    /// Both sides in turn at each concurrency: three rows for each, and before them the one of the
+    /// lowest throughput beside the driver's, which is the one to look at.
     pub(crate) fn compare(
         &self,
         name: &str,
         plan: &Plan,
         (ours, theirs): (&Deed, &Deed),
-    ) -> Vec<Row> {
+    ) -> Result<Vec<Row>> {
         let mut rows = Vec::new();
+        let mut worst = None::<Row>;
         for at_once in AT_ONCE {
             let mut pairs = Vec::new();
-            self.runtime.block_on(async {
-                pace(ours, at_once, WARM_UP).await;
-                pace(theirs, at_once, WARM_UP).await;
-                for _ in 0..ROUNDS {
-                    let ours = pace(ours, at_once, plan.stretch).await;
-                    let theirs = pace(theirs, at_once, plan.stretch).await;
+            for round in 0..=ROUNDS {
+                let stretch = if round == 0 { WARM_UP } else { plan.stretch() };
+                let ours = self.runtime.block_on(pace(ours, at_once, stretch))?;
+                let theirs = self.runtime.block_on(pace(theirs, at_once, stretch))?;
+                if round > 0 {
                     pairs.push((ours, theirs));
                 }
-            });
-            rows.extend(rows_of(name, at_once, &pairs));
+            }
+            let of_this = rows_of(name, at_once, &pairs);
+            if let Some(speed) = of_this.first()
+                && worst.as_ref().is_none_or(|worst| speed.ratio < worst.ratio)
+            {
+                worst = Some(speed.renamed(name, &format!("{at_once} at once")));
+            }
+            rows.extend(of_this);
         }
-        rows
+        rows.splice(0..0, worst);
+        Ok(rows)
     }
 }
 
 fn rows_of(name: &str, at_once: usize, pairs: &[(Measured, Measured)]) -> [Row; 3] {
     let of = |what: &str, unit, goal, pick: fn(&Measured) -> f64| {
         let pairs: Vec<_> = pairs.iter().map(|(a, b)| (pick(a), pick(b))).collect();
-        row(format!("{name}_{at_once}{what}"), unit, goal, &pairs)
+        Row::from_pairs(format!("{name}_{at_once}{what}"), unit, goal, &pairs)
     };
     [
         of("", "op/s", ">= 0.85", |m| m.per_second),

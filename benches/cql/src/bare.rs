@@ -1,7 +1,9 @@
 //! The driver alone: the store's own texts, prepared, sent with the store's levels.
 
 use crate::server::DEADLINE;
+use anyhow::{Context, Result};
 use futures_util::TryStreamExt;
+use futures_util::future::try_join_all;
 use holdfast_store::{CqlSettings, cql_statements};
 use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session::Session;
@@ -30,7 +32,7 @@ pub(crate) struct Bare {
 impl Bare {
     /// Connects to where the store is. As the store does for a key at home: a majority there, and
     /// no retries of the driver's.
-    pub(crate) async fn connect(settings: &CqlSettings) -> Self {
+    pub(crate) async fn connect(settings: &CqlSettings) -> Result<Self> {
         let profile = ExecutionProfile::builder()
             .consistency(Consistency::LocalQuorum)
             .serial_consistency(Some(SerialConsistency::LocalSerial))
@@ -44,36 +46,42 @@ impl Bare {
         if let Some(login) = &settings.login {
             builder = builder.user(&login.username, &login.password);
         }
-        let session = builder.build().await.unwrap();
+        let session = builder.build().await?;
         let mut prepared = HashMap::new();
         for (label, text) in cql_statements() {
-            prepared.insert(label, session.prepare(text).await.unwrap());
+            prepared.insert(label, session.prepare(text).await?);
         }
-        Self { session, prepared }
+        Ok(Self { session, prepared })
     }
 
     /// Sends a statement of the store, by its name in metrics, and answers its rows.
-    pub(crate) async fn send(&self, label: &str, values: impl SerializeRow) -> QueryRowsResult {
-        let prepared = &self.prepared[label];
-        let answer = self.session.execute_unpaged(prepared, values).await;
-        answer.unwrap().into_rows_result().unwrap()
+    pub(crate) async fn send(
+        &self,
+        label: &str,
+        values: impl SerializeRow,
+    ) -> Result<QueryRowsResult> {
+        let answer = self.session.execute_unpaged(self.named(label)?, values);
+        Ok(answer.await?.into_rows_result()?)
     }
 
     /// Sends a statement that answers nothing.
-    pub(crate) async fn write(&self, label: &str, values: impl SerializeRow) {
-        let prepared = &self.prepared[label];
-        self.session
-            .execute_unpaged(prepared, values)
-            .await
-            .unwrap();
+    pub(crate) async fn write(&self, label: &str, values: impl SerializeRow) -> Result<()> {
+        let answer = self.session.execute_unpaged(self.named(label)?, values);
+        answer.await?;
+        Ok(())
+    }
+
+    fn named(&self, label: &str) -> Result<&PreparedStatement> {
+        let found = self.prepared.get(label);
+        found.with_context(|| format!("the store has no statement {label}"))
     }
 }
 
 /// Streams every pin by ranges of tokens, and counts them.
-pub(crate) async fn stream(bare: &Arc<Bare>) -> u64 {
+pub(crate) async fn stream(bare: &Arc<Bare>) -> Result<u64> {
     let text = "SELECT token(prefix), prefix, cid, version, op, requests, by_cluster, expires, \
                 body FROM pins WHERE token(prefix) >= ? AND token(prefix) <= ?";
-    let mut ranges = bare.session.prepare(text).await.unwrap();
+    let mut ranges = bare.session.prepare(text).await?;
     ranges.set_page_size(STREAM_PAGE);
     let width = i64::MAX / RANGES * 2;
     let parts = (0..RANGES).map(|n| {
@@ -83,11 +91,7 @@ pub(crate) async fn stream(bare: &Arc<Bare>) -> u64 {
         let last = if is_last { i64::MAX } else { first + width - 1 };
         tokio::spawn(async move { count(&bare, ranges, (first, last)).await })
     });
-    let mut total = 0;
-    for part in parts.collect::<Vec<_>>() {
-        total += part.await.unwrap();
-    }
-    total
+    try_join_all(parts).await?.into_iter().sum()
 }
 
 /// A pin as a stream gives it.
@@ -103,12 +107,12 @@ type Streamed = (
     Vec<u8>,
 );
 
-async fn count(bare: &Bare, ranges: PreparedStatement, range: (i64, i64)) -> u64 {
-    let pages = bare.session.execute_iter(ranges, range).await.unwrap();
-    let mut rows = pages.rows_stream::<Streamed>().unwrap();
+async fn count(bare: &Bare, ranges: PreparedStatement, range: (i64, i64)) -> Result<u64> {
+    let pages = bare.session.execute_iter(ranges, range).await?;
+    let mut rows = pages.rows_stream::<Streamed>()?;
     let mut count = 0;
-    while rows.try_next().await.unwrap().is_some() {
+    while rows.try_next().await?.is_some() {
         count += 1;
     }
-    count
+    Ok(count)
 }

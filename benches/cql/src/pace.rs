@@ -1,19 +1,20 @@
 //! A closed loop: so many at once, each beginning anew when it has ended, for so long.
 
-use futures_util::future::BoxFuture;
+use anyhow::{Context, Result};
+use futures_util::future::{BoxFuture, try_join_all};
 use rustix::time::{ClockId, clock_gettime};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Something done again and again, by the number of who does it. Boxed on both sides, so that the
 /// cost of that cancels out.
-pub(crate) type Deed = Arc<dyn Fn(usize) -> BoxFuture<'static, ()> + Send + Sync>;
+pub(crate) type Deed = Arc<dyn Fn(usize) -> BoxFuture<'static, Result<()>> + Send + Sync>;
 
 /// Makes a deed of a function.
 pub(crate) fn deed<F, A>(does: F) -> Deed
 where
     F: Fn(usize) -> A + Send + Sync + 'static,
-    A: Future<Output = ()> + Send + 'static,
+    A: Future<Output = Result<()>> + Send + 'static,
 {
     Arc::new(move |who| Box::pin(does(who)))
 }
@@ -28,40 +29,37 @@ pub(crate) struct Measured {
 }
 
 /// Does a deed for a stretch, `at_once` at any time.
-pub(crate) async fn pace(deed: &Deed, at_once: usize, stretch: Duration) -> Measured {
+pub(crate) async fn pace(deed: &Deed, at_once: usize, stretch: Duration) -> Result<Measured> {
     let (begin, cpu) = (Instant::now(), cpu_time());
     let end = begin + stretch;
-    let tasks: Vec<_> = (0..at_once)
-        .map(|who| tokio::spawn(go_on(Arc::clone(deed), who, end)))
-        .collect();
-    let mut took = Vec::new();
-    for task in tasks {
-        took.extend(task.await.unwrap());
-    }
-    measured(took, begin.elapsed(), cpu_time() - cpu)
+    let tasks = (0..at_once).map(|who| tokio::spawn(go_on(Arc::clone(deed), who, end)));
+    let done: Result<Vec<_>> = try_join_all(tasks).await?.into_iter().collect();
+    let took = done?.into_iter().flatten().collect();
+    measured(took, begin.elapsed(), cpu_time().saturating_sub(cpu))
 }
 
 #[expect(clippy::float_arithmetic, reason = "rates for people, no money")]
 #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
-fn measured(mut took: Vec<Duration>, lasted: Duration, cpu: Duration) -> Measured {
+fn measured(mut took: Vec<Duration>, lasted: Duration, cpu: Duration) -> Result<Measured> {
     took.sort_unstable();
-    let p99 = took[(took.len() - 1) * 99 / 100];
+    let last = took.len().saturating_sub(1) * 99 / 100;
+    let p99 = took.get(last).context("nothing was done in this stretch")?;
     let count = took.len() as f64;
-    Measured {
+    Ok(Measured {
         per_second: count / lasted.as_secs_f64(),
         p99_micros: p99.as_secs_f64() * 1e6,
         cpu_micros_each: cpu.as_secs_f64() * 1e6 / count,
-    }
+    })
 }
 
-async fn go_on(deed: Deed, who: usize, end: Instant) -> Vec<Duration> {
+async fn go_on(deed: Deed, who: usize, end: Instant) -> Result<Vec<Duration>> {
     let mut took = Vec::new();
     loop {
         let began = Instant::now();
-        deed(who).await;
+        deed(who).await?;
         took.push(began.elapsed());
         if Instant::now() >= end {
-            return took;
+            return Ok(took);
         }
     }
 }
