@@ -101,7 +101,8 @@ pub(crate) struct Shared {
     pub(crate) heads: Heads,
     pub(crate) intent_slots: IntentSlots,
     pub(crate) expiry_slots: KnownSlots,
-    pub(crate) timeouts: Timeouts,
+    /// How far the schema is.
+    schema: schema::Version,
     pub(crate) stops: Stops,
     /// Pins that were lately read.
     pub(crate) cache: Arc<PinCache>,
@@ -119,7 +120,7 @@ impl Cql {
     async fn open_with(settings: CqlSettings, timing: Timing, clock: Clock) -> Result<Self> {
         settings.check()?;
         let session = connect::session(&settings).await?;
-        let params = schema::bring_up(&session, &settings).await?;
+        let (params, schema) = schema::bring_up(&session, &settings).await?;
         let connected = Connected::prepare(session, &settings, &params.homes).await?;
         let calls = Arc::new(Calls::new(connected));
         let clock = Arc::new(clock);
@@ -144,7 +145,7 @@ impl Cql {
             heads: Heads::default(),
             intent_slots: IntentSlots::default(),
             expiry_slots: KnownSlots::default(),
-            timeouts: settings.timeouts,
+            schema,
             stops: Stops::default(),
             is_closed: AtomicBool::new(false),
             pinged: AsyncMutex::default(),
@@ -169,12 +170,12 @@ impl Cql {
         self.shared.feed.close().await;
     }
 
-    /// Answers a call unless the store was closed.
-    pub(crate) async fn while_open<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
-        if self.shared.is_closed.load(Ordering::Acquire) {
-            return Err(StoreError::Closed);
+    /// Refuses calls once the store was closed.
+    pub(crate) fn must_be_open(&self) -> Result<()> {
+        match self.shared.is_closed.load(Ordering::Acquire) {
+            true => Err(StoreError::Closed),
+            false => Ok(()),
         }
-        call.await
     }
 
     pub(crate) fn metrics(&self) -> &StoreMetrics {
@@ -185,6 +186,7 @@ impl Cql {
     pub(crate) fn collectors(&self) -> Vec<Box<dyn Collector>> {
         let mut all = self.shared.calls.collectors();
         all.push(self.shared.cache.collector());
+        all.push(self.shared.schema.collector());
         all.extend(self.shared.feed.collectors());
         all
     }
@@ -196,6 +198,11 @@ impl Cql {
 }
 
 impl Shared {
+    /// How long each kind of call may take, by the settings that are in force now.
+    fn timeouts(&self) -> Timeouts {
+        self.calls.connected().settings.timeouts.clone()
+    }
+
     /// A conditional write, as every change of an account or a pin is one; it is never applied
     /// twice, but asks the same replicas. What all changes need besides is that the feed's other
     /// writers hear this process.

@@ -47,7 +47,13 @@ macro_rules! dispatch {
             Self::Embedded(embedded) => embedded.$call($($argument),*).await,
             // Boxed, so that whoever calls the store need not carry, nor the compiler look through,
             // all that a call to a cluster is made of.
-            Self::Cql(cql) => cql.while_open(cql.$call($($argument),*)).boxed().await,
+            Self::Cql(cql) => {
+                let call = async {
+                    cql.must_be_open()?;
+                    cql.$call($($argument),*).await
+                };
+                call.boxed().await
+            }
         };
         $store.metrics_kept().answered(Operation::$operation, began, &answer);
         answer
@@ -154,8 +160,11 @@ impl Store {
     ) -> Result<(u64, Vec<PinRequest>)> {
         if let Self::Cql(cql) = self {
             let began = Instant::now();
-            let page = cql.page_of_requests(account, filter, limit);
-            let answer = cql.while_open(page).await;
+            let page = async {
+                cql.must_be_open()?;
+                cql.page_of_requests(account, filter, limit).await
+            };
+            let answer = page.boxed().await;
             let metrics = self.metrics_kept();
             metrics.answered(Operation::PageOfRequests, began, &answer);
             return answer;
@@ -204,7 +213,9 @@ impl Store {
     }
 
     /// One pin, which may be as old as the change feed is late: about a second. For who asks often
-    /// and can live with that.
+    /// and can live with that, as clients of a cluster's own interface do who look at a pin's
+    /// status. The service's workers and verbs do not ask this way: all of them act on what they
+    /// read, so theirs must be current.
     pub async fn pin_lately(&self, cid: &Cid) -> Result<Option<StoredPin>> {
         match self {
             Self::Cql(cql) => {

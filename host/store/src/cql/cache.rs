@@ -6,6 +6,7 @@
 //! the feed, so nothing is kept for long.
 
 use crate::Result;
+use arc_swap::ArcSwapOption;
 use holdfast_model::{Cid, StoredPin};
 use parking_lot::Mutex;
 use prometheus::core::Collector;
@@ -14,7 +15,7 @@ use quick_cache::sync::Cache;
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
 
@@ -28,7 +29,8 @@ const KEPT_FOR: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct PinCache {
     /// Of size 0: nothing is kept, and reads that run at the same time are still joined.
-    kept: Option<Cache<Cid, Kept>>,
+    kept: ArcSwapOption<Cache<Cid, Kept>>,
+    pins: AtomicUsize,
     reading: Mutex<HashMap<Cid, Arc<Reading>>>,
     marks: Marks,
     looked: IntCounterVec,
@@ -96,13 +98,21 @@ impl PinCache {
     /// A cache for so many pins, absent ones included.
     pub(crate) fn new(pins: usize) -> Self {
         Self {
-            kept: (pins > 0).then(|| Cache::new(pins)),
+            kept: ArcSwapOption::new(kept(pins)),
+            pins: AtomicUsize::new(pins),
             reading: Mutex::default(),
             marks: Marks {
                 of_pins: (0..MARKS).map(|_| AtomicU64::new(0)).collect(),
                 of_all: AtomicU64::new(0),
             },
             looked: counters(),
+        }
+    }
+
+    /// From now on for so many. Another number forgets what was kept.
+    pub(crate) fn resize(&self, pins: usize) {
+        if self.pins.swap(pins, Ordering::AcqRel) != pins {
+            self.kept.store(kept(pins));
         }
     }
 
@@ -116,7 +126,8 @@ impl PinCache {
     where
         F: Future<Output = Result<Option<StoredPin>>>,
     {
-        let kept = self.kept.as_ref().and_then(|kept| kept.get(cid));
+        let kept = self.kept.load();
+        let kept = kept.as_ref().and_then(|kept| kept.get(cid));
         if let Some(kept) = kept.filter(|kept| kept.began.elapsed() < KEPT_FOR) {
             self.count("hit");
             return Ok(kept.found);
@@ -140,7 +151,7 @@ impl PinCache {
             mark.fetch_add(1, Ordering::AcqRel);
         }
         self.reading.lock().remove(cid);
-        if let Some(kept) = &self.kept {
+        if let Some(kept) = &*self.kept.load() {
             kept.remove(cid);
         }
     }
@@ -149,7 +160,7 @@ impl PinCache {
     pub(crate) fn forget_all(&self) {
         self.marks.of_all.fetch_add(1, Ordering::AcqRel);
         self.reading.lock().clear();
-        if let Some(kept) = &self.kept {
+        if let Some(kept) = &*self.kept.load() {
             kept.clear();
         }
     }
@@ -182,7 +193,7 @@ impl PinCache {
             return;
         }
         all.remove(cid);
-        if let (Some(found), Some(kept)) = (found, &self.kept) {
+        if let (Some(found), Some(kept)) = (found, &*self.kept.load()) {
             let (found, began) = (found.clone(), reading.began);
             kept.insert(*cid, Kept { found, began });
             // Forgotten between the lock and here: the mark has moved, so out again.
@@ -195,6 +206,10 @@ impl PinCache {
     fn count(&self, result: &str) {
         self.looked.with_label_values(&[result]).inc();
     }
+}
+
+fn kept(pins: usize) -> Option<Arc<Cache<Cid, Kept>>> {
+    (pins > 0).then(|| Arc::new(Cache::new(pins)))
 }
 
 #[expect(
@@ -213,7 +228,6 @@ fn counters() -> IntCounterVec {
 mod tests {
     use super::*;
     use crate::StoreError;
-    use std::sync::atomic::AtomicUsize;
     use tokio::sync::Notify;
 
     fn cid() -> Cid {
@@ -282,6 +296,26 @@ mod tests {
         assert_eq!(old.unwrap(), None);
         let now = cache.pin(&cid, || async { Err(StoreError::Overloaded) });
         assert!(now.await.is_err(), "the old read was kept");
+    }
+
+    #[tokio::test]
+    async fn another_size_counts_from_then_on() {
+        let cache = PinCache::new(0);
+        let (reads, cid) = (AtomicUsize::new(0), cid());
+        let read = || async {
+            reads.fetch_add(1, Ordering::Relaxed);
+            Ok(None)
+        };
+        let mut counts = Vec::new();
+        for pins in [0, 10, 10, 0] {
+            cache.resize(pins);
+            for _ in 0..2 {
+                cache.pin(&cid, read).await.unwrap();
+            }
+            counts.push(reads.load(Ordering::Relaxed));
+        }
+        // Nothing is kept; then the first read is; the same size forgets nothing.
+        assert_eq!(counts, [2, 3, 3, 5]);
     }
 
     #[tokio::test]

@@ -280,7 +280,10 @@ impl Door {
         until: Instant,
     ) -> std::result::Result<Answer, Heard> {
         let history = History::new(Arc::clone(&connected.nodes), course.take_shun());
-        let mut call = pin!(history.of(sent.send(&connected.session, prepared)));
+        // Boxed: the driver's call takes kilobytes, and whatever it lies in is moved about whole
+        // until it runs.
+        let sending = Box::pin(sent.send(&connected.session, prepared));
+        let mut call = pin!(history.of(sending));
         let answer = timeout_at(until, call.as_mut()).await;
         let Some(mut history) = history::take(call) else {
             return Err(Heard::lost());

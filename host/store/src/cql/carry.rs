@@ -85,7 +85,7 @@ impl Shared {
 
     /// How long a batch tries to move its head.
     pub(super) fn patience(&self) -> Duration {
-        self.timeouts.condition * TRIES_IN_DEADLINES
+        self.timeouts().condition * TRIES_IN_DEADLINES
     }
 
     /// A request and the bucket that it is listed in.

@@ -186,7 +186,7 @@ impl Cql {
         account: &AccountId,
         walk: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        let patience = self.shared.timeouts.read * WALK_IN_READS;
+        let patience = self.shared.timeouts().read * WALK_IN_READS;
         let answer = timeout(patience, walk).await;
         answer.unwrap_or_else(|_| Err(too_long(account, patience)))
     }

@@ -25,6 +25,7 @@ mod sizes;
 mod status;
 #[cfg(test)]
 mod tests;
+mod version;
 mod wanted;
 
 pub use error::SchemaError;
@@ -35,6 +36,7 @@ pub use wanted::{AtRest, Migrate, PartitionRate, SchemaSettings, Tablets, Tombst
 
 use self::door::Door;
 use self::run::Runner;
+pub(super) use self::version::Version;
 use super::connect;
 use super::home::Params;
 use super::settings::CqlSettings;
@@ -64,8 +66,11 @@ pub async fn status(settings: &CqlSettings) -> Result<SchemaStatus> {
 }
 
 /// Brings the schema up to date, or refuses one that is behind, as the configuration says; answers
-/// what was fixed when the keyspace was first used.
-pub(super) async fn bring_up(session: &Session, settings: &CqlSettings) -> Result<Params> {
+/// what was fixed when the keyspace was first used, and the version that there is now.
+pub(super) async fn bring_up(
+    session: &Session,
+    settings: &CqlSettings,
+) -> Result<(Params, Version)> {
     let runner = Runner::open(session, settings).await?;
     match settings.schema.migrate {
         Migrate::Auto => runner.run().await?,
@@ -81,7 +86,7 @@ pub(super) async fn bring_up(session: &Session, settings: &CqlSettings) -> Resul
     for difference in differences.into_iter().flatten() {
         tracing::warn!("{difference}");
     }
-    Ok(fixed.into())
+    Ok((fixed.into(), Version::new(runner.newest())))
 }
 
 impl<'s> Runner<'s> {

@@ -67,6 +67,8 @@ statements! {
     //
     ParamRead SerialRead "param_read"
         "SELECT value FROM store_params WHERE name = ?";
+    SchemaVersions Read "schema_versions"
+        "SELECT version, state FROM schema_migrations WHERE component = ?";
     ParamAdd Condition "param_add"
         "INSERT INTO store_params (name, value) VALUES (?, ?) IF NOT EXISTS";
     //
@@ -413,6 +415,37 @@ statements! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
+    use std::path::Path;
+
+    /// A statement that nobody sends is prepared at every start all the same.
+    #[test]
+    fn every_statement_is_sent_by_somebody() {
+        let mut sources = String::new();
+        let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cql")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                let name = path.file_name().unwrap().to_str().unwrap();
+                if path.is_dir() {
+                    // What tests send is sent by nobody.
+                    folders.extend((name != "tests").then_some(path));
+                } else if !["statement.rs", "tests.rs"].contains(&name) {
+                    sources += &std::fs::read_to_string(path).unwrap();
+                }
+            }
+        }
+        let words = |c: char| !c.is_ascii_alphanumeric();
+        let after = sources.split("Statement::").skip(1);
+        let sent: HashSet<_> = after.filter_map(|rest| rest.split(words).next()).collect();
+        for statement in Statement::ALL {
+            let name = format!("{statement:?}");
+            assert!(
+                sent.contains(name.as_str()),
+                "nobody sends {name}; take it out"
+            );
+        }
+    }
 
     #[test]
     fn only_streams_pass_by_the_cache_and_only_on_scylladb() {

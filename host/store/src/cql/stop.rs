@@ -97,6 +97,9 @@ impl Shared {
                     Ok(_) => {}
                     Err(error) => tracing::warn!(%error, "cannot look for unfinished changes"),
                 }
+                if let Err(error) = shared.look_at_schema().await {
+                    tracing::debug!(%error, "cannot look how far the schema is");
+                }
             }
         };
         *self.stops.sweeper.lock() = Some(tokio::spawn(sweeping));

@@ -50,7 +50,9 @@ impl Cql {
     /// The other half, which cannot fail: new calls go the new way.
     pub fn install(&self, candidate: Candidate) {
         let contact_points = candidate.connected.settings.contact_points.clone();
+        let cached_pins = candidate.connected.settings.flow.cached_pins;
         self.shared.calls.swap(candidate.connected);
+        self.shared.cache.resize(cached_pins);
         self.shared.calls.metrics().reconfigured("swapped");
         tracing::info!(?contact_points, "connected anew");
     }

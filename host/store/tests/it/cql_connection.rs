@@ -3,7 +3,8 @@
 use holdfast_model::{Cid, Pin, UnixMillis};
 use holdfast_store::contract::cassandra::{Cluster, Network, Tls};
 use holdfast_store::contract::keyspace::Keyspace;
-use holdfast_store::{Cql, CqlSettings, Expect, Store, StoreError};
+use holdfast_store::{Cql, CqlSettings, Expect, Store, StoreError, schema};
+use prometheus::proto::MetricType;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -99,6 +100,30 @@ async fn the_connection_changes_without_a_failed_call() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_read_cache_can_be_turned_off_and_on_while_the_store_is_open() {
+    let keyspace = Keyspace::empty().await.unwrap();
+    let mut settings = keyspace.settings();
+    settings.flow.cached_pins = 0;
+    let cql = open(settings.clone()).await;
+    let store = Store::Cql(cql.clone());
+    let hits = "holdfast_cql_cache_total result=hit";
+    let read_twice = async || {
+        for _ in 0..2 {
+            store.pin_lately(&cid(1)).await.unwrap();
+        }
+        counted(&store, hits)
+    };
+    assert_eq!(read_twice().await, 0.0);
+    settings.flow.cached_pins = 10;
+    cql.reconfigure(settings.clone()).await.unwrap();
+    let hit = read_twice().await;
+    assert!(hit >= 1.0, "nothing is kept after the reload");
+    settings.flow.cached_pins = 0;
+    cql.reconfigure(settings).await.unwrap();
+    assert_eq!(read_twice().await, hit);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_change_is_refused_and_the_old_connection_goes_on() {
     let keyspace = Keyspace::empty().await.unwrap();
     let settings = keyspace.settings();
@@ -173,16 +198,85 @@ async fn a_pin_that_was_lately_read_is_never_older_than_ones_own_write() {
     timeout(PATIENCE, seen).await.unwrap();
 }
 
-/// The value of a metric, all its labels together.
-fn counted(store: &Store, name: &str) -> f64 {
+/// What a store's metrics show, as a page of them has it: a line for each.
+fn page(store: &Store) -> Vec<(String, f64)> {
     let registry = prometheus::Registry::new();
     for collector in store.metrics() {
         registry.register(collector).unwrap();
     }
-    let families = registry.gather();
-    let family = families.iter().find(|family| family.name() == name);
-    let metrics = family.map(|family| family.get_metric()).unwrap_or_default();
-    metrics.iter().map(|m| m.get_counter().get_value()).sum()
+    let mut lines = Vec::new();
+    for family in registry.gather() {
+        for metric in family.get_metric() {
+            let labels = metric.get_label().iter();
+            let labels: String = labels
+                .map(|l| format!(" {}={}", l.name(), l.value()))
+                .collect();
+            let value = match family.get_field_type() {
+                MetricType::GAUGE => metric.get_gauge().get_value(),
+                _ => metric.get_counter().get_value(),
+            };
+            lines.push((format!("{}{labels}", family.name()), value));
+        }
+    }
+    lines
+}
+
+/// The value of a metric, all its labels together, or of those lines that begin so.
+fn counted(store: &Store, name: &str) -> f64 {
+    let lines = page(store).into_iter();
+    let named = lines.filter(|(line, _)| line == name || line.starts_with(&format!("{name} ")));
+    named.map(|(_, value)| value).sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_node_the_pool_and_the_schema_can_be_seen() {
+    let start = || Cluster::start("dc1=1", Tls::Off, Network::Loopback);
+    let cluster = tokio::task::spawn_blocking(start).await.unwrap().unwrap();
+    let settings = cluster.settings("seen");
+    let store = Store::cql(settings.clone()).await.unwrap();
+    let needed = schema::status(&settings).await.unwrap().needed;
+    let shown = |name: &str| counted(&store, name);
+    let schema = "holdfast_cql_schema_version";
+    assert_eq!(shown(&format!("{schema} of=program")), f64::from(needed));
+    assert_eq!(shown(&format!("{schema} of=keyspace")), f64::from(needed));
+    let host = cluster.addresses()[0]
+        .rsplit_once(':')
+        .unwrap()
+        .0
+        .to_owned();
+    let of_node = format!("datacenter=dc1 node={host}");
+    let is_connected = format!("holdfast_cql_node_connected {of_node}");
+    assert_eq!(shown(&is_connected), 1.0, "{:?}", page(&store));
+    assert_eq!(
+        shown(&format!("holdfast_cql_node_left_alone {of_node}")),
+        0.0
+    );
+    assert!(shown("holdfast_cql_connections") >= 1.0);
+
+    // A newer release brings the schema further; this process sees it within a sweep.
+    let newer = format!(
+        "INSERT INTO seen.schema_migrations (component, version, name, needed, state) \
+         VALUES ('store', {}, 'later', {needed}, 'done') IF NOT EXISTS",
+        needed + 1
+    );
+    cluster.cql(1, &newer).unwrap();
+    let line = format!("{schema} of=keyspace");
+    until(|| shown(&line) == f64::from(needed + 1)).await;
+    assert_eq!(shown(&format!("{schema} of=program")), f64::from(needed));
+
+    cluster.kill(1).unwrap();
+    until(|| shown(&is_connected) == 0.0 && shown("holdfast_cql_connections") == 0.0).await;
+    assert_eq!(shown("holdfast_cql_nodes datacenter=dc1 state=down"), 1.0);
+}
+
+/// Waits for something to be seen.
+async fn until(is_so: impl Fn() -> bool) {
+    let seen = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, seen).await.expect("it is not seen");
 }
 
 /// A node that hangs: its connections stay open and nothing is answered.

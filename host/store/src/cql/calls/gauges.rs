@@ -2,20 +2,28 @@
 
 use super::Door;
 use super::metrics::CONSTANT_NAMES;
+use crate::cql::connect::Connected;
+use parking_lot::Mutex;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{IntGauge, IntGaugeVec, Opts};
-use std::collections::BTreeMap;
+use prometheus::{IntCounter, IntGauge, IntGaugeVec, Opts};
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Weak;
 
 /// Gauges of the door to the driver and of the nodes behind it.
 pub(super) struct Gauges {
     door: Weak<Door>,
+    /// Held while the gauges are filled and read: two who ask at once would see half of them.
+    one_at_a_time: Mutex<()>,
     in_flight: IntGauge,
     queue: IntGauge,
     nodes: IntGaugeVec,
+    connected: IntGaugeVec,
+    left_alone: IntGaugeVec,
     statements: IntGaugeVec,
+    connections: IntGauge,
+    timeouts: IntCounter,
 }
 
 /// The nodes of one datacenter.
@@ -24,7 +32,6 @@ struct Counted {
     connected: i64,
     down: i64,
     left_alone: i64,
-    in_flight: i64,
 }
 
 impl Gauges {
@@ -39,6 +46,7 @@ impl Gauges {
         };
         Self {
             door,
+            one_at_a_time: Mutex::default(),
             in_flight: gauge("holdfast_cql_in_flight", "Calls under way."),
             queue: gauge("holdfast_cql_queue", "Calls that wait for a place."),
             nodes: gauges(
@@ -47,11 +55,30 @@ impl Gauges {
                  failures, and only a probe goes there now and then).",
                 &["datacenter", "state"],
             ),
+            connected: gauges(
+                "holdfast_cql_node_connected",
+                "Whether there is a connection to a node.",
+                &["datacenter", "node"],
+            ),
+            left_alone: gauges(
+                "holdfast_cql_node_left_alone",
+                "Whether a node is left alone since its last answers were failures.",
+                &["datacenter", "node"],
+            ),
             statements: gauges(
                 "holdfast_cql_node_statements",
-                "Statements under way at the nodes of a datacenter.",
-                &["datacenter"],
+                "Statements under way at a node.",
+                &["datacenter", "node"],
             ),
+            connections: gauge(
+                "holdfast_cql_connections",
+                "Connections in the pools of all nodes.",
+            ),
+            timeouts: IntCounter::new(
+                "holdfast_cql_connection_timeouts_total",
+                "Attempts to connect to a node that took too long, by the session in use.",
+            )
+            .expect(CONSTANT_NAMES),
         }
     }
 
@@ -62,54 +89,79 @@ impl Gauges {
         let connected = door.connected.load_full();
         self.in_flight.set(whole(connected.queue.in_flight()));
         self.queue.set(whole(connected.queue.waiting()));
+        self.look_at_nodes(&connected);
+        let driver = connected.session.get_metrics();
+        let connections = i64::try_from(driver.get_total_connections());
+        self.connections.set(connections.unwrap_or(i64::MAX));
+        // A new session counts from 0 again, as a new process would.
+        self.timeouts.reset();
+        self.timeouts.inc_by(driver.get_connection_timeouts());
+    }
+
+    /// What the driver and the circuits know of each node. Nodes that have left the cluster are not
+    /// shown any more.
+    fn look_at_nodes(&self, connected: &Connected) {
         let known = connected.nodes.all();
-        let known: BTreeMap<IpAddr, _> = known.iter().map(|node| (node.address, node)).collect();
+        let known: HashMap<IpAddr, _> = known.iter().map(|node| (node.address, node)).collect();
+        for gauge in [&self.connected, &self.left_alone, &self.statements] {
+            gauge.reset();
+        }
         let mut counted = BTreeMap::<String, Counted>::new();
         for node in connected.session.get_cluster_state().get_nodes_info() {
             let datacenter = node.datacenter.clone().unwrap_or_default();
+            let ours = known.get(&node.address.ip());
+            let (is_connected, is_open) = (node.is_connected(), ours.is_some_and(|n| n.is_open()));
+            let in_flight = ours.map_or(0, |node| node.in_flight());
+            let address = node.address.ip().to_string();
+            let labels = [datacenter.as_str(), address.as_str()];
+            let set = |gauge: &IntGaugeVec, value| gauge.with_label_values(&labels).set(value);
+            set(&self.connected, i64::from(is_connected));
+            set(&self.left_alone, i64::from(is_open));
+            set(&self.statements, whole(in_flight));
             let of = counted.entry(datacenter).or_default();
-            match node.is_connected() {
-                true => of.connected += 1,
-                false => of.down += 1,
-            }
-            if let Some(node) = known.get(&node.address.ip()) {
-                of.left_alone += i64::from(node.is_open());
-                of.in_flight += whole(node.in_flight());
-            }
+            of.connected += i64::from(is_connected);
+            of.down += i64::from(!is_connected);
+            of.left_alone += i64::from(is_open);
         }
+        self.nodes.reset();
         for (datacenter, of) in counted {
             for (state, nodes) in [
                 ("connected", of.connected),
                 ("down", of.down),
                 ("left_alone", of.left_alone),
             ] {
-                self.nodes
-                    .with_label_values(&[datacenter.as_str(), state])
-                    .set(nodes);
+                let labels = [datacenter.as_str(), state];
+                self.nodes.with_label_values(&labels).set(nodes);
             }
-            self.statements
-                .with_label_values(&[datacenter.as_str()])
-                .set(of.in_flight);
         }
+    }
+
+    fn all(&self) -> [&dyn Collector; 8] {
+        [
+            &self.in_flight,
+            &self.queue,
+            &self.nodes,
+            &self.connected,
+            &self.left_alone,
+            &self.statements,
+            &self.connections,
+            &self.timeouts,
+        ]
     }
 }
 
 impl Collector for Gauges {
     fn desc(&self) -> Vec<&Desc> {
-        let mut all = self.in_flight.desc();
-        all.extend(self.queue.desc());
-        all.extend(self.nodes.desc());
-        all.extend(self.statements.desc());
-        all
+        self.all().into_iter().flat_map(Collector::desc).collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
+        let _one = self.one_at_a_time.lock();
         self.look();
-        let mut all = self.in_flight.collect();
-        all.extend(self.queue.collect());
-        all.extend(self.nodes.collect());
-        all.extend(self.statements.collect());
-        all
+        self.all()
+            .into_iter()
+            .flat_map(Collector::collect)
+            .collect()
     }
 }
 

@@ -34,7 +34,7 @@ async fn base() -> (CqlSettings, Params) {
         let node = tokio::task::spawn_blocking(single).await.unwrap().unwrap();
         let settings = node.settings(&node.keyspace());
         let session = connect::session(&settings).await.unwrap();
-        let params = schema::bring_up(&session, &settings).await.unwrap();
+        let (params, _) = schema::bring_up(&session, &settings).await.unwrap();
         (settings, params)
     };
     BASE.get_or_init(make).await.clone()

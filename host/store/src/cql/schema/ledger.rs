@@ -10,7 +10,7 @@ use scylla::value::CqlTimestamp;
 use uuid::Uuid;
 
 /// The only part of the system that has migrations.
-pub(super) const COMPONENT: &str = "store";
+pub(in crate::cql) const COMPONENT: &str = "store";
 
 /// One row.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

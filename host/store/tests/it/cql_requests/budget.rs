@@ -8,11 +8,14 @@ use std::collections::BTreeMap;
 
 /// What a call sends, by statement, without what the process sends by itself all the time.
 async fn cost<T>(process: &Process, call: impl Future<Output = T>) -> BTreeMap<String, u64> {
-    const BY_ITSELF: [&str; 4] = [
+    const BY_ITSELF: [&str; 7] = [
         "writer_beat",
         "writers_read",
         "feed_slot_add",
         "intent_slot_put",
+        "intent_slots_upto",
+        "intents_of_shard",
+        "schema_versions",
     ];
     // The removal of the last intent is not waited for by who is answered.
     let settled = async || loop {
