@@ -2,7 +2,7 @@
 
 use super::problem::Complaint;
 use super::secret::Secret;
-use super::sections::{Config, Cql, Level, StoreKind};
+use super::sections::{Config, Cql, StoreKind};
 use std::path::{Path, PathBuf};
 
 /// Characters of a first key that nobody guesses: 32 of hex are 128 bits.
@@ -101,8 +101,9 @@ fn secret(key: &str, secret: &Secret, files: &[PathBuf], refuse: &mut dyn FnMut(
     }
 }
 
-/// What the settings of a cluster show by themselves. What only the cluster can tell (whether the
-/// role is a superuser, how the keyspace is replicated in truth) it is asked at the start.
+/// What the settings of a cluster show by themselves. Which levels of consistency lose nothing, the
+/// store says (`commands::host`). What only the cluster can tell (whether the role is a superuser,
+/// how the keyspace is replicated in truth) it is asked at the start.
 fn cql(cql: &Cql, files: &[PathBuf], refuse: &mut dyn FnMut(&str, &str, &str)) {
     if cql.tls.ca.is_none() {
         refuse(
@@ -133,18 +134,6 @@ fn cql(cql: &Cql, files: &[PathBuf], refuse: &mut dyn FnMut(&str, &str, &str)) {
             "the host would log in to the cluster as nobody",
             "turn on PasswordAuthenticator at the nodes and name a role and its password",
         ),
-    }
-    for (key, level) in [
-        ("read", cql.consistency.read),
-        ("write", cql.consistency.write),
-    ] {
-        if level == Level::LocalOne {
-            refuse(
-                &format!("store.cql.consistency.{key}"),
-                "with one replica reads need not meet what was acknowledged, and a lost disk loses it",
-                "write \"local_quorum\"",
-            );
-        }
     }
     for (datacenter, replicas) in &cql.replication.0 {
         if *replicas < REPLICAS_MIN && cql.uses(datacenter) {

@@ -95,6 +95,22 @@ impl Probe {
         Ok(row.map(|(options,)| options.into_iter().filter_map(count).collect()))
     }
 
+    /// Whether the keyspace's writes go through the nodes' commit logs (`durable_writes`), so that
+    /// a node that dies keeps them. So they will where there is no keyspace yet.
+    ///
+    /// # Errors
+    /// No answer, or one that cannot be read.
+    pub async fn logs_writes(&self) -> Result<bool> {
+        let query = "SELECT durable_writes FROM system_schema.keyspaces WHERE keyspace_name = ?";
+        let asked = self
+            .session
+            .query_unpaged(query, (&self.settings.keyspace,));
+        let rows = self.ask("read how the keyspace is written", asked);
+        let row = rows.await?.maybe_first_row::<(bool,)>();
+        let row = row.map_err(|e| odd("system_schema.keyspaces", &e))?;
+        Ok(row.is_none_or(|(logs,)| logs))
+    }
+
     /// Whom the cluster takes us for.
     ///
     /// # Errors

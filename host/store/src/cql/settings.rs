@@ -1,6 +1,7 @@
 //! What an operator says of the CQL store.
 
 mod check;
+mod loss;
 
 use super::schema::SchemaSettings;
 use std::fmt;
@@ -197,6 +198,17 @@ pub enum Level {
     LocalQuorum,
     /// A majority of all.
     Quorum,
+}
+
+impl Level {
+    /// As a configuration says it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::LocalOne => "local_one",
+            Self::LocalQuorum => "local_quorum",
+            Self::Quorum => "quorum",
+        }
+    }
 }
 
 /// Who takes part in a conditional write.

@@ -16,6 +16,7 @@ use holdfast_store::{
 };
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 /// What the store is told of the cluster; nothing if the store is another one, or if what it
@@ -187,9 +188,16 @@ fn flow(from: &CqlFlow) -> Flow {
 
 /// Whether what the settings name can be used, as far as this machine can tell.
 pub(super) fn check(config: &Config) -> Vec<Complaint> {
-    let mut complaints: Vec<_> = cluster_of(config).err().into_iter().collect();
+    let settings = cluster_of(config);
+    let mut complaints: Vec<_> = settings.as_ref().err().into_iter().cloned().collect();
     if config.store.kind != StoreKind::Cql {
         return complaints;
+    }
+    if let Ok(Some(settings)) = &settings
+        && config.general.production
+    {
+        let replication = settings.replication.iter().cloned().collect();
+        complaints.extend(could_lose(settings, &replication));
     }
     let files = &config.store.cql.tls;
     for (key, file) in [("ca", &files.ca), ("cert", &files.cert)] {
@@ -214,6 +222,17 @@ pub(super) fn check(config: &Config) -> Vec<Complaint> {
     complaints
 }
 
+/// Levels of consistency with which production could lose what it has acknowledged.
+fn could_lose(settings: &CqlSettings, replication: &BTreeMap<String, u16>) -> Vec<Complaint> {
+    let found = settings.could_lose(replication).into_iter();
+    found.map(complaint).map(in_production).collect()
+}
+
+fn in_production(mut complaint: Complaint) -> Complaint {
+    complaint.wrong.push_str(", and production = true");
+    complaint
+}
+
 /// Refuses a cluster that production may not trust.
 ///
 /// # Errors
@@ -231,7 +250,8 @@ pub(super) async fn must_be_safe(settings: &CqlSettings) -> anyhow::Result<()> {
 }
 
 /// What a cluster itself shows that production refuses: a login that may do everything, or none;
-/// too few replicas in a datacenter that is used.
+/// too few replicas in a datacenter that is used; writes that are not logged; levels of consistency
+/// that do not meet each other with the replicas that there are.
 ///
 /// # Errors
 /// The cluster does not answer.
@@ -241,11 +261,7 @@ pub(in crate::commands) async fn unsafe_in_production(
 ) -> anyhow::Result<Vec<Complaint>> {
     let mut complaints = Vec::new();
     let mut refuse = |key: &str, why: String, write: String| {
-        complaints.push(Complaint::new(
-            key,
-            format!("{why}, and production = true"),
-            write,
-        ));
+        complaints.push(in_production(Complaint::new(key, why, write)));
     };
     match probe.role().await? {
         SeenRole::Known { name, is_superuser } if is_superuser => refuse(
@@ -267,6 +283,14 @@ pub(in crate::commands) async fn unsafe_in_production(
     let Some(replication) = probe.replication().await? else {
         return Ok(complaints);
     };
+    if !probe.logs_writes().await? {
+        let keyspace = &settings.keyspace;
+        refuse(
+            "store.cql.keyspace",
+            format!("the keyspace {keyspace} has durable_writes = false: a node that dies forgets"),
+            format!("run `ALTER KEYSPACE {keyspace} WITH durable_writes = true`"),
+        );
+    }
     let mut used = settings.homes();
     used.push(settings.local_datacenter.clone());
     used.sort();
@@ -284,14 +308,12 @@ pub(in crate::commands) async fn unsafe_in_production(
             );
         }
     }
+    complaints.extend(could_lose(settings, &replication));
     Ok(complaints)
 }
 
 /// The statement that gives a keyspace other replicas, and what to do after it.
-pub(in crate::commands) fn alter(
-    keyspace: &str,
-    replication: &std::collections::BTreeMap<String, u16>,
-) -> String {
+pub(in crate::commands) fn alter(keyspace: &str, replication: &BTreeMap<String, u16>) -> String {
     let of = |(name, count): (&String, &u16)| format!("'{name}': {count}");
     let all: Vec<String> = replication.iter().map(of).collect();
     format!(

@@ -57,23 +57,37 @@ fn no_cluster_that_could_lose_or_leak(cluster: &Cluster) {
         password: "cassandra".to_owned(),
     });
     assert!(refused(&bad).contains("every new cluster has"));
-    let mut weak = plan(&good, true);
-    let level = ("HOLDFAST_STORE__CQL__CONSISTENCY__WRITE", "local_one");
-    weak.variables
-        .push((level.0.to_owned(), level.1.to_owned()));
-    let mut host = Holdfast::launch(weak);
-    assert_eq!(host.ended(), Some(1));
-    assert!(
-        host.log().contains("store.cql.consistency.write"),
-        "{}",
-        host.log()
-    );
+    for (key, value) in [
+        ("WRITE", "local_one"),
+        ("READ", "local_one"),
+        ("STREAM", "local_one"),
+        ("REMOTE_READS", "true"),
+    ] {
+        let mut weak = plan(&good, true);
+        let name = format!("HOLDFAST_STORE__CQL__CONSISTENCY__{key}");
+        weak.variables.push((name, value.to_owned()));
+        let mut host = Holdfast::launch(weak);
+        assert_eq!(host.ended(), Some(1), "{key}");
+        let named = format!("store.cql.consistency.{}", key.to_lowercase());
+        let log = host.log();
+        assert!(
+            log.contains(&named) && log.contains("production"),
+            "{key}: {log}"
+        );
+    }
 
     // What only the cluster shows.
     bad = good.clone();
     bad.login = Some(cluster.superuser());
     let log = refused(&bad);
     assert!(log.contains("is a superuser of the cluster"), "{log}");
+    let forgets = "CREATE KEYSPACE forgets WITH replication = {'class': \
+                   'NetworkTopologyStrategy', 'dc1': 3} AND durable_writes = false";
+    cluster.cql(1, forgets).unwrap();
+    bad = good.clone();
+    bad.keyspace = "forgets".to_owned();
+    let log = refused(&bad);
+    assert!(log.contains("durable_writes = false: a node"), "{log}");
     let made =
         "CREATE KEYSPACE held WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': 1}";
     cluster.cql(1, made).unwrap();

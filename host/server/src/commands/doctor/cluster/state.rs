@@ -4,8 +4,9 @@ use super::STEP_TIMEOUT;
 use crate::clock::Clock;
 use crate::commands::doctor::Finding;
 use crate::commands::host::{alter, unsafe_in_production};
+use holdfast_model::Invalid;
 use holdfast_store::schema::{self, SchemaStatus};
-use holdfast_store::{CqlSettings, Level, Login, Probe, SeenRole, StoreError};
+use holdfast_store::{CqlSettings, Login, Probe, SeenRole, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The role and the password that every new cluster has.
@@ -26,7 +27,9 @@ pub(super) async fn of(probe: &Probe, settings: &CqlSettings, is_production: boo
     findings.push(role(probe, is_production).await);
     findings.push(default_login(settings, is_production).await);
     findings.extend(replication(probe, settings).await);
-    findings.extend(consistency(settings));
+    if !is_production {
+        findings.extend(consistency(settings));
+    }
     let (schema, is_there) = schema(settings).await;
     findings.extend(schema);
     findings.push(clock(probe).await);
@@ -206,26 +209,17 @@ async fn replication(probe: &Probe, settings: &CqlSettings) -> Vec<Finding> {
     findings
 }
 
+/// Levels with which something acknowledged could be lost. Production has findings of its own.
 fn consistency(settings: &CqlSettings) -> Vec<Finding> {
-    let levels = &settings.consistency;
-    let mut findings = Vec::new();
-    for (key, level) in [("read", levels.read), ("write", levels.write)] {
-        if level == Level::LocalOne {
-            findings.push(Finding::doubt(
-                &format!("consistency {key}"),
-                "reads need not meet what was acknowledged, and a lost disk loses it",
-                format!("set store.cql.consistency.{key} = \"local_quorum\""),
-            ));
-        }
-    }
-    if levels.remote_reads {
-        findings.push(Finding::doubt(
-            "consistency remote_reads",
-            "while the home datacenter is away, reads may be older than what was acknowledged",
-            "set store.cql.consistency.remote_reads = false if that must not be",
-        ));
-    }
-    findings
+    let replication = settings.replication.iter().cloned().collect();
+    let found = settings.could_lose(&replication).into_iter();
+    let doubt = |invalid: Invalid| {
+        let (wrong, write) = invalid.why.rsplit_once("; ").unwrap_or((&invalid.why, ""));
+        let key = invalid.what.trim_start_matches("store.cql.");
+        let mend = format!("{} = {}", invalid.what, write.trim_start_matches("write "));
+        Finding::doubt(&key.replace('.', " "), wrong, mend)
+    };
+    found.map(doubt).collect()
 }
 
 /// How the schema is; and whether there is one.
