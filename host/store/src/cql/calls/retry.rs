@@ -159,6 +159,26 @@ mod tests {
         }
     }
 
+    /// docs/failures.md has the same table, in the same order.
+    #[test]
+    fn the_document_tells_what_is_done() {
+        let document = include_str!("../../../../../docs/failures.md");
+        let told: Vec<_> = document.lines().filter(|l| l.starts_with("| `")).collect();
+        let said = |failure, class| match action(failure, class) {
+            Action::Again => "again",
+            Action::Settle => "settle",
+            Action::Shed => "shed",
+            Action::GiveUp => "give up",
+        };
+        let row = |failure: &Failure| {
+            let [read, write, condition] =
+                [Class::Read, Class::Write, Class::Condition].map(|class| said(*failure, class));
+            let label = failure.label();
+            format!("| `{label}` | {read} | {write} | {condition} |")
+        };
+        assert_eq!(told, Failure::ALL.iter().map(row).collect::<Vec<_>>());
+    }
+
     #[test]
     fn only_conditions_are_settled() {
         for failure in Failure::ALL {
