@@ -27,8 +27,10 @@ const RIVALS: u64 = 4;
 const CONTENDED: u64 = 2;
 /// Tasks that read.
 const READERS: u64 = 4;
-/// What a task thinks between two calls: the load is to be steady, not the most there can be.
-const THINK: std::ops::Range<u64> = 5..25;
+/// How many milliseconds a task thinks between two calls: the load is to be steady, and not the
+/// most that four nodes on two processors can bear. With a tenth of it, conditional writes took
+/// seconds there, and servers gave up on them without any fault.
+const THINK: std::ops::Range<u64> = 100..300;
 
 /// What all tasks of a run share.
 #[derive(Debug)]

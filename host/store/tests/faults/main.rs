@@ -144,6 +144,7 @@ async fn through(
     settings: &CqlSettings,
 ) -> Row {
     let begun = Instant::now();
+    let failed_before = report::failed_attempts(&world.stores);
     let follower = Follower::start(world);
     let registers = Registers::start(world).await;
     let load = Load::start(world);
@@ -199,6 +200,7 @@ async fn through(
         slowest,
         history,
         kinds,
+        attempts: report::since(&failed_before, report::failed_attempts(&world.stores)),
         wrong: world.ledger.complaints(),
         lasted: begun.elapsed(),
     }

@@ -1,5 +1,6 @@
 //! What came of it, as a table.
 
+use holdfast_store::Store;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
@@ -18,8 +19,48 @@ pub(crate) struct Row {
     pub(crate) slowest: Duration,
     pub(crate) history: String,
     pub(crate) kinds: BTreeMap<String, (String, u64)>,
+    /// Attempts that failed, most of which no caller has heard of.
+    pub(crate) attempts: Attempts,
     pub(crate) wrong: (usize, Vec<String>),
     pub(crate) lasted: Duration,
+}
+
+/// Failed attempts by what the servers or the driver said.
+pub(crate) type Attempts = BTreeMap<String, u64>;
+
+/// Those of some stores since they were opened.
+pub(crate) fn failed_attempts(stores: &[Store]) -> Attempts {
+    let mut all = Attempts::new();
+    for store in stores {
+        let registry = prometheus::Registry::new();
+        for collector in store.metrics() {
+            registry.register(collector).unwrap();
+        }
+        for family in registry.gather() {
+            if family.name() != "holdfast_cql_failures_total" {
+                continue;
+            }
+            for metric in family.get_metric() {
+                let label = |name: &str| {
+                    let found = metric.get_label().iter().find(|l| l.name() == name);
+                    found.unwrap().value().to_owned()
+                };
+                let count = metric.get_counter().get_value();
+                let kind = format!("{} of {}", label("failure"), label("statement"));
+                *all.entry(kind).or_default() += count as u64;
+            }
+        }
+    }
+    all
+}
+
+/// What has come since.
+pub(crate) fn since(before: &Attempts, mut now: Attempts) -> Attempts {
+    now.retain(|kind, count| {
+        *count -= before.get(kind).copied().unwrap_or(0);
+        *count > 0
+    });
+    now
 }
 
 const HEAD: &str = "\
@@ -59,6 +100,11 @@ pub(crate) fn text(rows: &[Row]) -> String {
         out.push('\n');
         for (kind, (text, count)) in &row.kinds {
             writeln!(out, "- {count} {kind}, the first: {text}").unwrap();
+        }
+        if !row.attempts.is_empty() {
+            let told = row.attempts.iter().map(|(kind, n)| format!("{n} {kind}"));
+            let told: Vec<_> = told.collect();
+            writeln!(out, "- failed attempts: {}", told.join(", ")).unwrap();
         }
         for wrong in &row.wrong.1 {
             writeln!(out, "- WRONG: {wrong}").unwrap();
