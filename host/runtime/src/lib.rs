@@ -4,9 +4,9 @@
 //! a clear error and nothing else; the runtime knows no store, no policy engine and no HTTP.
 //!
 //! A file in the folder goes through `folder` (read whole, settled), `admit` (a component of one of
-//! our worlds, importing nothing else), `plugin` (compiled, linked, started with its settings) and
-//! `registry` (swapped in). A call goes through `plugins`, then `authorize` or `quote`, which check
-//! the answer.
+//! our worlds, importing nothing else), `compile` (in a child process, or from the cache), `plugin`
+//! (its memory set aside, linked, started with its settings) and `registry` (swapped in). A call
+//! goes through `plugins`, then `authorize` or `quote`, which check the answer.
 
 mod admit;
 mod authorize;

@@ -1,7 +1,7 @@
 //! Every bound on what a plugin may do, each with its reason.
 //!
-//! What is the same for all plugins is a constant here; what one plugin may use is [`Limits`], which
-//! depends on its kind, and which the operator can change.
+//! What is the same for all plugins is a constant here; what one plugin may use is [`Limits`]: they
+//! depend on its kind, and the operator can change them.
 
 mod held;
 mod overlay;

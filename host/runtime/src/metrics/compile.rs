@@ -3,7 +3,7 @@
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, IntCounterVec, Opts};
 
-/// Seconds of compiling: 10 ms for a small plugin in Rust, minutes for one that brings Python along.
+/// Seconds of compiling: 10 ms for a small plugin in Rust, minutes for one that brings Python.
 const SECONDS: [f64; 9] = [0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 20.0, 60.0, 240.0];
 
 /// The metrics of compiling and of its cache.

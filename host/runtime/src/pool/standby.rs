@@ -2,8 +2,8 @@
 //!
 //! Making an instance takes tens of microseconds and throwing one away some more. A thread does
 //! both beside the calls: it keeps a stock of instances that have their settings already, so what a
-//! call pays is little more than a call on a warm one. When the stock is used up, callers make their
-//! own.
+//! call pays is little more than a call on a warm one. When the stock is used up, callers make
+//! their own.
 
 use crate::error::Fault;
 use parking_lot::{Condvar, Mutex};

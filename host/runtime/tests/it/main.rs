@@ -6,5 +6,6 @@ mod authorizers;
 mod compile;
 mod hostile;
 mod house;
+mod metrics;
 mod pricing;
 mod reload;

@@ -148,6 +148,9 @@ section! {
         /// Certificates (PEM) that payment and config plugins' calls trust; the system's if it is
         /// not set.
         trusted_roots: Option<PathBuf> = None, Restart;
+        /// What all plugins together may come to hold. It is set aside when a plugin is loaded,
+        /// and one that does not fit is refused.
+        memory_bytes: ByteSize = ByteSize(8 << 30), Restart;
     }
 }
 

@@ -61,8 +61,8 @@ pub(super) async fn open(
 }
 
 /// Makes the data directory, opens the plugins, and asks those that configure what they say to the
-/// configuration. An answer that is wrong, or none, ends the start: a host that was to be guarded is
-/// not started unguarded.
+/// configuration. An answer that is wrong, or none, ends the start: a host that was to be guarded
+/// is not started unguarded.
 pub(super) async fn plugins(live: &Arc<Live>, compiler: Compiler) -> anyhow::Result<Arc<Plugins>> {
     let config = live.get();
     let data = &config.general.data;
@@ -76,6 +76,7 @@ pub(super) async fn plugins(live: &Arc<Live>, compiler: Compiler) -> anyhow::Res
         dir: config.plugins_dir(),
         cache: Some(data.join("plugins-cache")),
         compiler,
+        memory_bytes: config.plugins.memory_bytes.0,
         jobs: JobsConfig {
             environment: Arc::new(live.environment().clone()),
             trusted_roots: config.plugins.trusted_roots.clone(),
