@@ -22,7 +22,7 @@ impl Authorizer for QuotaAuthorizer {
     }
 
     fn init(settings: &str) -> Result<Self, String> {
-        let defaults = serde_json::from_str(settings).map_err(|e| {
+        let defaults = holdfast_plugin::settings::parse(settings).map_err(|e| {
             format!(
                 "{e}; write whole numbers under quota_bytes, quota_requests and quota_request_bytes"
             )
@@ -61,3 +61,29 @@ impl Authorizer for QuotaAuthorizer {
 }
 
 holdfast_plugin::export_authorizer!(QuotaAuthorizer);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use holdfast_testkit::CallFacts;
+
+    #[test]
+    fn vectors_hold() {
+        let vectors = include_str!("../vectors.json");
+        assert!(holdfast_testkit::vectors::authorizer::<QuotaAuthorizer>(vectors).unwrap() >= 8);
+    }
+
+    #[test]
+    fn only_what_adds_something_is_bound() {
+        let plugin = QuotaAuthorizer::init(r#"{"quota_requests": 0}"#).unwrap();
+        let decide = |action| plugin.authorize(&CallFacts::new(action).call());
+        assert!(matches!(decide(Action::CreateRequest), Decision::Deny(_)));
+        for action in [
+            Action::ReplaceRequest,
+            Action::DeleteRequest,
+            Action::ListRequests,
+        ] {
+            assert_eq!(decide(action), Decision::Allow);
+        }
+    }
+}

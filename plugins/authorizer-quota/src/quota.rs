@@ -95,6 +95,7 @@ impl Quotas {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use holdfast_plugin::settings;
 
     const QUOTAS: Quotas = Quotas {
         quota_bytes: Some(100),
@@ -167,10 +168,7 @@ mod tests {
 
     #[test]
     fn settings_refuse_unknown_keys() {
-        assert_eq!(
-            serde_json::from_str::<Quotas>("{}").unwrap(),
-            Quotas::default()
-        );
-        assert!(serde_json::from_str::<Quotas>(r#"{"quota_byte": 1}"#).is_err());
+        assert_eq!(settings::parse::<Quotas>("{}").unwrap(), Quotas::default());
+        assert!(settings::parse::<Quotas>(r#"{"quota_byte": 1}"#).is_err());
     }
 }

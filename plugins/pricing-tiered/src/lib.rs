@@ -8,7 +8,7 @@ mod plan;
 mod rate;
 
 use holdfast_plugin::pricing::{
-    Line, LineKind, Measure, Metadata, Money, Pricing, Quote, RatingError, Usage,
+    Line, Measure, Metadata, Money, Pricing, Quote, RatingError, Usage,
 };
 use plan::Plan;
 use rate::{Quantities, RatedLine};
@@ -43,42 +43,33 @@ impl Pricing for Tiered {
     }
 }
 
+/// What this plan has no price for is free.
 fn quantities(usage: &Usage) -> Result<Quantities, RatingError> {
-    let mut quantities = Quantities::default();
-    for meter in &usage.meters {
-        let quantity = u128::from(meter.quantity);
-        let place = match &meter.measure {
-            Measure::Storage => &mut quantities.byte_seconds,
-            Measure::Pin => &mut quantities.pin,
-            Measure::Replace => &mut quantities.replace,
-            Measure::Unpin => &mut quantities.unpin,
-            // What this plan has no price for is free.
-            Measure::Other(_) => continue,
-        };
-        if place.replace(quantity).is_some() {
-            return Err(RatingError::InvalidUsage(format!(
-                "{:?} is there twice",
-                meter.measure
-            )));
-        }
-    }
-    Ok(quantities)
+    Ok(Quantities {
+        byte_seconds: usage.quantity(&Measure::Storage)?,
+        pin: usage.quantity(&Measure::Pin)?,
+        replace: usage.quantity(&Measure::Replace)?,
+        unpin: usage.quantity(&Measure::Unpin)?,
+    })
 }
 
 impl RatedLine {
     fn into_wit(self, currency: &str) -> Line {
-        Line {
-            kind: LineKind::Charge,
-            item: self.item,
-            explanation: self.explanation,
-            quantity: self.quantity.into(),
-            unit: self.unit.into(),
-            amount: Money {
-                micros: self.micros,
-                currency: currency.into(),
-            },
-        }
+        Line::charge(self.item, Money::new(self.micros, currency))
+            .because(self.explanation)
+            .of(self.quantity, self.unit)
     }
 }
 
 holdfast_plugin::export_pricing!(Tiered);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vectors_hold() {
+        let vectors = include_str!("../vectors.json");
+        assert!(holdfast_testkit::vectors::pricing::<Tiered>(vectors).unwrap() >= 8);
+    }
+}

@@ -1,9 +1,9 @@
 //! The price plan, as settings write it.
 
+use holdfast_plugin::money::check_currency;
+use holdfast_plugin::settings;
+use holdfast_plugin::storage::Gigabyte;
 use serde::Deserialize;
-
-/// Seconds of a month of 30 days.
-pub(crate) const MONTH_SECONDS: u128 = 30 * 24 * 60 * 60;
 
 /// Tiers of one plan: each may make a line, and a quote has room for a thousand.
 const TIERS_MAX: usize = 100;
@@ -22,17 +22,6 @@ pub(crate) struct Plan {
     pub(crate) tiers: Vec<Tier>,
     /// Prices per operation.
     pub(crate) operations: OperationPrices,
-}
-
-/// What a gigabyte is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub(crate) enum Gigabyte {
-    /// 10^9 bytes.
-    #[serde(rename = "GB")]
-    Decimal,
-    /// 2^30 bytes.
-    #[serde(rename = "GiB")]
-    Binary,
 }
 
 /// One tier.
@@ -61,24 +50,13 @@ pub(crate) struct OperationPrices {
 impl Plan {
     /// Reads settings; what they leave out is as in the default plan.
     pub(crate) fn parse(settings: &str) -> Result<Self, String> {
-        let plan: Self = serde_json::from_str(settings).map_err(|e| format!("settings: {e}"))?;
+        let plan: Self = settings::parse(settings)?;
         plan.check()?;
         Ok(plan)
     }
 
-    /// Byte-seconds of one gigabyte-month.
-    pub(crate) const fn gb_month(&self) -> u128 {
-        self.gigabyte.bytes() * MONTH_SECONDS
-    }
-
     fn check(&self) -> Result<(), String> {
-        let capitals = self.currency.bytes().all(|b| b.is_ascii_uppercase());
-        if self.currency.len() != 3 || !capitals {
-            return Err(format!(
-                "currency: {:?} is none; write a code such as EUR",
-                self.currency
-            ));
-        }
+        check_currency("currency", &self.currency)?;
         if self.tiers.is_empty() || self.tiers.len() > TIERS_MAX {
             return Err(format!("tiers: write 1 to {TIERS_MAX} of them"));
         }
@@ -133,24 +111,6 @@ impl Default for Plan {
     }
 }
 
-impl Gigabyte {
-    /// Its bytes.
-    pub(crate) const fn bytes(self) -> u128 {
-        match self {
-            Self::Decimal => 1_000_000_000,
-            Self::Binary => 1 << 30,
-        }
-    }
-
-    /// How people write it.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Decimal => "GB",
-            Self::Binary => "GiB",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,7 +119,7 @@ mod tests {
     fn what_is_left_out_is_as_in_the_default_plan() {
         assert_eq!(Plan::parse("{}").unwrap(), Plan::default());
         let plan = Plan::parse(r#"{"currency": "USD", "gigabyte": "GiB"}"#).unwrap();
-        assert_eq!(plan.gb_month(), (1 << 30) * MONTH_SECONDS);
+        assert_eq!(plan.gigabyte, Gigabyte::Binary);
         assert_eq!(plan.tiers, Plan::default().tiers);
     }
 

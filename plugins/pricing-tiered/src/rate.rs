@@ -1,8 +1,7 @@
 //! The arithmetic: whole numbers, one division and one rounding per line.
 
 use crate::plan::{Plan, Tier};
-
-const MICROS_PER_UNIT: u64 = 1_000_000;
+use holdfast_plugin::money::{amount, price_text};
 
 /// What was used; `None` was not measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,7 +53,7 @@ fn operations(plan: &Plan, item: &str, count: u128, price: u64) -> Result<RatedL
         .and_then(|micros| i64::try_from(micros).ok());
     Ok(RatedLine {
         item: item.into(),
-        explanation: format!("{count} at {} each", money(price, &plan.currency)),
+        explanation: format!("{count} at {} each", price_text(price, &plan.currency)),
         quantity: count,
         unit: "operation",
         micros: amount.ok_or_else(|| format!("{item}: the price of {count} does not fit"))?,
@@ -63,13 +62,13 @@ fn operations(plan: &Plan, item: &str, count: u128, price: u64) -> Result<RatedL
 
 fn storage(plan: &Plan, byte_seconds: u128) -> Result<Vec<RatedLine>, String> {
     let mut lines = Vec::new();
-    let free = bound(plan, plan.free_gb_months).min(byte_seconds);
+    let free = plan.gigabyte.months(plan.free_gb_months).min(byte_seconds);
     if free > 0 {
         lines.push(RatedLine {
             item: "storage, included".into(),
             explanation: format!(
                 "{} of the {} {}-months that cost nothing",
-                gb_months(plan, free),
+                plan.gigabyte.text(free),
                 plan.free_gb_months,
                 plan.gigabyte.name()
             ),
@@ -81,7 +80,9 @@ fn storage(plan: &Plan, byte_seconds: u128) -> Result<Vec<RatedLine>, String> {
     let charged = byte_seconds.saturating_sub(free);
     let mut from = 0;
     for (tier, number) in plan.tiers.iter().zip(1..) {
-        let end = tier.up_to_gb_months.map_or(u128::MAX, |to| bound(plan, to));
+        let end = tier
+            .up_to_gb_months
+            .map_or(u128::MAX, |to| plan.gigabyte.months(to));
         let within = charged.min(end).saturating_sub(from);
         if within == 0 {
             break;
@@ -93,7 +94,7 @@ fn storage(plan: &Plan, byte_seconds: u128) -> Result<Vec<RatedLine>, String> {
 }
 
 fn tier_line(plan: &Plan, tier: &Tier, number: u32, quantity: u128) -> Result<RatedLine, String> {
-    let micros = amount(quantity, tier.price_micros, plan.gb_month()).ok_or_else(|| {
+    let micros = amount(quantity, tier.price_micros, plan.gigabyte.month()).ok_or_else(|| {
         format!("storage tier {number}: the price of {quantity} byte-seconds does not fit")
     })?;
     let reach = match tier.up_to_gb_months {
@@ -104,53 +105,14 @@ fn tier_line(plan: &Plan, tier: &Tier, number: u32, quantity: u128) -> Result<Ra
         item: format!("storage, tier {number}"),
         explanation: format!(
             "{} ({quantity} byte-seconds) {reach}, at {} per {}-month of 30 days, rounded once, half away from zero",
-            gb_months(plan, quantity),
-            money(tier.price_micros, &plan.currency),
+            plan.gigabyte.text(quantity),
+            price_text(tier.price_micros, &plan.currency),
             plan.gigabyte.name(),
         ),
         quantity,
         unit: "byte-second",
         micros,
     })
-}
-
-/// So many gigabyte-months in byte-seconds: below 2^116, so it cannot overflow.
-fn bound(plan: &Plan, gb_months: u64) -> u128 {
-    u128::from(gb_months).saturating_mul(plan.gb_month())
-}
-
-/// `quantity * price / per`, rounded once, half away from zero; `None` if it does not fit.
-///
-/// The whole multiples of `per` are taken apart first, which changes nothing in the result and
-/// keeps every product within 128 bits: the remainder is below `per`, which is below 2^52.
-fn amount(quantity: u128, price: u64, per: u128) -> Option<i64> {
-    let price = u128::from(price);
-    let whole = quantity.checked_div(per)?.checked_mul(price)?;
-    let product = quantity.checked_rem(per)?.checked_mul(price)?;
-    let rest = product.checked_div(per)?;
-    let remainder = product.checked_rem(per)?;
-    let rounded = u128::from(remainder >= per.div_ceil(2));
-    let sum = whole.checked_add(rest)?.checked_add(rounded)?;
-    i64::try_from(sum).ok()
-}
-
-/// `12.345678 GB-months`, cut after six digits: it is for reading, the exact number stands beside.
-fn gb_months(plan: &Plan, byte_seconds: u128) -> String {
-    let per = plan.gb_month();
-    let millionths = (byte_seconds % per) * u128::from(MICROS_PER_UNIT) / per;
-    format!(
-        "{}.{millionths:06} {}-months",
-        byte_seconds / per,
-        plan.gigabyte.name()
-    )
-}
-
-fn money(micros: u64, currency: &str) -> String {
-    format!(
-        "{}.{:06} {currency}",
-        micros / MICROS_PER_UNIT,
-        micros % MICROS_PER_UNIT
-    )
 }
 
 #[cfg(test)]
@@ -182,48 +144,13 @@ mod tests {
 
     #[test]
     fn tiers_are_graduated_and_the_unit_at_a_bound_belongs_below() {
-        let month = plan().gb_month();
+        let month = plan().gigabyte.month();
         assert_eq!(micros_of(0), [0_i64; 0]);
         assert_eq!(micros_of(2 * month), [0]);
         assert_eq!(micros_of(3 * month), [0, 1_000]);
         assert_eq!(micros_of(12 * month), [0, 10_000]);
         assert_eq!(micros_of(12 * month + 1), [0, 10_000, 0]);
         assert_eq!(micros_of(14 * month), [0, 10_000, 1_000]);
-    }
-
-    #[test]
-    fn amounts_round_once_half_away_from_zero() {
-        for (quantity, price, per, expected) in [
-            (0, 5, 10, Some(0)),
-            (1, 4, 10, Some(0)),
-            (1, 5, 10, Some(1)),
-            (3, 5, 10, Some(2)),
-            (1, 1, 3, Some(0)),
-            (2, 1, 3, Some(1)),
-            (1, 3, 5, Some(1)),
-            (1, 2, 5, Some(0)),
-            (10, 1, 3, Some(3)),
-        ] {
-            assert_eq!(
-                amount(quantity, price, per),
-                expected,
-                "{quantity}*{price}/{per}"
-            );
-        }
-    }
-
-    #[test]
-    fn huge_quantities_are_exact_or_refused() {
-        let per = plan().gb_month();
-        // A pebibyte for a year at 0.015 a gigabyte-month, checked by hand with big integers.
-        let pebibyte_year = (1_u128 << 50) * 365 * 86_400;
-        assert_eq!(amount(pebibyte_year, 15_000, per), Some(205_476_732_999));
-        assert_eq!(amount(u128::MAX, 1, per), None);
-        assert_eq!(amount(u128::MAX, u64::MAX, per), None);
-        let most = u128::try_from(i64::MAX).unwrap() * per;
-        assert_eq!(amount(most, 1, per), Some(i64::MAX));
-        assert_eq!(amount(most + per / 2 - 1, 1, per), Some(i64::MAX));
-        assert_eq!(amount(most + per / 2, 1, per), None);
     }
 
     #[test]
@@ -244,7 +171,7 @@ mod tests {
     #[test]
     fn a_tier_explains_itself() {
         let used = Quantities {
-            byte_seconds: Some(plan().gb_month() * 5 / 2),
+            byte_seconds: Some(plan().gigabyte.month() * 5 / 2),
             ..Quantities::default()
         };
         let lines = rate(&plan(), &used).unwrap();

@@ -26,8 +26,26 @@
 //!
 //! Build it with `cargo build --release --target wasm32-wasip2` as a `cdylib` and drop the `.wasm`
 //! file into the plugins folder. There is no clock, no randomness (so no `HashMap` with its random
-//! state: take `BTreeMap`), no files and no network.
+//! state: take `BTreeMap`), no files and, for authorizers and pricing, no network.
+//!
+//! | kind | trait | macro |
+//! | --- | --- | --- |
+//! | authorizer | [`authorizer::Authorizer`] | [`export_authorizer!`] |
+//! | pricing | [`pricing::Pricing`] | [`export_pricing!`] |
+//! | payment | [`payment::Payment`] | [`export_payment!`] |
+//! | config | [`config::Config`] | [`export_config!`] |
+//!
+//! What is asked of the host is handed in (the [`authorizer::Call`], an [`http::Client`], an
+//! [`config::Environment`]), so that a test can hand in its own: `holdfast-testkit` has them ready.
 
 pub mod authorizer;
 pub mod bindings;
+pub mod config;
+pub mod date;
+pub mod http;
+pub mod log;
+pub mod money;
+pub mod payment;
 pub mod pricing;
+pub mod settings;
+pub mod storage;

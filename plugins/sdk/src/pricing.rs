@@ -1,9 +1,11 @@
 //! Plugins that price usage.
 
 pub use crate::bindings::pricing::exports::holdfast::plugin::rating::{
-    Line, LineKind, Measure, Meter, Quote, RatingError, Usage,
+    Measure, Meter, Quote, RatingError, Usage,
 };
-pub use crate::bindings::pricing::holdfast::plugin::types::{Metadata, Money, Period, U128};
+pub use crate::bindings::shared::holdfast::plugin::types::{
+    Line, LineKind, Metadata, Money, Period, U128,
+};
 
 /// What an author writes.
 pub trait Pricing: Sized + 'static {
@@ -43,22 +45,81 @@ impl Quote {
     }
 }
 
-impl From<U128> for u128 {
-    fn from(number: U128) -> Self {
-        Self::from(number.high) << 64 | Self::from(number.low)
+impl Line {
+    /// A line that asks for money.
+    #[must_use]
+    pub fn charge(item: impl Into<String>, amount: Money) -> Self {
+        Self {
+            kind: LineKind::Charge,
+            item: item.into(),
+            explanation: String::new(),
+            quantity: 0.into(),
+            unit: "unit".into(),
+            amount,
+        }
+    }
+
+    /// A line that gives money: the amount is not positive.
+    #[must_use]
+    pub fn credit(item: impl Into<String>, amount: Money) -> Self {
+        Self {
+            kind: LineKind::Credit,
+            ..Self::charge(item, amount)
+        }
+    }
+
+    /// The line with how it came about, which every line must tell.
+    #[must_use]
+    pub fn because(self, explanation: impl Into<String>) -> Self {
+        Self {
+            explanation: explanation.into(),
+            ..self
+        }
+    }
+
+    /// The line with how much of what.
+    #[must_use]
+    pub fn of(self, quantity: u128, unit: impl Into<String>) -> Self {
+        Self {
+            quantity: quantity.into(),
+            unit: unit.into(),
+            ..self
+        }
     }
 }
 
-impl From<u128> for U128 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the two halves are what is meant"
-    )]
-    fn from(number: u128) -> Self {
-        Self {
-            high: (number >> 64) as u64,
-            low: number as u64,
+impl Usage {
+    /// How much was used of a measure; `None` if it was not counted.
+    ///
+    /// # Errors
+    /// A measure that is there twice.
+    pub fn quantity(&self, measure: &Measure) -> Result<Option<u128>, RatingError> {
+        let mut found = None;
+        for meter in self.meters.iter().filter(|meter| meter.measure == *measure) {
+            if found.replace(u128::from(meter.quantity)).is_some() {
+                let what = format!("{} is there twice", name(measure));
+                return Err(RatingError::InvalidUsage(what));
+            }
         }
+        Ok(found)
+    }
+
+    /// What the operator says of the tenant under a name.
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        let pair = self.attributes.iter().find(|(key, _)| key == name);
+        pair.map(|(_, value)| value.as_str())
+    }
+}
+
+/// A measure as the contract writes it.
+fn name(measure: &Measure) -> &str {
+    match measure {
+        Measure::Storage => "storage",
+        Measure::Pin => "pin",
+        Measure::Replace => "replace",
+        Measure::Unpin => "unpin",
+        Measure::Other(name) => name,
     }
 }
 
@@ -86,9 +147,10 @@ macro_rules! export_pricing {
                     settings: ::std::string::String,
                 ) -> ::std::result::Result<(), ::std::string::String> {
                     let plugin = <$plugin as Pricing>::init(&settings)?;
-                    PLUGIN
-                        .with(|cell| cell.set(plugin))
-                        .map_err(|_| "init was called twice".into())
+                    PLUGIN.with(|cell| match cell.set(plugin) {
+                        Ok(()) => Ok(()),
+                        Err(_) => Err("init was called twice".into()),
+                    })
                 }
             }
 
@@ -106,7 +168,9 @@ macro_rules! export_pricing {
                 }
             }
 
-    $crate::bindings::pricing::export_pricing_bindings!(Component with_types_in bindings);
+            $crate::bindings::pricing::export_pricing_bindings!(
+                Component with_types_in bindings
+            );
         };
     };
 }
