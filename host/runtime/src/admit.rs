@@ -21,6 +21,12 @@ pub(crate) fn admit(bytes: &[u8]) -> Result<Kind, String> {
             bytes.len()
         ));
     }
+    if wasmtime::Engine::detect_precompiled(bytes).is_some() {
+        return Err(
+            "is code that was compiled somewhere else, which is never run here; install the component that it was compiled from"
+                .into(),
+        );
+    }
     if !bytes.starts_with(b"\0asm") {
         return Err(
             "is no WebAssembly component (it does not begin as one); build for wasm32-wasip2"
@@ -139,6 +145,16 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn code_from_elsewhere_is_told_from_components() {
+        let empty = b"\0asm\x0d\0\x01\0";
+        let compiled = wasmtime::Engine::default()
+            .precompile_component(empty)
+            .unwrap();
+        let refused = admit(&compiled).unwrap_err();
+        assert!(refused.contains("compiled somewhere else"), "{refused}");
+    }
 
     #[test]
     fn what_is_no_component_says_what_it_is() {

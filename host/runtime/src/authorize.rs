@@ -11,7 +11,7 @@ use crate::plugin::Plugin;
 use wasmtime::component::Resource;
 
 /// The call's handle. An instance sees one call at a time, so one number is enough.
-const CALL: u32 = 0;
+pub(crate) const CALL: u32 = 0;
 
 impl Plugin<Authorizer> {
     /// Asks whether a call may go on.
@@ -21,11 +21,16 @@ impl Plugin<Authorizer> {
             let decision = exports
                 .holdfast_plugin_authorization()
                 .call_authorize(store, Resource::new_borrow(CALL))?;
-            match decision {
-                Decision::Allow => Ok(Verdict::Allow),
-                Decision::Deny(reason) => deny(&self.candidate.name, reason),
-            }
+            verdict(&self.candidate.name, decision)
         })
+    }
+}
+
+/// What a decision means, if it keeps the contract.
+pub(crate) fn verdict(plugin: &str, decision: Decision) -> Result<Verdict, Fault> {
+    match decision {
+        Decision::Allow => Ok(Verdict::Allow),
+        Decision::Deny(reason) => deny(plugin, reason),
     }
 }
 

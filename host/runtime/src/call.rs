@@ -32,6 +32,58 @@ pub struct AuthorizeCall<'a> {
     pub time: UnixMillis,
 }
 
+/// The same, kept beyond the call.
+#[derive(Debug, Clone)]
+pub(crate) struct OwnedCall {
+    pub(crate) action: Action,
+    pub(crate) principal: PrincipalId,
+    pub(crate) roles: Roles,
+    pub(crate) account: AccountId,
+    pub(crate) attributes: BTreeMap<String, String>,
+    pub(crate) cid: Option<Cid>,
+    pub(crate) meta: Option<BTreeMap<String, String>>,
+    pub(crate) request_count: u64,
+    pub(crate) pinned_bytes: u128,
+    pub(crate) dag_size: Option<u64>,
+    pub(crate) time: UnixMillis,
+}
+
+impl OwnedCall {
+    /// Keeps a call.
+    pub(crate) fn of(call: &AuthorizeCall<'_>) -> Self {
+        Self {
+            action: call.action,
+            principal: call.principal.clone(),
+            roles: call.roles,
+            account: call.account.clone(),
+            attributes: call.attributes.clone(),
+            cid: call.cid,
+            meta: call.meta.cloned(),
+            request_count: call.request_count,
+            pinned_bytes: call.pinned_bytes,
+            dag_size: call.dag_size,
+            time: call.time,
+        }
+    }
+
+    /// The call.
+    pub(crate) const fn borrowed(&self) -> AuthorizeCall<'_> {
+        AuthorizeCall {
+            action: self.action,
+            principal: &self.principal,
+            roles: self.roles,
+            account: &self.account,
+            attributes: &self.attributes,
+            cid: self.cid,
+            meta: self.meta.as_ref(),
+            request_count: self.request_count,
+            pinned_bytes: self.pinned_bytes,
+            dag_size: self.dag_size,
+            time: self.time,
+        }
+    }
+}
+
 /// What the authorizers say together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -62,6 +114,35 @@ pub struct QuoteCall<'a> {
     pub usage: &'a Usage,
 }
 
+/// The same, kept beyond the call.
+#[derive(Debug, Clone)]
+pub(crate) struct OwnedQuoteCall {
+    pub(crate) account: AccountId,
+    pub(crate) attributes: BTreeMap<String, String>,
+    pub(crate) usage: Usage,
+}
+
+impl OwnedQuoteCall {
+    /// Keeps a call.
+    pub(crate) fn of(call: &QuoteCall<'_>) -> Self {
+        Self {
+            account: call.account.clone(),
+            attributes: call.attributes.clone(),
+            usage: *call.usage,
+        }
+    }
+
+    /// The call.
+    pub(crate) const fn borrowed(&self) -> QuoteCall<'_> {
+        QuoteCall {
+            account: &self.account,
+            tenant: self.account.tenant(),
+            attributes: &self.attributes,
+            usage: &self.usage,
+        }
+    }
+}
+
 /// One line of a quote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuoteLine {
@@ -90,23 +171,4 @@ pub struct Quote {
     pub digest: String,
     /// The currency.
     pub currency: Currency,
-}
-
-/// One loaded plugin, as `/v1/plugins` shows it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct PluginInfo {
-    /// Its name: the file's.
-    pub name: String,
-    /// `authorizer` or `pricing`; empty for a refused file whose kind is not known.
-    pub kind: String,
-    /// What it says of itself.
-    pub version: String,
-    /// SHA-256 in hex.
-    pub digest: String,
-    /// Grows with each replacement.
-    pub generation: u64,
-    /// `live`, `standby`, `refused`.
-    pub state: String,
-    /// Why it was refused.
-    pub error: Option<String>,
 }

@@ -11,8 +11,8 @@ mod scan;
 mod trusted;
 
 use crate::engine::Recipe;
-use crate::folder::hex;
 use crate::metrics::CompileMetrics;
+use crate::package::hex;
 use cache::Cache;
 use sha2::{Digest, Sha256};
 use std::hash::{Hash, Hasher};

@@ -27,6 +27,14 @@ pub enum PluginError {
         /// Which bound was reached.
         why: String,
     },
+    /// It only failed of late, so it is not asked for a while.
+    #[error("plugin {plugin} {why}")]
+    Open {
+        /// Which.
+        plugin: String,
+        /// How it failed, and when it is asked again.
+        why: String,
+    },
 }
 
 impl PluginError {
@@ -34,7 +42,7 @@ impl PluginError {
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         match self {
-            Self::None(_) => ErrorKind::Unavailable,
+            Self::None(_) | Self::Open { .. } => ErrorKind::Unavailable,
             Self::Failed { .. } => ErrorKind::Internal,
             Self::Overloaded { .. } => ErrorKind::Overloaded,
         }

@@ -62,6 +62,12 @@ impl Facts {
         self.dag_size = call.dag_size;
         self.time = call.time;
     }
+
+    /// Has the principal called by another name than a real one.
+    pub(crate) fn name_principal(&mut self, name: &str) {
+        self.principal.clear();
+        self.principal.push_str(name);
+    }
 }
 
 /// A sorted map, flat.

@@ -1,27 +1,23 @@
 //! The plugins folder, as it is on disk.
 
 use crate::limits::{MANIFEST_BYTES_MAX, WASM_BYTES_CEILING};
-use sha2::{Digest, Sha256};
+use crate::package::Package;
+use crate::signature::SIGNATURE_FILE_BYTES_MAX;
+use crate::vectors::VECTORS_BYTES_MAX;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::time::SystemTime;
 
 /// Characters of a plugin's name: it stands in metrics, logs and answers.
 const NAME_CHARS_MAX: usize = 64;
 
-/// What lies there under one name, read whole.
-#[derive(Debug, Clone)]
-pub(crate) struct Files {
-    /// The component.
-    pub(crate) wasm: Vec<u8>,
-    /// `NAME.toml`, empty if there is none.
-    pub(crate) manifest: String,
-    /// SHA-256 of the component.
-    pub(crate) digest: [u8; 32],
-    /// SHA-256 of both.
-    pub(crate) fingerprint: [u8; 32],
+/// What lies there under one name.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// The files.
+    pub(crate) package: Package,
     /// When the component was last written.
     pub(crate) modified: SystemTime,
 }
@@ -58,6 +54,7 @@ pub(crate) fn names(dir: &Path) -> io::Result<BTreeSet<String>> {
 /// Whether a plugin can be called so.
 pub(crate) fn check_name(name: &str) -> Result<(), String> {
     let fits = (1..=NAME_CHARS_MAX).contains(&name.len())
+        && !name.starts_with('.')
         && name
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
@@ -70,26 +67,63 @@ pub(crate) fn check_name(name: &str) -> Result<(), String> {
 }
 
 /// Reads one plugin's files.
-pub(crate) fn read(dir: &Path, name: &str) -> Result<Files, Unread> {
+pub(crate) fn read(dir: &Path, name: &str) -> Result<Found, Unread> {
     let (wasm, modified) = read_settled(&dir.join(format!("{name}.wasm")), WASM_BYTES_CEILING)?;
-    let manifest = match read_settled(&dir.join(format!("{name}.toml")), MANIFEST_BYTES_MAX) {
+    let beside = |file: String, most: usize| match read_settled(&dir.join(&file), most) {
         Ok((bytes, _)) => String::from_utf8(bytes)
-            .map_err(|_| Unread::Wrong(format!("{name}.toml is no UTF-8")))?,
-        Err(Unread::Gone) => String::new(),
-        Err(Unread::Wrong(why)) => return Err(Unread::Wrong(format!("{name}.toml {why}"))),
-        Err(Unread::Unsettled) => return Err(Unread::Unsettled),
+            .map(Some)
+            .map_err(|_| Unread::Wrong(format!("{file} is no UTF-8; write it again"))),
+        Err(Unread::Gone) => Ok(None),
+        Err(Unread::Wrong(why)) => Err(Unread::Wrong(format!("{file} {why}"))),
+        Err(Unread::Unsettled) => Err(Unread::Unsettled),
     };
-    let digest: [u8; 32] = Sha256::digest(&wasm).into();
-    let mut both = Sha256::new();
-    both.update(digest);
-    both.update(manifest.as_bytes());
-    Ok(Files {
-        wasm,
-        manifest,
-        digest,
-        fingerprint: both.finalize().into(),
+    let manifest = beside(format!("{name}.toml"), MANIFEST_BYTES_MAX)?.unwrap_or_default();
+    let signature = beside(format!("{name}.sig"), SIGNATURE_FILE_BYTES_MAX)?;
+    let vectors = beside(format!("{name}.vectors.json"), VECTORS_BYTES_MAX)?;
+    Ok(Found {
+        package: Package::new(wasm, manifest, signature, vectors),
         modified,
     })
+}
+
+/// Writes one plugin's files. Each appears whole; the component comes last, because it alone makes
+/// a plugin.
+pub(crate) fn write(dir: &Path, name: &str, package: &Package) -> io::Result<()> {
+    let manifest = (!package.manifest.is_empty()).then_some(package.manifest.as_bytes());
+    let parts = [
+        ("toml", manifest),
+        ("sig", package.signature.as_ref().map(String::as_bytes)),
+        (
+            "vectors.json",
+            package.vectors.as_ref().map(String::as_bytes),
+        ),
+        ("wasm", Some(package.wasm.as_slice())),
+    ];
+    for (ending, bytes) in parts {
+        let path = dir.join(format!("{name}.{ending}"));
+        match bytes {
+            Some(bytes) => write_whole(&path, bytes)?,
+            None => match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            },
+        }
+    }
+    Ok(())
+}
+
+/// Writes a file beside its place, and then moves it there.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let file_name = path.file_name().unwrap_or_default().to_string_lossy();
+    let beside = path.with_file_name(format!(".{file_name}.tmp"));
+    let mut file = File::create(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    match path.parent() {
+        Some(dir) => File::open(dir)?.sync_all(),
+        None => Ok(()),
+    }
 }
 
 /// Reads a file that nobody writes meanwhile: its length and time are the same before and after.
@@ -106,7 +140,7 @@ fn read_settled(path: &Path, most: usize) -> Result<(Vec<u8>, SystemTime), Unrea
     let most = most as u64;
     if before.len() > most {
         return Err(Unread::Wrong(format!(
-            "has {} bytes, and may have {most}; build it with --release and strip it",
+            "has {} bytes, and may have {most}; make it smaller (components: build with --release and strip)",
             before.len()
         )));
     }
@@ -127,11 +161,6 @@ fn read_settled(path: &Path, most: usize) -> Result<(Vec<u8>, SystemTime), Unrea
     }
 }
 
-/// A digest as people write it.
-pub(crate) fn hex(digest: &[u8; 32]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,14 +175,17 @@ mod tests {
     }
 
     #[test]
-    fn the_manifest_is_part_of_the_fingerprint() {
+    fn what_is_written_is_read() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("a.wasm"), b"x").unwrap();
-        let bare = read(dir.path(), "a").unwrap();
-        fs::write(dir.path().join("a.toml"), b"[limits]").unwrap();
-        let with = read(dir.path(), "a").unwrap();
-        assert_eq!(bare.digest, with.digest);
-        assert_ne!(bare.fingerprint, with.fingerprint);
+        let text = |text: &str| Some(text.to_owned());
+        let full = Package::new(b"x".into(), "[limits]".into(), text("s"), text("v"));
+        let bare = Package::new(b"y".into(), String::new(), None, None);
+        for package in [full, bare] {
+            write(dir.path(), "a", &package).unwrap();
+            assert_eq!(read(dir.path(), "a").unwrap().package, package);
+        }
+        let left: Vec<_> = fs::read_dir(dir.path()).unwrap().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
         assert!(matches!(read(dir.path(), "z"), Err(Unread::Gone)));
     }
 
@@ -163,17 +195,24 @@ mod tests {
         fs::create_dir(dir.path().join("a.wasm")).unwrap();
         let file = File::create(dir.path().join("b.wasm")).unwrap();
         file.set_len(WASM_BYTES_CEILING as u64 + 1).unwrap();
-        assert!(
-            matches!(read(dir.path(), "a"), Err(Unread::Wrong(why)) if why.contains("no file"))
-        );
-        assert!(
-            matches!(read(dir.path(), "b"), Err(Unread::Wrong(why)) if why.contains("may have"))
-        );
+        fs::write(dir.path().join("c.wasm"), b"x").unwrap();
+        fs::write(
+            dir.path().join("c.sig"),
+            [b'x'; SIGNATURE_FILE_BYTES_MAX + 1],
+        )
+        .unwrap();
+        for (name, said) in [("a", "no file"), ("b", "may have"), ("c", "c.sig has")] {
+            let refused = read(dir.path(), name).unwrap_err();
+            assert!(
+                matches!(&refused, Unread::Wrong(why) if why.contains(said)),
+                "{refused:?}"
+            );
+        }
     }
 
     #[test]
     fn names_stay_plain() {
-        for name in ["", "a b", "ü", "a/b", "a\n", &"x".repeat(65)] {
+        for name in ["", "a b", "ü", "a/b", "..", ".a", "a\n", &"x".repeat(65)] {
             assert!(check_name(name).is_err(), "{name:?}");
         }
         assert!(check_name("pricing-tiered_v1.2").is_ok());

@@ -5,6 +5,7 @@ use crate::deadline::Deadline;
 use crate::error::Fault;
 use crate::facts::Facts;
 use crate::limits::{Held, LOG_LINE_BYTES_MAX, LOG_LINES_PER_CALL};
+use crate::logs::Ring;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -88,21 +89,27 @@ impl log::Host for Guest {
 #[derive(Debug)]
 pub(crate) struct Journal {
     plugin: String,
+    generation: u64,
     lines_per_second: u32,
+    ring: Arc<Ring>,
     dropped: prometheus::IntCounter,
     second: Mutex<(Instant, u32)>,
 }
 
 impl Journal {
-    /// The journal of a plugin.
+    /// The journal of one generation of a plugin.
     pub(crate) fn new(
         plugin: &str,
+        generation: u64,
         lines_per_second: u32,
+        ring: Arc<Ring>,
         dropped: prometheus::IntCounter,
     ) -> Self {
         Self {
             plugin: plugin.to_owned(),
+            generation,
             lines_per_second,
+            ring,
             dropped,
             second: Mutex::new((Instant::now(), 0)),
         }
@@ -120,12 +127,25 @@ impl Journal {
             return;
         }
         let (plugin, line) = (&self.plugin, printable(message));
-        match level {
-            log::Level::Debug => tracing::debug!(plugin, line, "plugin says"),
-            log::Level::Info => tracing::info!(plugin, line, "plugin says"),
-            log::Level::Warn => tracing::warn!(plugin, line, "plugin says"),
-            log::Level::Error => tracing::error!(plugin, line, "plugin says"),
-        }
+        let level = match level {
+            log::Level::Debug => {
+                tracing::debug!(plugin, line, "plugin says");
+                "debug"
+            }
+            log::Level::Info => {
+                tracing::info!(plugin, line, "plugin says");
+                "info"
+            }
+            log::Level::Warn => {
+                tracing::warn!(plugin, line, "plugin says");
+                "warn"
+            }
+            log::Level::Error => {
+                tracing::error!(plugin, line, "plugin says");
+                "error"
+            }
+        };
+        self.ring.push(self.generation, level, line);
     }
 
     fn has_room(&self, now: Instant) -> bool {
@@ -169,7 +189,7 @@ mod tests {
     #[test]
     fn a_flood_is_cut_off_until_the_next_second() {
         let dropped = prometheus::IntCounter::new("dropped", "dropped").unwrap();
-        let journal = Journal::new("p", 50, dropped);
+        let journal = Journal::new("p", 1, 50, Arc::default(), dropped);
         let now = Instant::now();
         let written = (0..1_000).filter(|_| journal.has_room(now)).count();
         assert_eq!(written, 50);

@@ -35,6 +35,7 @@ impl<W: World> Mould<W> {
     /// Links the component. The error is for the operator.
     pub(crate) fn new(
         candidate: &Candidate,
+        generation: u64,
         component: &Component,
         metrics: Arc<PluginMetrics>,
     ) -> Result<Self, String> {
@@ -47,7 +48,9 @@ impl<W: World> Mould<W> {
         })?;
         let journal = Journal::new(
             &candidate.name,
+            generation,
             candidate.limits.log_lines_per_second,
+            Arc::clone(&candidate.ring),
             metrics.dropped_lines.clone(),
         );
         Ok(Self {
@@ -70,6 +73,17 @@ impl<W: World> Mould<W> {
             other => other,
         })?;
         Ok(instance)
+    }
+
+    /// Calls an instance with other settings, once.
+    pub(crate) fn trial<R>(
+        &self,
+        settings: &str,
+        run: impl FnOnce(&W, &mut Store<Guest>) -> Result<R, Fault>,
+    ) -> Result<R, Fault> {
+        let mut instance = self.bare()?;
+        instance.init(settings)?;
+        instance.call(&self.limits, Instant::now(), run)
     }
 
     /// The first instance, and what it says of itself. The error is for the operator.

@@ -34,6 +34,7 @@ pub use configure::{Entry, Finding, Severity, Snapshot};
 pub(crate) use engine::config;
 pub(crate) use needs::{EnvironmentGrant, Grants};
 pub(crate) use plugin::JobPlugin;
+pub(crate) use world::JobWorld;
 
 /// What jobs have to do with.
 #[derive(Debug, Clone, Default)]

@@ -183,6 +183,15 @@ pub(crate) enum Isolation {
     Call,
 }
 
+impl std::fmt::Display for Isolation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Warm => "warm",
+            Self::Call => "call",
+        })
+    }
+}
+
 /// Twice the processors: guests never wait for anything else. Bounded, because each place is
 /// memory that is set aside.
 fn usual_concurrency() -> usize {

@@ -1,21 +1,27 @@
 //! `NAME.toml` beside `NAME.wasm`: what the operator sets for a plugin.
 
+use crate::breaker::BreakerRule;
 use crate::egress::{Rule, RuleText};
 use crate::job::{EnvironmentGrant, Grants};
 use crate::kind::Kind;
 use crate::limits::{Isolation, LimitsOverlay};
+use crate::promotion::{PromoteBy, Promotion};
 use serde::Deserialize;
 
-/// A manifest; without a file, all of it is empty.
+/// A manifest; without a file, all of it is as usual.
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Manifest {
+    /// Whether its calls share instances.
+    pub(crate) isolation: Isolation,
     /// Handed to the plugin as JSON.
     settings: toml::Table,
-    /// Whether calls share instances.
-    pub(crate) isolation: Isolation,
     /// What differs from the usual limits.
     pub(crate) limits: LimitsOverlay,
+    /// When it is taken out of service.
+    pub(crate) breaker: BreakerRule,
+    /// How it comes into service, and when it goes back.
+    pub(crate) promote: Promotion,
     /// Where its requests may go.
     egress: Vec<RuleText>,
     /// What it may read of the environment.
@@ -33,7 +39,13 @@ struct EnvironmentText {
 impl Manifest {
     /// Reads the file's text.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        toml::from_str(text).map_err(|e| e.to_string().trim_end().replace('\n', " "))
+        let manifest: Self =
+            toml::from_str(text).map_err(|e| e.to_string().trim_end().replace('\n', " "))?;
+        Ok(Self {
+            breaker: manifest.breaker.checked()?,
+            promote: manifest.promote.checked()?,
+            ..manifest
+        })
     }
 
     /// What it is granted of the outside. A kind that has no way there can be granted nothing.
@@ -49,6 +61,16 @@ impl Manifest {
             egress: Rule::parse_all(&self.egress)?,
             environment: EnvironmentGrant::parse(&self.environment.allow)?,
         })
+    }
+
+    /// Refuses to shadow what cannot: a call of a job changes the world, and must not run twice.
+    pub(crate) fn check_promotion(&self, kind: Kind) -> Result<(), String> {
+        if self.promote.by == PromoteBy::Shadow && matches!(kind, Kind::Payment | Kind::Config) {
+            return Err(format!(
+                "promote.by: {kind} plugins cannot shadow, because their calls would be made twice; write \"hand\" or \"at-once\""
+            ));
+        }
+        Ok(())
     }
 
     /// The settings as a JSON object, keys sorted, so that equal settings are equal texts.
@@ -109,12 +131,24 @@ mod tests {
             ("[limits]\nmemory = 1", "memory"),
             ("[settings", "line 1"),
             ("settings = 3", "settings"),
-            ("isolation = \"cold\"", "warm"),
+            ("isolation = \"cold\"", "isolation"),
+            ("[breaker]\nfailures = 0", "breaker.failures"),
+            ("[breaker]\nretries = 1", "retries"),
+            ("[promote]\nby = \"magic\"", "magic"),
+            ("[promote]\nmax_slowdown = 0.1", "promote.max_slowdown"),
         ] {
             let refused = Manifest::parse(text).unwrap_err();
             assert!(refused.contains(named), "{refused}");
         }
         let manifest = Manifest::parse("[settings]\nx = nan").unwrap();
         assert!(manifest.settings_json().unwrap_err().contains("finite"));
+    }
+
+    #[test]
+    fn what_cannot_run_twice_cannot_shadow() {
+        let manifest = Manifest::parse("[promote]\nby = \"shadow\"").unwrap();
+        let refused = manifest.check_promotion(Kind::Payment).unwrap_err();
+        assert!(refused.contains("would be made twice"), "{refused}");
+        assert_eq!(manifest.check_promotion(Kind::Pricing), Ok(()));
     }
 }

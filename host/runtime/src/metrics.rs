@@ -7,10 +7,11 @@ mod compile;
 mod pools;
 
 use crate::error::Fault;
+use crate::generation::Sample;
 use crate::pool::Counted;
 pub(crate) use compile::CompileMetrics;
 use pools::Pools;
-use prometheus::core::Collector;
+use prometheus::core::{Collector, Metric};
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
 };
@@ -22,6 +23,9 @@ use std::time::Duration;
 const SECONDS: [f64; 13] = [
     1e-6, 2e-6, 5e-6, 10e-6, 25e-6, 50e-6, 100e-6, 500e-6, 1e-3, 5e-3, 20e-3, 100e-3, 1.0,
 ];
+
+/// No call takes longer.
+const SECONDS_CEILING: Duration = Duration::from_secs(300);
 
 /// Of so many calls one has its processor time taken: reading the thread's clock twice takes as
 /// long as a third of a warm call.
@@ -234,6 +238,31 @@ impl PluginMetrics {
         let label = outcome.as_ref().map_or_else(Fault::label, |_| "ok");
         if let Some((_, counter)) = self.outcomes.iter().find(|(name, _)| *name == label) {
             counter.inc();
+        }
+    }
+
+    /// What was counted so far.
+    pub(crate) fn sample(&self) -> Sample {
+        let count = |wanted: fn(&str) -> bool| -> u64 {
+            let wanted = self.outcomes.iter().filter(|(label, _)| wanted(label));
+            wanted.map(|(_, counter)| counter.get()).sum()
+        };
+        let seconds = self.seconds.metric();
+        let seconds = seconds.get_histogram();
+        let mut within: Vec<(Duration, u64)> = seconds
+            .get_bucket()
+            .iter()
+            .map(|bucket| {
+                let bound = Duration::from_secs_f64(bucket.upper_bound());
+                (bound, bucket.cumulative_count())
+            })
+            .collect();
+        within.push((SECONDS_CEILING, seconds.get_sample_count()));
+        Sample {
+            // A call that found no place was not asked.
+            calls: count(|label| label != "busy"),
+            failures: count(|label| label != "ok" && label != "busy"),
+            within,
         }
     }
 

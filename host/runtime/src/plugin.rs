@@ -1,12 +1,13 @@
 //! One loaded component: made once, off the serving path, and called from any thread.
 
 use crate::budget::{Reservation, Share};
-use crate::call::PluginInfo;
 use crate::error::Fault;
 use crate::foundry::Foundry;
 use crate::guest::Guest;
 use crate::instance::Mould;
 use crate::limits::{Isolation, Limits};
+use crate::logs::Ring;
+use crate::metrics::PluginMetrics;
 use crate::pool::{Counted, Pool};
 use crate::world::{Description, World};
 use std::fmt;
@@ -28,6 +29,8 @@ pub(crate) struct Candidate {
     pub(crate) limits: Limits,
     /// Whether its calls share instances.
     pub(crate) isolation: Isolation,
+    /// Where the last lines that it writes are kept.
+    pub(crate) ring: Arc<Ring>,
 }
 
 /// A loaded component. A call that began on it ends on it, however often it is replaced meanwhile:
@@ -59,7 +62,7 @@ impl<W: World> Plugin<W> {
         };
         let reserved = foundry.budget.reserve(&candidate.name, generation, share)?;
         let metrics = Arc::new(foundry.metrics.of(&candidate.name, generation));
-        let mould = Mould::<W>::new(&candidate, &component, Arc::clone(&metrics))?;
+        let mould = Mould::<W>::new(&candidate, generation, &component, Arc::clone(&metrics))?;
         let (first, description) = mould.first()?;
         let pool = Pool::new(mould, candidate.isolation, first)
             .map_err(|e| format!("cannot be started: no thread for its instances ({e})"))?;
@@ -98,17 +101,19 @@ impl<W: World> Plugin<W> {
         outcome
     }
 
-    /// How it is listed.
-    pub(crate) fn info(&self, state: &str) -> PluginInfo {
-        PluginInfo {
-            name: self.candidate.name.clone(),
-            kind: W::KIND.as_str().into(),
-            version: self.description.version.clone(),
-            digest: self.candidate.digest.clone(),
-            generation: self.generation,
-            state: state.into(),
-            error: None,
-        }
+    /// Calls an instance that has other settings and is thrown away after. It is no call that
+    /// anybody waits for, and is not counted as one.
+    pub(crate) fn trial<R>(
+        &self,
+        settings: &str,
+        run: impl FnOnce(&W, &mut Store<Guest>) -> Result<R, Fault>,
+    ) -> Result<R, Fault> {
+        self.pool.mould().trial(settings, run)
+    }
+
+    /// How it fares.
+    pub(crate) fn metrics(&self) -> &PluginMetrics {
+        &self.pool.mould().metrics
     }
 }
 

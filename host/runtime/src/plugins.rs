@@ -2,12 +2,18 @@
 
 mod jobs;
 
-use crate::call::{AuthorizeCall, PluginInfo, Quote, QuoteCall, Verdict};
+use crate::call::{AuthorizeCall, Quote, QuoteCall, Verdict};
 use crate::compile::Compiler;
 use crate::error::PluginError;
 use crate::foundry::Foundry;
+use crate::info::PluginInfo;
 use crate::job::{Jobs, JobsConfig};
-use crate::registry::{Look, Registry};
+use crate::keeper::Keeper;
+use crate::logs::LogLine;
+use crate::registry::{Ground, InstallParts, Registry, ReloadError, ReloadMetrics};
+use crate::shadow::ShadowReport;
+use crate::state::Keep;
+use crate::trust::Trust;
 use crate::watch::Watch;
 use prometheus::core::Collector;
 use std::path::PathBuf;
@@ -29,6 +35,11 @@ pub struct PluginsConfig {
     pub memory_bytes: u64,
     /// What payment and config plugins have to do with.
     pub jobs: JobsConfig,
+    /// Where it is kept what was promoted and what was rolled back; only the host can write it.
+    /// Without it a restart takes the folder as it is.
+    pub state: Option<PathBuf>,
+    /// Whose plugins are taken.
+    pub trust: Trust,
 }
 
 impl PluginsConfig {
@@ -45,6 +56,8 @@ impl Default for PluginsConfig {
             compiler: Compiler::default(),
             memory_bytes: Self::MEMORY_BYTES,
             jobs: JobsConfig::default(),
+            state: None,
+            trust: Trust::default(),
         }
     }
 }
@@ -53,8 +66,9 @@ impl Default for PluginsConfig {
 #[derive(Debug)]
 pub struct Plugins {
     registry: Arc<Registry>,
-    /// Dropped before the registry, so no scan outlives the door.
+    /// Dropped before the registry, so that neither thread outlives the door.
     _watch: Watch,
+    _keeper: Keeper,
 }
 
 impl Plugins {
@@ -72,15 +86,30 @@ impl Plugins {
         std::fs::create_dir_all(&dir)
             .map_err(|e| failed(format!("the plugins folder cannot be made ({e})")))?;
         let foundry = Foundry::start(&config).map_err(failed)?;
+        let keep = Keep::open(config.state.as_deref()).map_err(|e| {
+            failed(format!(
+                "the folder for what is promoted cannot be made ({e})"
+            ))
+        })?;
+        let metrics = ReloadMetrics::new().map_err(|e| failed(e.to_string()))?;
         let jobs = Jobs::new(config.jobs).map_err(|e| failed(e.to_string()))?;
-        let registry = Arc::new(Registry::new(dir.clone(), foundry, jobs));
+        let ground = Ground {
+            dir: dir.clone(),
+            foundry,
+            jobs,
+            trust: config.trust,
+            keep,
+        };
+        let no_thread = |e: std::io::Error| failed(format!("no thread can be started ({e})"));
+        let registry = Arc::new(Registry::new(ground, metrics).map_err(no_thread)?);
         // The watch begins first: what changes while the first scan runs is seen by one of the two.
-        let watch = Watch::start(&dir, Arc::clone(&registry))
-            .map_err(|e| failed(format!("no thread can be started ({e})")))?;
-        registry.scan(Look::Once);
+        let watch = Watch::start(&dir, Arc::clone(&registry)).map_err(no_thread)?;
+        let keeper = Keeper::start(Arc::clone(&registry)).map_err(no_thread)?;
+        registry.rescan();
         Ok(Self {
             registry,
             _watch: watch,
+            _keeper: keeper,
         })
     }
 
@@ -90,20 +119,29 @@ impl Plugins {
     /// One fails. That is no permission: the caller must refuse.
     pub fn authorize(&self, call: &AuthorizeCall<'_>) -> Result<Verdict, PluginError> {
         let serving = self.registry.serving();
-        for plugin in &serving.authorizers {
-            match plugin.authorize(call) {
-                Ok(Verdict::Allow) => {}
-                Ok(deny) => return Ok(deny),
-                Err(fault) => return Err(PluginError::of(&plugin.candidate.name, &fault)),
+        for generation in &serving.authorizers {
+            let verdict = generation.call(|plugin| plugin.authorize(call))?;
+            for trial in &serving.authorizer_trials {
+                if trial.is_for(&generation.plugin.candidate.name) {
+                    self.registry.shadow().authorize(trial, call, &verdict);
+                }
             }
+            if verdict != Verdict::Allow {
+                return Ok(verdict);
+            }
+        }
+        for trial in &serving.new_authorizer_trials {
+            let live = &Verdict::Allow;
+            self.registry.shadow().authorize(trial, call, live);
         }
         Ok(Verdict::Allow)
     }
 
-    /// Whether any authorizer is live (so that callers can skip gathering facts).
+    /// Whether any authorizer is live or on trial (so that callers can skip gathering facts).
     #[must_use]
     pub fn has_authorizers(&self) -> bool {
-        !self.registry.serving().authorizers.is_empty()
+        let serving = self.registry.serving();
+        !serving.authorizers.is_empty() || !serving.new_authorizer_trials.is_empty()
     }
 
     /// Asks the live pricing component.
@@ -112,11 +150,14 @@ impl Plugins {
     /// None is loaded, or it fails, or its answer breaks the contract.
     pub fn quote(&self, call: &QuoteCall<'_>) -> Result<Quote, PluginError> {
         // An owned hold: a quote may take half a second, and guards are for short stays.
-        let pricing = self.registry.serving().pricing.clone();
-        let plugin = pricing.ok_or(PluginError::None("pricing"))?;
-        plugin
-            .quote(call)
-            .map_err(|fault| PluginError::of(&plugin.candidate.name, &fault))
+        let serving = Arc::clone(&self.registry.serving());
+        let pricing = serving.pricing.as_ref();
+        let generation = pricing.ok_or(PluginError::None("pricing"))?;
+        let quote = generation.call(|plugin| plugin.quote(call))?;
+        for trial in &serving.pricing_trials {
+            self.registry.shadow().price(trial, call, &quote);
+        }
+        Ok(quote)
     }
 
     /// Everything in the folder, in the order of names: what serves, what stands by, what was
@@ -124,7 +165,60 @@ impl Plugins {
     /// first.
     #[must_use]
     pub fn list(&self) -> Vec<PluginInfo> {
-        self.registry.serving().infos.clone()
+        self.registry.infos()
+    }
+
+    /// What serves under a name, or the refusal if nothing does; with all its generations.
+    #[must_use]
+    pub fn describe(&self, name: &str) -> Option<PluginInfo> {
+        let infos = self.registry.infos();
+        infos.into_iter().find(|info| info.name == name)
+    }
+
+    /// Installs a plugin, or another version of one: it goes through all stages first, and what
+    /// does not pass changes nothing. Takes as long as compiling does.
+    ///
+    /// # Errors
+    /// It was refused, or the folder cannot be written.
+    pub fn install(&self, name: &str, parts: InstallParts) -> Result<PluginInfo, ReloadError> {
+        self.registry.install(name, parts)?;
+        self.after(name)
+    }
+
+    /// Puts the candidate under a name into service. With its generation's number it goes whatever
+    /// the shadow run has shown; also one that was refused for that, or was rolled back.
+    ///
+    /// # Errors
+    /// There is no candidate, or it differs by more than its rule allows.
+    pub fn promote(&self, name: &str, generation: Option<u64>) -> Result<PluginInfo, ReloadError> {
+        self.registry.promote(name, generation)?;
+        self.after(name)
+    }
+
+    /// Goes back to the generation before, at once.
+    ///
+    /// # Errors
+    /// There is none, or it was left by a restart and cannot be loaded any more.
+    pub fn rollback(&self, name: &str) -> Result<PluginInfo, ReloadError> {
+        self.registry.rollback(name)?;
+        self.after(name)
+    }
+
+    /// How the candidate under a name compares with what serves; without one, how the last did.
+    #[must_use]
+    pub fn shadow_report(&self, name: &str) -> Option<ShadowReport> {
+        self.registry.report(name)
+    }
+
+    /// The last lines that a plugin wrote, the oldest first.
+    #[must_use]
+    pub fn logs(&self, name: &str, max: usize) -> Vec<LogLine> {
+        self.registry.log(name, max)
+    }
+
+    fn after(&self, name: &str) -> Result<PluginInfo, ReloadError> {
+        let info = self.describe(name);
+        info.ok_or_else(|| ReloadError::NotFound(name.to_owned()))
     }
 
     /// How often what [`list`](Self::list) shows has changed.
@@ -135,7 +229,7 @@ impl Plugins {
 
     /// Looks at the folder now instead of when the watcher does; returns once all is taken in.
     pub fn rescan(&self) {
-        self.registry.scan(Look::Once);
+        self.registry.rescan();
     }
 
     /// Waits until what is listed fulfils a condition; false if it does not in time.
@@ -147,8 +241,9 @@ impl Plugins {
     /// The metrics, for the registry of whoever serves them.
     #[must_use]
     pub fn metrics(&self) -> Vec<Box<dyn Collector>> {
-        let mut collectors = self.registry.metrics().collectors();
-        collectors.extend(self.registry.jobs().collectors());
-        collectors
+        let mut all = self.registry.foundry().metrics.collectors();
+        all.extend(self.registry.metrics().collectors());
+        all.extend(self.registry.jobs().collectors());
+        all
     }
 }

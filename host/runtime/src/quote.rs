@@ -20,44 +20,51 @@ impl Plugin<Pricing> {
         self.call(|exports, store| {
             let said = exports.holdfast_plugin_rating().call_rate(store, &usage)?;
             match said {
-                Ok(quote) => self.check(quote),
+                Ok(quote) => {
+                    let (lines, total) = check(quote, self.candidate.limits.output_bytes)?;
+                    Ok(Quote {
+                        lines,
+                        total,
+                        plugin: self.candidate.name.clone(),
+                        digest: self.candidate.digest.clone(),
+                        currency: total.currency,
+                    })
+                }
                 Err(error) => Err(Fault::Refused(cause(error))),
             }
         })
     }
+}
 
-    fn check(&self, said: WitQuote) -> Result<Quote, Fault> {
-        if said.lines.len() > QUOTE_LINES_MAX {
-            return Err(Fault::Nonsense(format!(
-                "the quote has {} lines; write at most {QUOTE_LINES_MAX}",
-                said.lines.len()
-            )));
-        }
-        let total = money(&said.total)?;
-        let mut checked = Checked {
-            sum: Money { micros: 0, ..total },
-            bytes_left: self.candidate.limits.output_bytes,
-        };
-        let lines = said
-            .lines
-            .into_iter()
-            .zip(1_usize..)
-            .map(|(line, number)| checked.line(line, number))
-            .collect::<Result<Vec<_>, _>>()?;
-        if checked.sum != total {
-            return Err(Fault::Nonsense(format!(
-                "the total is {total}, and the lines sum up to {}",
-                checked.sum
-            )));
-        }
-        Ok(Quote {
-            lines,
-            total,
-            plugin: self.candidate.name.clone(),
-            digest: self.candidate.digest.clone(),
-            currency: total.currency,
-        })
+/// Checks that a quote keeps the contract; the answer is its lines and their sum.
+pub(crate) fn check(
+    said: WitQuote,
+    output_bytes_max: usize,
+) -> Result<(Vec<QuoteLine>, Money), Fault> {
+    if said.lines.len() > QUOTE_LINES_MAX {
+        return Err(Fault::Nonsense(format!(
+            "the quote has {} lines; write at most {QUOTE_LINES_MAX}",
+            said.lines.len()
+        )));
     }
+    let total = money(&said.total)?;
+    let mut checked = Checked {
+        sum: Money { micros: 0, ..total },
+        bytes_left: output_bytes_max,
+    };
+    let lines = said
+        .lines
+        .into_iter()
+        .zip(1_usize..)
+        .map(|(line, number)| checked.line(line, number))
+        .collect::<Result<Vec<_>, _>>()?;
+    if checked.sum != total {
+        return Err(Fault::Nonsense(format!(
+            "the total is {total}, and the lines sum up to {}",
+            checked.sum
+        )));
+    }
+    Ok((lines, total))
 }
 
 /// What has been checked so far.

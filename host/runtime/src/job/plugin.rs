@@ -10,7 +10,6 @@ use super::needs::Grants;
 use super::world::{JobWorld, link};
 use crate::bindings::authorizer::holdfast::plugin::types::Need;
 use crate::budget::{Reservation, Share};
-use crate::call::PluginInfo;
 use crate::egress::{Allowance, Guard};
 use crate::error::Fault;
 use crate::foundry::Foundry;
@@ -101,7 +100,9 @@ impl<W: JobWorld> JobPlugin<W> {
         let metrics = Arc::new(foundry.metrics.of(&candidate.name, generation));
         let journal = Journal::new(
             &candidate.name,
+            generation,
             candidate.limits.log_lines_per_second,
+            Arc::clone(&candidate.ring),
             metrics.dropped_lines.clone(),
         );
         let environment = grants.environment.of(&floor.environment);
@@ -136,17 +137,9 @@ impl<W: JobWorld> JobPlugin<W> {
         })
     }
 
-    /// How it is listed.
-    pub(crate) fn info(&self, state: &str) -> PluginInfo {
-        PluginInfo {
-            name: self.candidate.name.clone(),
-            kind: W::KIND.as_str().into(),
-            version: self.description.version.clone(),
-            digest: self.candidate.digest.clone(),
-            generation: self.generation,
-            state: state.into(),
-            error: None,
-        }
+    /// How it fares.
+    pub(crate) fn metrics(&self) -> &PluginMetrics {
+        &self.mould.metrics
     }
 
     /// Asks a fresh instance. Whoever stops waiting ends it.

@@ -1,6 +1,7 @@
 //! Jobs at the door: collecting invoices, supplying and checking configuration.
 
 use super::Plugins;
+use crate::breaker::End;
 use crate::error::PluginError;
 use crate::job::{CollectError, Entry, Finding, Invoice, Progress, Snapshot, Step};
 use std::sync::Arc;
@@ -25,7 +26,10 @@ impl Plugins {
     ) -> Result<Step, CollectError> {
         let plugin = self.registry.serving().payments.get(plugin).cloned();
         let plugin = plugin.ok_or(PluginError::None("payment"))?;
-        plugin.collect(invoice, progress, None).await
+        let pass = plugin.enter()?;
+        let step = plugin.plugin.collect(invoice, progress, None).await;
+        plugin.leave(pass, end(&step));
+        step
     }
 
     /// Whether any config plugin is live.
@@ -44,10 +48,8 @@ impl Plugins {
         configs
             .iter()
             .map(|plugin| {
-                let name = &plugin.candidate.name;
-                let entries = plugin.supply(current, None);
-                let entries = entries.map_err(|fault| PluginError::of(name, &fault))?;
-                Ok((name.clone(), entries))
+                let entries = plugin.call(|plugin| plugin.supply(current, None))?;
+                Ok((plugin.plugin.candidate.name.clone(), entries))
             })
             .collect()
     }
@@ -65,11 +67,20 @@ impl Plugins {
         let configs = self.registry.serving().configs.clone();
         let mut all = Vec::new();
         for plugin in configs.iter().map(Arc::as_ref) {
-            let name = &plugin.candidate.name;
-            let findings = plugin.check(proposed, current, None);
-            let findings = findings.map_err(|fault| PluginError::of(name, &fault))?;
+            let name = &plugin.plugin.candidate.name;
+            let findings = plugin.call(|plugin| plugin.check(proposed, current, None))?;
             all.extend(findings.into_iter().map(|finding| (name.clone(), finding)));
         }
         Ok(all)
+    }
+}
+
+/// What an attempt says of the plugin. A collector that has no time or declines says nothing
+/// against it.
+fn end(step: &Result<Step, CollectError>) -> End {
+    match step {
+        Err(CollectError::Plugin(PluginError::Overloaded { .. })) => End::Unasked,
+        Err(CollectError::Plugin(failed)) => End::Bad(failed.to_string()),
+        Ok(_) | Err(_) => End::Good,
     }
 }

@@ -104,7 +104,11 @@ fn an_instance_of_its_own_for_each_call() {
             });
         }
     });
-    let manifest = format!("isolation = \"call\"\n{}", told("panic"));
+    // Neither its breaker nor the watch over its promotion is what this is about.
+    let manifest = format!(
+        "isolation = \"call\"\n{}[breaker]\nfailures = 1000\n[promote]\nwatch_ms = 0\n",
+        told("panic")
+    );
     house.install("hostile-pricing", "price", &manifest);
     for _ in 0..40 {
         assert!(why(house.quote()).contains("trapped"));

@@ -149,6 +149,25 @@ pub(crate) fn why<T: std::fmt::Debug>(result: Result<T, PluginError>) -> String 
     }
 }
 
+/// What a metric of the runtime counts, over all series that have a label with this value; over all
+/// series for an empty one.
+pub(crate) fn counted(plugins: &Plugins, metric: &str, label: &str) -> u64 {
+    let collectors = plugins.metrics();
+    let families = collectors.iter().flat_map(|collector| collector.collect());
+    let metrics = families
+        .filter(|family| family.name() == metric)
+        .flat_map(|family| family.get_metric().to_vec());
+    let wanted = metrics.filter(|series| {
+        label.is_empty() || series.get_label().iter().any(|pair| pair.value() == label)
+    });
+    // One of the two is zero.
+    let values = |series: prometheus::proto::Metric| {
+        let (counter, gauge) = (series.get_counter(), series.get_gauge());
+        [counter.get_value(), gauge.get_value()]
+    };
+    wanted.flat_map(values).sum::<f64>() as u64
+}
+
 /// A manifest that tells a hostile component what to do.
 pub(crate) fn told(deed: &str) -> String {
     format!("[settings]\ndo = \"{deed}\"\n")

@@ -1,5 +1,9 @@
 //! Replacing plugins while they serve.
 
+mod rollback;
+mod shadow;
+mod stages;
+
 use crate::house::{Ask, House, PATIENCE, component_bytes, put, told, variant};
 use holdfast_runtime::{PluginInfo, Verdict};
 use std::fs;

@@ -93,7 +93,7 @@ impl Problem {
     }
 
     fn by_plugin(mut self, error: &PluginError) -> Self {
-        if let PluginError::Failed { plugin, why } = error {
+        if let PluginError::Failed { plugin, why } | PluginError::Open { plugin, why } = error {
             self.0.plugin = Some((plugin.clone(), why.clone()));
         }
         self

@@ -102,6 +102,12 @@ impl From<BillingError> for Problem {
             BillingError::Plugin(none @ PluginError::None(_)) => {
                 Self::of_kind(ErrorKind::Unavailable, none.to_string())
             }
+            BillingError::Plugin(out @ PluginError::Open { .. }) => Self::neighbour(
+                ErrorKind::Unavailable,
+                "the pricing component is out of service for a while, so there is no price; none was made up",
+                &out,
+            )
+            .by_plugin(&out),
             BillingError::Plugin(failed) => {
                 let mut problem = Self::new(
                     StatusCode::BAD_GATEWAY,

@@ -75,6 +75,7 @@ pub(super) async fn plugins(live: &Arc<Live>, compiler: Compiler) -> anyhow::Res
     let wanted = PluginsConfig {
         dir: config.plugins_dir(),
         cache: Some(data.join("plugins-cache")),
+        state: Some(data.join("plugins-state")),
         compiler,
         memory_bytes: config.plugins.memory_bytes.0,
         jobs: JobsConfig {

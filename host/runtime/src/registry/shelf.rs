@@ -1,0 +1,323 @@
+//! What is known of each name: what serves, what it can go back to, what wants to take its place.
+
+use super::loaded::{Candidacy, Loaded};
+use super::refusal::Refusal;
+use crate::generation::{Member, Sample};
+use crate::info::{GenerationInfo, PluginInfo};
+use crate::package::Fingerprint;
+use crate::promotion::{Health, PromoteBy};
+use crate::shadow::ShadowReport;
+use crate::state::{Kept, Rejected};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Weak;
+use std::time::{Duration, Instant, SystemTime};
+
+/// All names, and the last number given to a load.
+#[derive(Debug, Default)]
+pub(super) struct Shelf {
+    pub(super) slots: BTreeMap<String, Slot>,
+    /// What the folder held when it was last looked at.
+    pub(super) names: BTreeSet<String>,
+    pub(super) generation: u64,
+    pub(super) draining: Vec<Draining>,
+}
+
+/// One name.
+#[derive(Debug)]
+pub(super) struct Slot {
+    /// What serves, if anything under this name was ever good.
+    pub(super) live: Option<Loaded>,
+    /// Since when.
+    pub(super) since: Instant,
+    /// What it can be rolled back to.
+    pub(super) previous: Option<Previous>,
+    /// What wants to take its place.
+    pub(super) candidate: Option<Candidacy>,
+    /// How the one that serves fares since its promotion.
+    pub(super) watch: Option<Watched>,
+    /// What was last tried, good or bad, so that it is not tried again.
+    pub(super) tried: Option<Fingerprint>,
+    /// What the last look saw.
+    pub(super) seen: Option<Fingerprint>,
+    /// Why the last candidate was refused.
+    pub(super) refused: Option<Refusal>,
+    /// What must not come back by itself.
+    pub(super) rejected: Option<Rejected>,
+    /// The report of the last candidate that is none any more.
+    pub(super) report: Option<ShadowReport>,
+    /// What else is to be told.
+    pub(super) note: Option<String>,
+    /// Whether what was kept of it over a restart was looked at.
+    pub(super) is_restored: bool,
+    /// Whether its breaker was open at the last look.
+    pub(super) was_open: bool,
+    /// When the component was last written.
+    pub(super) modified: SystemTime,
+}
+
+/// A generation that can be gone back to.
+#[derive(Debug)]
+pub(super) enum Previous {
+    /// Its instances are still there.
+    Warm(Loaded),
+    /// Only its files are, under this fingerprint.
+    Kept(String),
+}
+
+/// A promotion that is watched.
+#[derive(Debug)]
+pub(super) struct Watched {
+    /// For how long.
+    pub(super) until: Instant,
+    /// How the one before fared.
+    pub(super) before: Health,
+    /// What the promoted one had counted by then, as a candidate.
+    pub(super) from: Sample,
+}
+
+/// A generation that serves no more.
+#[derive(Debug)]
+pub(super) struct Draining {
+    name: String,
+    member: Weak<dyn Member>,
+    since: Instant,
+    is_overdue: bool,
+}
+
+impl Previous {
+    /// The generation, if it is loaded.
+    pub(super) fn loaded(self) -> Option<Loaded> {
+        match self {
+            Self::Warm(loaded) => Some(loaded),
+            Self::Kept(_) => None,
+        }
+    }
+}
+
+impl Shelf {
+    /// The slot of a name, made if there is none.
+    pub(super) fn slot(&mut self, name: &str) -> &mut Slot {
+        self.slots.entry(name.to_owned()).or_insert_with(Slot::new)
+    }
+
+    /// Lets a generation end: it drains as soon as nobody holds it.
+    pub(super) fn retire(&mut self, name: &str, loaded: &Loaded) {
+        self.draining.push(Draining {
+            name: name.to_owned(),
+            member: loaded.weak(),
+            since: Instant::now(),
+            is_overdue: false,
+        });
+    }
+
+    /// Looks which generations have drained; the answer is how many have now become overdue.
+    pub(super) fn sweep(&mut self, deadline: Duration) -> u64 {
+        let mut overdue = 0_u64;
+        self.draining.retain_mut(|draining| {
+            let Some(member) = draining.member.upgrade() else {
+                return false;
+            };
+            if !draining.is_overdue && draining.since.elapsed() > deadline {
+                draining.is_overdue = true;
+                overdue = overdue.saturating_add(1);
+                tracing::warn!(
+                    plugin = draining.name,
+                    generation = member.number(),
+                    seconds = draining.since.elapsed().as_secs(),
+                    "calls still run on a generation that was replaced"
+                );
+            }
+            true
+        });
+        overdue
+    }
+
+    /// The pricing plugin whose file is the newest; of equally old ones, the last by name.
+    pub(super) fn live_pricing(&self) -> Option<&String> {
+        self.slots
+            .iter()
+            .filter(|(_, slot)| matches!(slot.live, Some(Loaded::Pricing(_))))
+            .max_by(|(a, x), (b, y)| (x.modified, a).cmp(&(y.modified, b)))
+            .map(|(name, _)| name)
+    }
+
+    /// What is to be kept beyond a restart, starting from what was kept before: a plugin that could
+    /// not be loaded keeps its record.
+    pub(super) fn kept(&self, mut before: BTreeMap<String, Kept>) -> BTreeMap<String, Kept> {
+        before.retain(|name, _| self.names.contains(name));
+        for (name, slot) in &self.slots {
+            if slot.live.is_some() || slot.candidate.is_some() {
+                before.insert(name.clone(), slot.kept());
+            }
+        }
+        before
+    }
+
+    /// Everything as it is listed, in the order of names.
+    pub(super) fn infos(&self) -> Vec<PluginInfo> {
+        let live = self.live_pricing();
+        let mut infos = Vec::new();
+        for (name, slot) in &self.slots {
+            let is_standby = matches!(slot.live, Some(Loaded::Pricing(_))) && live != Some(name);
+            infos.extend(self.served(name, slot, is_standby));
+            infos.extend(slot.refused.as_ref().map(|refusal| refused(name, refusal)));
+        }
+        infos
+    }
+
+    fn served(&self, name: &str, slot: &Slot, is_standby: bool) -> Option<PluginInfo> {
+        let candidate = slot.candidate.as_ref().map(Candidacy::loaded);
+        let (shown, state) = match (&slot.live, &candidate) {
+            (Some(live), _) => (live.member(), state(live.member(), is_standby)),
+            (None, Some(candidate)) => (candidate.member(), "shadow"),
+            (None, None) => return None,
+        };
+        let waiting = candidate.as_ref().map(|candidate| {
+            let number = candidate.member().number();
+            match candidate.member().promotion().by {
+                PromoteBy::Shadow => {
+                    format!("generation {number} shadows, and is promoted by its rule")
+                }
+                PromoteBy::AtOnce | PromoteBy::Hand => {
+                    format!("generation {number} waits for `holdfast plugin promote {name}`")
+                }
+            }
+        });
+        Some(PluginInfo {
+            name: name.to_owned(),
+            kind: shown.kind().to_string(),
+            version: shown.description().version.clone(),
+            digest: shown.candidate().digest.clone(),
+            generation: shown.number(),
+            isolation: shown.candidate().isolation.to_string(),
+            state: state.to_owned(),
+            error: shown.breaker().why(Instant::now()),
+            note: waiting.or_else(|| slot.note.clone()),
+            generations: self.generations(name, slot, is_standby),
+        })
+    }
+
+    fn generations(&self, name: &str, slot: &Slot, is_standby: bool) -> Vec<GenerationInfo> {
+        let mut all = Vec::new();
+        if let Some(candidacy) = &slot.candidate {
+            let loaded = candidacy.loaded();
+            all.push(info(loaded.member(), "shadow", candidacy.since(), None));
+        }
+        if let Some(live) = &slot.live {
+            let state = state(live.member(), is_standby);
+            all.push(info(live.member(), state, slot.since, slot.note.clone()));
+        }
+        match &slot.previous {
+            Some(Previous::Warm(loaded)) => {
+                all.push(info(loaded.member(), "previous", slot.since, None));
+            }
+            // Not loaded, so it has no number yet.
+            Some(Previous::Kept(_)) => all.push(GenerationInfo {
+                generation: 0,
+                version: String::new(),
+                digest: String::new(),
+                state: "previous".to_owned(),
+                age_ms: millis(slot.since),
+                calls: 0,
+                failures: 0,
+                note: Some("only its files are kept: a rollback loads it first".to_owned()),
+            }),
+            None => {}
+        }
+        for draining in self
+            .draining
+            .iter()
+            .filter(|draining| draining.name == name)
+        {
+            if let Some(member) = draining.member.upgrade() {
+                all.push(info(&*member, "draining", draining.since, None));
+            }
+        }
+        all.sort_by_key(|info| std::cmp::Reverse(info.generation));
+        all
+    }
+}
+
+impl Slot {
+    fn new() -> Self {
+        Self {
+            live: None,
+            since: Instant::now(),
+            previous: None,
+            candidate: None,
+            watch: None,
+            tried: None,
+            seen: None,
+            refused: None,
+            rejected: None,
+            report: None,
+            note: None,
+            is_restored: false,
+            was_open: false,
+            modified: SystemTime::UNIX_EPOCH,
+        }
+    }
+
+    /// Whether these files are new and were not yet seen by the look before.
+    pub(super) fn sees_first(&mut self, fingerprint: Fingerprint) -> bool {
+        let before = self.seen.replace(fingerprint);
+        self.tried != Some(fingerprint) && before != Some(fingerprint)
+    }
+
+    fn kept(&self) -> Kept {
+        let hex = |loaded: &Loaded| loaded.member().fingerprint().hex();
+        Kept {
+            live: self.live.as_ref().map(hex),
+            previous: self.previous.as_ref().map(|previous| match previous {
+                Previous::Warm(loaded) => hex(loaded),
+                Previous::Kept(fingerprint) => fingerprint.clone(),
+            }),
+            candidate: self.candidate.as_ref().map(|c| hex(&c.loaded())),
+            rejected: self.rejected.clone(),
+        }
+    }
+}
+
+/// How what serves is listed.
+fn state(member: &dyn Member, is_standby: bool) -> &'static str {
+    match (is_standby, member.breaker().is_open()) {
+        (true, _) => "standby",
+        (false, true) => "open",
+        (false, false) => "live",
+    }
+}
+
+fn info(member: &dyn Member, state: &str, since: Instant, note: Option<String>) -> GenerationInfo {
+    let sample = member.sample();
+    GenerationInfo {
+        generation: member.number(),
+        version: member.description().version.clone(),
+        digest: member.candidate().digest.clone(),
+        state: state.to_owned(),
+        age_ms: millis(since),
+        calls: sample.calls,
+        failures: sample.failures,
+        note,
+    }
+}
+
+fn refused(name: &str, refusal: &Refusal) -> PluginInfo {
+    PluginInfo {
+        name: name.to_owned(),
+        kind: refusal
+            .kind
+            .map_or_else(String::new, |kind| kind.to_string()),
+        version: String::new(),
+        digest: refusal.digest.clone(),
+        generation: refusal.generation,
+        isolation: String::new(),
+        state: "refused".to_owned(),
+        error: Some(refusal.why.clone()),
+        note: Some(format!("refused at the stage {}", refusal.stage.as_str())),
+        generations: Vec::new(),
+    }
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

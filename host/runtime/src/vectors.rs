@@ -1,0 +1,348 @@
+//! Golden vectors: what a plugin answers to what, shipped beside it as `NAME.vectors.json`.
+//!
+//! A candidate is asked all of them before it may serve, each on an instance of its own that has
+//! the vector's settings. The JSON mirrors the types in `wit/`: names in snake case, cases without
+//! payload as text, numbers of 128 bits as decimal text.
+
+mod authorizer;
+mod decimal;
+mod pricing;
+
+use crate::error::Fault;
+use crate::guest::Guest;
+use crate::kind::Kind;
+use crate::plugin::Plugin;
+use crate::world::World;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::time::{Duration, Instant};
+use wasmtime::Store;
+
+/// Largest file: some thousand vectors with a few hundred bytes each.
+pub(crate) const VECTORS_BYTES_MAX: usize = 1 << 20;
+
+/// Vectors in a file: each makes an instance.
+const VECTORS_MAX: usize = 1_000;
+
+/// Bytes of a vector's name: it stands in messages.
+const NAME_BYTES_MAX: usize = 200;
+
+/// All vectors of a file must be through by then: somebody waits for the plugin.
+const TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Failures that are told one by one; the others are counted.
+const TOLD_MAX: usize = 3;
+
+/// A world whose plugins can be asked by vectors.
+pub(crate) trait Vectored: World {
+    /// What is asked, ready to be handed over.
+    type Input;
+
+    /// Reads what is asked.
+    fn input(written: Value) -> Result<Self::Input, String>;
+
+    /// Reads an answer and writes it again, so that equal answers are equal JSON.
+    fn output(written: Output) -> Result<Output, String>;
+
+    /// Asks.
+    fn ask(&self, store: &mut Store<Guest>, input: &Self::Input) -> Result<Output, Fault>;
+}
+
+/// What is answered.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Output {
+    /// The outer result is good.
+    Ok(Value),
+    /// It is an error.
+    Error(Value),
+}
+
+/// How one vector came out.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct VectorOutcome {
+    /// Which.
+    pub name: String,
+    /// What differs, if it does.
+    pub failure: Option<String>,
+}
+
+/// The vectors of one file.
+pub(crate) struct Vectors<W: Vectored>(Vec<Vector<W>>);
+
+struct Vector<W: Vectored> {
+    name: String,
+    settings: String,
+    input: W::Input,
+    expected: Expected,
+}
+
+/// What must come out.
+enum Expected {
+    Answer(Output),
+    /// `init` refuses the settings with a text in which this one is found.
+    Init(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    kind: Kind,
+    vectors: Vec<Written>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    name: String,
+    #[serde(default)]
+    settings: Map<String, Value>,
+    input: Value,
+    output: Output,
+}
+
+impl<W: Vectored> Vectors<W> {
+    /// Reads a file. The error says which vector and what to write.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let file: File = serde_json::from_str(text).map_err(|e| e.to_string())?;
+        if file.kind != W::KIND {
+            return Err(format!(
+                "kind: is {}, and the component is {}; write the component's",
+                file.kind,
+                W::KIND
+            ));
+        }
+        if file.vectors.len() > VECTORS_MAX {
+            return Err(format!(
+                "has {} vectors; write at most {VECTORS_MAX}",
+                file.vectors.len()
+            ));
+        }
+        let vectors = file.vectors.into_iter().zip(1_usize..);
+        vectors
+            .map(|(written, number)| {
+                let name = written.name.clone();
+                Vector::read(written).map_err(|why| format!("vector {number} ({name:?}): {why}"))
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// How many there are.
+    pub(crate) const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Asks a plugin all of them.
+    pub(crate) fn run(&self, plugin: &Plugin<W>) -> Vec<VectorOutcome> {
+        let start = Instant::now();
+        let run = |vector: &Vector<W>| VectorOutcome {
+            name: vector.name.clone(),
+            failure: match start.elapsed() < TIME_MAX {
+                true => vector.run(plugin).err(),
+                false => Some(format!(
+                    "not asked: the vectors before it took {} seconds; write fewer or quicker ones",
+                    TIME_MAX.as_secs()
+                )),
+            },
+        };
+        self.0.iter().map(run).collect()
+    }
+}
+
+/// What is wrong with a plugin that failed its vectors, if it did; for the operator.
+pub(crate) fn complaint(outcomes: &[VectorOutcome]) -> Option<String> {
+    let failures: Vec<String> = outcomes
+        .iter()
+        .filter_map(|outcome| Some(format!("{}: {}", outcome.name, outcome.failure.as_ref()?)))
+        .collect();
+    if failures.is_empty() {
+        return None;
+    }
+    let told = failures.iter().take(TOLD_MAX).map(String::as_str);
+    let told: Vec<&str> = told.collect();
+    let more = match failures.len().saturating_sub(TOLD_MAX) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    Some(format!(
+        "fails {} of {} golden vectors: {}{more}",
+        failures.len(),
+        outcomes.len(),
+        told.join("; ")
+    ))
+}
+
+impl<W: Vectored> Vector<W> {
+    fn read(written: Written) -> Result<Self, String> {
+        if written.name.len() > NAME_BYTES_MAX || written.name.chars().any(char::is_control) {
+            return Err(format!(
+                "name: write at most {NAME_BYTES_MAX} bytes without control characters"
+            ));
+        }
+        let refusal = match &written.output {
+            Output::Error(error) => error.get("init").and_then(Value::as_str),
+            Output::Ok(_) => None,
+        };
+        let expected = match refusal {
+            Some(text) => Expected::Init(text.to_owned()),
+            None => {
+                Expected::Answer(W::output(written.output).map_err(|why| format!("output: {why}"))?)
+            }
+        };
+        Ok(Self {
+            name: written.name,
+            settings: Value::Object(written.settings).to_string(),
+            input: W::input(written.input).map_err(|why| format!("input: {why}"))?,
+            expected,
+        })
+    }
+
+    fn run(&self, plugin: &Plugin<W>) -> Result<(), String> {
+        let asked = plugin.trial(&self.settings, |exports, store| {
+            exports.ask(store, &self.input)
+        });
+        match (asked, &self.expected) {
+            (Err(Fault::Refused(why)), Expected::Init(text)) if why.contains(text) => Ok(()),
+            (Err(fault), Expected::Init(text)) => Err(format!(
+                "init must refuse the settings with {text:?}, and: {fault}"
+            )),
+            (Ok(_), Expected::Init(text)) => Err(format!(
+                "init must refuse the settings with {text:?}, and took them"
+            )),
+            (Err(fault), Expected::Answer(_)) => Err(fault.to_string()),
+            (Ok(found), Expected::Answer(expected)) => match (expected, &found) {
+                (Output::Ok(expected), Output::Ok(found))
+                | (Output::Error(expected), Output::Error(found)) => {
+                    difference("", expected, found).map_or(Ok(()), Err)
+                }
+                (Output::Ok(_), Output::Error(found)) => Err(format!(
+                    "an answer is expected, and it is the error {found}"
+                )),
+                (Output::Error(_), Output::Ok(found)) => {
+                    Err(format!("an error is expected, and it is {found}"))
+                }
+            },
+        }
+    }
+}
+
+/// Where two values first differ, and how.
+fn difference(at: &str, expected: &Value, found: &Value) -> Option<String> {
+    match (expected, found) {
+        (Value::Object(expected), Value::Object(found)) if expected.len() == found.len() => {
+            expected.iter().find_map(|(key, value)| {
+                let at = format!("{at}.{key}");
+                let other = found.get(key).unwrap_or(&Value::Null);
+                difference(&at, value, other)
+            })
+        }
+        (Value::Array(expected), Value::Array(found)) if expected.len() == found.len() => {
+            let pairs = expected.iter().zip(found).zip(0_usize..);
+            pairs
+                .into_iter()
+                .find_map(|((value, other), n)| difference(&format!("{at}[{n}]"), value, other))
+        }
+        _ if expected == found => None,
+        _ => Some(format!(
+            "{} is {found}, and must be {expected}",
+            match at.trim_start_matches('.') {
+                "" => "the answer",
+                at => at,
+            }
+        )),
+    }
+}
+
+/// Reads a value of a type of ours.
+fn read<T: serde::de::DeserializeOwned>(written: Value) -> Result<T, String> {
+    serde_json::from_value(written).map_err(|e| e.to_string())
+}
+
+/// Writes a value of a type of ours. It cannot fail: keys are text, and numbers fit.
+fn write<T: serde::Serialize>(value: &T) -> Value {
+    serde_json::to_value(value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bindings::authorizer::Authorizer;
+    use crate::bindings::pricing::Pricing;
+    use serde_json::json;
+
+    #[test]
+    fn what_differs_is_named() {
+        let expected = json!({"lines": [{"a": 1}, {"a": 2}], "total": "x"});
+        for (found, said) in [
+            (
+                json!({"lines": [{"a": 1}, {"a": 3}], "total": "x"}),
+                "lines[1].a is 3, and must be 2",
+            ),
+            (
+                json!({"lines": [{"a": 1}], "total": "x"}),
+                "lines is [{\"a\":1}]",
+            ),
+            (json!("no"), "the answer is \"no\""),
+        ] {
+            let told = difference("", &expected, &found).unwrap();
+            assert!(told.contains(said), "{told}");
+        }
+        assert_eq!(difference("", &expected, &expected), None);
+    }
+
+    #[test]
+    fn what_is_no_vector_is_refused_with_its_place() {
+        let one = |input: Value, output: Value| json!({"kind": "pricing", "vectors": [{"name": "n", "input": input, "output": output}]});
+        let good = json!({"account": "acme/web", "meters": []});
+        let paid = json!({"ok": {"lines": [], "total": {"micros": 0, "currency": "EUR"}}});
+        let parse = |file: &Value| Vectors::<Pricing>::parse(&file.to_string());
+        assert_eq!(parse(&one(good.clone(), paid.clone())).unwrap().len(), 1);
+        for (file, said) in [
+            (json!({"kind": "authorizer", "vectors": []}), "kind: is"),
+            (json!({"kind": "pricing"}), "vectors"),
+            (json!({"kind": "pricing", "vectors": [], "more": 1}), "more"),
+            (
+                one(json!({"accounts": 1}), paid.clone()),
+                "vector 1 (\"n\"): input",
+            ),
+            (one(good.clone(), json!({"ok": "allow"})), "output"),
+            (
+                one(good.clone(), json!({"error": {"unheard": ""}})),
+                "unheard",
+            ),
+            (
+                one(
+                    json!({"account": "a/b", "meters": [{"measure": "pin", "quantity": "-1"}]}),
+                    paid,
+                ),
+                "decimal",
+            ),
+        ] {
+            let refused = parse(&file).err().unwrap();
+            assert!(refused.contains(said), "{refused}");
+        }
+        let call = json!({"kind": "authorizer", "vectors": [
+            {"name": "n", "input": {"action": "fly"}, "output": {"ok": "allow"}}]});
+        let refused = Vectors::<Authorizer>::parse(&call.to_string())
+            .err()
+            .unwrap();
+        assert!(refused.contains("fly"), "{refused}");
+    }
+
+    #[test]
+    fn failures_are_told_and_counted() {
+        let outcome = |n: usize| VectorOutcome {
+            name: n.to_string(),
+            failure: (n > 0).then(|| "differs".to_owned()),
+        };
+        let outcomes: Vec<_> = (0..6).map(outcome).collect();
+        let told = complaint(&outcomes).unwrap();
+        assert!(
+            told.starts_with("fails 5 of 6 golden vectors: 1: differs;"),
+            "{told}"
+        );
+        assert!(told.ends_with("and 2 more"), "{told}");
+        assert_eq!(complaint(&outcomes[..1]), None);
+    }
+}
