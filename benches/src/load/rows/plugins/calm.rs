@@ -1,0 +1,133 @@
+//! The slowest calls in a hundred, with something going on beside them and without.
+//!
+//! The load is paced: callers that take every cycle there is would measure the scheduler.
+
+use super::super::{Plan, ROUNDS};
+use super::bench::{Bench, component_bytes};
+use crate::table::Row;
+use anyhow::{Result, anyhow, ensure};
+use holdfast_runtime::Verdict;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Between two calls of the load: 10,000 a second.
+const PACE: Duration = Duration::from_micros(100);
+
+/// Of a hundred calls, this many are quicker.
+const PERCENT: usize = 99;
+
+/// The steps of a day's bad neighbour, one after the other.
+const DEEDS: [&str; 6] = ["loop", "memory", "stack", "trap", "handles", "giant-string"];
+
+/// A good authorizer's calls while a hostile pricing plugin is called all the time on another
+/// thread, beside the same calls with nothing going on.
+pub(in super::super) fn hostile_neighbour(plan: &Plan) -> Result<Row> {
+    let bench = Bench::with(&[("authorizer-quota", "quota", "")])?;
+    let step = || {
+        for deed in DEEDS {
+            let manifest = format!("[settings]\ndo = \"{deed}\"\n[limits]\ncpu_ms = 5\n");
+            bench.install(&component_bytes("hostile-pricing")?, "hostile", &manifest)?;
+            for number in 0..20 {
+                let quote = bench.quote(number);
+                ensure!(quote.is_err(), "{deed} was answered with {quote:?}");
+            }
+        }
+        Ok(())
+    };
+    let pairs = pairs(plan, &bench, step)?;
+    Ok(Row::from_pairs(
+        "hostile_neighbour",
+        "us p99",
+        "the same calls with quiet",
+        "<= 2",
+        &pairs,
+    ))
+}
+
+/// Calls of an authorizer that is replaced all the time, code and settings, beside the same calls
+/// with nothing going on. A call that fails ends the measurement.
+pub(in super::super) fn reload_p99(plan: &Plan) -> Result<Row> {
+    let bench = Bench::with(&[("authorizer-quota", "quota", "")])?;
+    let mut wasm = component_bytes("authorizer-quota")?;
+    // A custom section at the end: another file, and the same plugin.
+    wasm.extend([0, 3, 1, b'v', 0]);
+    let mut mark = 0_u8;
+    let step = || {
+        mark = mark.wrapping_add(1);
+        if let Some(last) = wasm.last_mut() {
+            *last = mark;
+        }
+        bench.install(&wasm, "quota", "")
+    };
+    let pairs = pairs(plan, &bench, step)?;
+    Ok(Row::from_pairs(
+        "reload_p99",
+        "us p99",
+        "the same calls, no reload",
+        "<= 2, 0 failed",
+        &pairs,
+    ))
+}
+
+/// The load's slowest calls in a hundred with `step` repeated beside it, and without, in turn.
+fn pairs(
+    plan: &Plan,
+    bench: &Bench,
+    mut step: impl FnMut() -> Result<()> + Send,
+) -> Result<Vec<(f64, f64)>> {
+    let mut pairs = Vec::new();
+    for _ in 0..ROUNDS {
+        let quiet = load(plan.stretch, bench)?;
+        let is_over = AtomicBool::new(false);
+        let busy = thread::scope(|scope| {
+            let beside = scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    step()?;
+                }
+                Ok::<_, anyhow::Error>(())
+            });
+            let busy = load(plan.stretch, bench);
+            is_over.store(true, Ordering::Relaxed);
+            beside
+                .join()
+                .map_err(|_| anyhow!("what ran beside the load panicked"))??;
+            busy
+        })?;
+        pairs.push((busy, quiet));
+    }
+    Ok(pairs)
+}
+
+/// The slowest calls in a hundred of a paced load.
+fn load(stretch: Duration, bench: &Bench) -> Result<f64> {
+    percentile(&paced(stretch, PACE, bench)?, PERCENT)
+}
+
+/// What each call took at an even pace, in microseconds, from when it was due: so none hides
+/// another.
+pub(super) fn paced(stretch: Duration, pace: Duration, bench: &Bench) -> Result<Vec<f64>> {
+    let mut micros = Vec::new();
+    let begin = Instant::now();
+    let mut due = begin;
+    while begin.elapsed() < stretch {
+        while Instant::now() < due {
+            std::hint::spin_loop();
+        }
+        let verdict = bench.authorize()?;
+        ensure!(verdict == Verdict::Allow, "the authorizer says {verdict:?}");
+        #[expect(clippy::float_arithmetic, reason = "a duration for people, no money")]
+        micros.push(due.elapsed().as_secs_f64() * 1e6);
+        due += pace;
+    }
+    Ok(micros)
+}
+
+/// So many calls of a hundred took no longer.
+pub(super) fn percentile(micros: &[f64], percent: usize) -> Result<f64> {
+    let mut micros = micros.to_vec();
+    micros.sort_by(f64::total_cmp);
+    let at = micros.len().saturating_mul(percent) / 100;
+    let found = micros.get(at).copied();
+    found.ok_or_else(|| anyhow!("no call was made"))
+}
