@@ -2,8 +2,8 @@
 //! again and again by one thread.
 //!
 //! `holdfast-bench-extism GUEST` reads lines from its standard input: a number of milliseconds, for
-//! which it calls; it answers each with the microseconds of one call. `quote NUMBER` answers with the
-//! quote instead, so that the harness can see that it is the same.
+//! which it calls; it answers each with the microseconds of one call. `quote NUMBER` answers with
+//! the quote instead, so that the harness can see that it is the same.
 
 use anyhow::{Context, Result, ensure};
 use extism::convert::Json;
@@ -56,8 +56,11 @@ struct Line {
 }
 
 fn main() -> Result<()> {
-    let guest = std::env::args().nth(1).context("usage: holdfast-bench-extism GUEST")?;
-    let manifest = Manifest::new([Wasm::data(std::fs::read(guest)?)]).with_config_key("settings", "{}");
+    let guest = std::env::args()
+        .nth(1)
+        .context("usage: holdfast-bench-extism GUEST")?;
+    let wasm = Wasm::data(std::fs::read(guest)?);
+    let manifest = Manifest::new([wasm]).with_config_key("settings", "{}");
     let mut plugin = Plugin::new(&manifest, [], false)?;
     let mut out = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
@@ -66,7 +69,7 @@ fn main() -> Result<()> {
             Some(number) => {
                 let said = quote(&mut plugin, number.parse()?)?;
                 writeln!(out, "{}", serde_json::to_string(&said)?)?;
-            },
+            }
             None => {
                 let stretch = Duration::from_millis(line.parse()?);
                 writeln!(out, "{}", micros_per_call(&mut plugin, stretch)?)?;

@@ -166,13 +166,20 @@ pub(crate) fn printable(message: &str) -> String {
             line.push('…');
             break;
         }
-        if c.is_control() {
+        if is_misleading(c) {
             line.extend(c.escape_default());
         } else {
             line.push(c);
         }
     }
     line
+}
+
+/// What moves the cursor, begins a line, turns the direction of reading, or is not seen at all: with
+/// any of it, a line would read as another.
+fn is_misleading(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 #[cfg(test)]
@@ -182,6 +189,7 @@ mod tests {
     #[test]
     fn lines_stay_lines() {
         assert_eq!(printable("a\nb\u{1b}[0m"), "a\\nb\\u{1b}[0m");
+        assert_eq!(printable("a\u{202e}b\u{2028}"), "a\\u{202e}b\\u{2028}");
         let long = printable(&"ü".repeat(LOG_LINE_BYTES_MAX));
         assert!(long.len() < LOG_LINE_BYTES_MAX + 8 && long.ends_with('…'));
     }

@@ -10,6 +10,7 @@
 //! `generation`'s breaker, then `authorize` or `quote`, which check the answer.
 
 mod admit;
+pub mod attack;
 mod authorize;
 mod bindings;
 mod breaker;

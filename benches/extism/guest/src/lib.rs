@@ -1,7 +1,7 @@
-//! The arithmetic of `plugins/pricing-tiered` as an Extism plug-in: the same source files, with JSON
-//! in and out, as its makers recommend.
+//! The arithmetic of `plugins/pricing-tiered` as an Extism plug-in: the same source files, with
+//! JSON in and out, as its makers recommend.
 //!
-//! The settings come with the plug-in's configuration, and are read at the first call of an instance.
+//! The settings come with the plug-in's configuration, and are read at an instance's first call.
 
 #[path = "../../../../plugins/pricing-tiered/src/plan.rs"]
 mod plan;
@@ -58,15 +58,21 @@ pub fn rate(Json(usage): Json<Usage>) -> FnResult<Json<Quote>> {
             // Nobody else sets it: an instance is called by one at a time.
             let _ = cell.set(Plan::parse(&settings)?);
         }
-        cell.get().map_or_else(|| Err("no plan".into()), |plan| quote(plan, &usage))
+        cell.get()
+            .map_or_else(|| Err("no plan".into()), |plan| quote(plan, &usage))
     });
-    quote.map(Json).map_err(|why: String| extism_pdk::Error::msg(why).into())
+    quote
+        .map(Json)
+        .map_err(|why: String| extism_pdk::Error::msg(why).into())
 }
 
 fn quote(plan: &Plan, usage: &Usage) -> Result<Quote, String> {
     let mut quantities = Quantities::default();
     for meter in &usage.meters {
-        let quantity = meter.quantity.parse().map_err(|e| format!("quantity: {e}"))?;
+        let quantity = meter
+            .quantity
+            .parse()
+            .map_err(|e| format!("quantity: {e}"))?;
         let place = match meter.measure.as_str() {
             "storage" => &mut quantities.byte_seconds,
             "pin" => &mut quantities.pin,

@@ -4,15 +4,17 @@ use holdfast_model::usage::Operations;
 use holdfast_model::{
     AccountId, Action, Cid, Period, PrincipalId, Role, Roles, TenantId, UnixMillis, Usage,
 };
+use holdfast_runtime::attack::Kit;
 use holdfast_runtime::{
     AuthorizeCall, PluginError, PluginInfo, Plugins, PluginsConfig, Quote, QuoteCall, Verdict,
 };
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
 
 /// Longer than any load takes on a busy machine.
@@ -32,11 +34,25 @@ impl House {
 
     /// A folder with something in it before it is opened.
     pub(crate) fn with(fill: impl FnOnce(&Path)) -> Self {
+        Self::open(PluginsConfig::default(), fill)
+    }
+
+    /// An empty folder, and code kept from one run of the tests to the next: an interpreter takes
+    /// half a minute to compile.
+    pub(crate) fn cached() -> Self {
+        let config = PluginsConfig {
+            cache: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins-cache")),
+            ..PluginsConfig::default()
+        };
+        Self::open(config, |_| {})
+    }
+
+    fn open(config: PluginsConfig, fill: impl FnOnce(&Path)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fill(dir.path());
         let plugins = Plugins::open(PluginsConfig {
             dir: dir.path().to_owned(),
-            ..PluginsConfig::default()
+            ..config
         })
         .unwrap();
         Self { dir, plugins }
@@ -117,6 +133,27 @@ impl Ask {
     }
 }
 
+/// The sum of a metric's series.
+pub(crate) fn gauge(plugins: &Plugins, name: &str) -> f64 {
+    plugins
+        .metrics()
+        .iter()
+        .flat_map(|collector| collector.collect())
+        .filter(|family| family.name() == name)
+        .flat_map(|family| family.get_metric().to_vec())
+        .map(|metric| metric.get_gauge().get_value())
+        .sum()
+}
+
+/// Waits for what other threads do.
+pub(crate) fn wait_for(patience: Duration, condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < patience, "it never came");
+        std::thread::yield_now();
+    }
+}
+
 /// A map of texts.
 pub(crate) fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
@@ -175,13 +212,18 @@ pub(crate) fn told(deed: &str) -> String {
 
 /// Puts a component and its manifest into a folder.
 pub(crate) fn put(dir: &Path, component: &str, name: &str, manifest: &str) {
+    put_bytes(dir, &component_bytes(component), name, manifest);
+}
+
+/// Puts a file and its manifest into a folder, by rename as an installer does.
+pub(crate) fn put_bytes(dir: &Path, wasm: &[u8], name: &str, manifest: &str) {
     let place = |file: String, bytes: &[u8]| {
         let beside = dir.join(format!(".{file}.tmp"));
         fs::write(&beside, bytes).unwrap();
         fs::rename(beside, dir.join(file)).unwrap();
     };
     place(format!("{name}.toml"), manifest.as_bytes());
-    place(format!("{name}.wasm"), &component_bytes(component));
+    place(format!("{name}.wasm"), wasm);
 }
 
 /// The component with a custom section at its end: another file, and the same plugin.
@@ -191,9 +233,20 @@ pub(crate) fn variant(component: &str, mark: u8) -> Vec<u8> {
     bytes
 }
 
+/// SHA-256 in hex, as plugins are listed with it.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A built component.
 pub(crate) fn component_bytes(component: &str) -> Vec<u8> {
     fs::read(dist().join(format!("{component}.wasm"))).unwrap()
+}
+
+/// The hostile kit.
+pub(crate) fn kit() -> Kit {
+    Kit::read(dist()).unwrap()
 }
 
 /// Where the built components are. They are built if one is missing or older than what it is built
@@ -230,15 +283,19 @@ const COMPONENTS: [&str; 4] = [
 ];
 
 /// When the newest source below a folder was written.
-fn newest(folder: &Path) -> Option<SystemTime> {
+pub(crate) fn newest(folder: &Path) -> Option<SystemTime> {
     fs::read_dir(folder)
         .unwrap()
         .filter_map(|entry| {
             let path = entry.unwrap().path();
-            let is_output = path.ends_with("target") || path.ends_with("dist");
-            let is_source = path
-                .extension()
-                .is_some_and(|end| end == "rs" || end == "toml" || end == "wit" || end == "lock");
+            let is_output = ["target", "dist", "node_modules", "venv"]
+                .iter()
+                .any(|name| path.ends_with(name));
+            let is_source = path.extension().is_some_and(|end| {
+                ["rs", "toml", "wit", "lock", "json", "js", "py"]
+                    .iter()
+                    .any(|source| end == *source)
+            });
             match path.is_dir() {
                 true if is_output => None,
                 true => newest(&path),

@@ -4,6 +4,7 @@
 use holdfast_plugin::pricing::{
     Line, LineKind, Metadata, Money, Pricing, Quote, RatingError, Usage,
 };
+use hostile_deeds as deeds;
 
 struct Hostile {
     deed: String,
@@ -11,8 +12,15 @@ struct Hostile {
 
 impl Pricing for Hostile {
     fn describe() -> Metadata {
+        let deed = deeds::in_describe();
+        deeds::common(deed);
         Metadata {
-            name: "hostile-pricing".into(),
+            name: match deed {
+                "long" => "x".repeat(300),
+                "control" => "a\nb".into(),
+                "gigabyte" => deeds::gigabyte(),
+                _ => "hostile-pricing".into(),
+            },
             version: env!("CARGO_PKG_VERSION").into(),
             description: "misbehaves as told".into(),
         }
@@ -20,30 +28,43 @@ impl Pricing for Hostile {
 
     fn init(settings: &str) -> Result<Self, String> {
         let deed = settings.split('"').nth(3).unwrap_or("price-1").to_owned();
-        match deed.as_str() {
-            "init-error" => Err("settings.do: this will never do".into()),
-            "init-trap" => std::process::abort(),
-            "init-loop" => forever(),
-            _ => Ok(Self { deed }),
+        match deed.strip_prefix("init-") {
+            Some("error") => Err("settings.do: this will never do".into()),
+            Some("error-control-characters") => Err("a\u{1b}[31mb\nERROR all is lost".into()),
+            Some("error-long") => Err("x".repeat(1 << 16)),
+            Some("error-gigabyte") => Err(deeds::gigabyte()),
+            Some(other) => {
+                deeds::common(other);
+                Err(format!("settings.do: no such deed: {deed}"))
+            }
+            None => Ok(Self { deed }),
         }
     }
 
     fn rate(&self, _usage: Usage) -> Result<Quote, RatingError> {
+        deeds::common(&self.deed);
+        let one = |item: String| Quote::of("EUR", vec![line(item, 1, "EUR")]);
         match self.deed.as_str() {
-            "loop" => forever(),
-            "trap" => std::process::abort(),
-            "panic" => no_panic_handler_in_sight(),
-            "memory" => bomb(),
-            "stack" => Err(RatingError::Other(dive(1).to_string())),
-            "giant-string" => Quote::of("EUR", vec![line("x".repeat(1 << 20), 1, "EUR")]),
-            "long-string" => Quote::of("EUR", vec![line("x".repeat(129), 1, "EUR")]),
-            "control-characters" => Quote::of("EUR", vec![line("a\u{1b}[31mb".into(), 1, "EUR")]),
-            "many-lines" => Quote::of("EUR", vec![line("x".into(), 1, "EUR"); 1_001]),
+            "giant-string" => one("x".repeat(1 << 20)),
+            "gigabyte-string" => one(deeds::gigabyte()),
+            "not-utf8" => one(deeds::not_utf8()),
+            "long-string" => one("x".repeat(129)),
+            "empty-string" => one(String::new()),
+            "control-characters" => one("a\u{1b}[31mb".into()),
+            "many-lines" => Quote::of("EUR", vec![line("x".into(), 0, "EUR"); 1_001]),
+            "ten-thousand-lines" => Quote::of("EUR", vec![line("x".into(), 0, "EUR"); 10_000]),
+            "million-lines" => Quote::of("EUR", vec![line("x".into(), 0, "EUR"); 1_000_000]),
+            "long-explanations" => {
+                let mut long = line("x".into(), 0, "EUR");
+                long.explanation = "x".repeat(2_048);
+                Quote::of("EUR", vec![long; 40])
+            }
             "mixed-currencies" => Quote::of(
                 "EUR",
                 vec![line("a".into(), 1, "EUR"), line("b".into(), 1, "USD")],
             ),
             "no-currency" => Quote::of("euro", Vec::new()),
+            "currency-control-characters" => Quote::of("E\nR", Vec::new()),
             "negative-charge" => Quote::of("EUR", vec![line("x".into(), -1, "EUR")]),
             "positive-credit" => Quote::of(
                 "EUR",
@@ -61,6 +82,7 @@ impl Pricing for Hostile {
                 total: money(i64::MAX, "EUR"),
             }),
             "rating-error" => Err(RatingError::InvalidUsage("no such usage".into())),
+            "rating-error-control-characters" => Err(RatingError::Other("a\r\nb".into())),
             other => price(other),
         }
     }
@@ -93,35 +115,13 @@ fn money(micros: i64, currency: &str) -> Money {
     }
 }
 
-fn forever() -> ! {
-    let mut rounds = 0_u64;
-    loop {
-        rounds = std::hint::black_box(rounds.wrapping_add(1));
-    }
-}
-
-fn bomb() -> ! {
-    let mut held: Vec<Vec<u8>> = Vec::new();
-    loop {
-        held.push(std::hint::black_box(vec![1; 1 << 20]));
-    }
-}
-
+/// Runs while an instance is made, before anything is asked of it.
+#[used]
 #[expect(
-    unconditional_recursion,
-    reason = "overflowing the stack is what it is for"
+    unsafe_code,
+    reason = "a section that the linker takes the first calls from"
 )]
-fn dive(depth: u64) -> u64 {
-    let below = dive(std::hint::black_box(depth.wrapping_add(1)));
-    below.wrapping_mul(std::hint::black_box(depth))
-}
-
-fn no_panic_handler_in_sight() -> ! {
-    let empty: [u8; 0] = [];
-    let index = std::hint::black_box(3);
-    #[expect(clippy::indexing_slicing, reason = "panicking is what it is for")]
-    let byte = std::hint::black_box(&empty[..])[index];
-    std::process::exit(byte.into())
-}
+#[unsafe(link_section = ".init_array")]
+static AT_START: extern "C" fn() = deeds::at_start;
 
 holdfast_plugin::export_pricing!(Hostile);

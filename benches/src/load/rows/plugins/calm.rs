@@ -20,13 +20,17 @@ const PERCENT: usize = 99;
 /// The steps of a day's bad neighbour, one after the other.
 const DEEDS: [&str; 6] = ["loop", "memory", "stack", "trap", "handles", "giant-string"];
 
+/// Neither the breaker nor the watch over a promotion is to take the neighbour away.
+const UNTAMED: &str =
+    "[limits]\ncpu_ms = 5\n[breaker]\nfailures = 1000000\n[promote]\nwatch_ms = 0\n";
+
 /// A good authorizer's calls while a hostile pricing plugin is called all the time on another
 /// thread, beside the same calls with nothing going on.
 pub(in super::super) fn hostile_neighbour(plan: &Plan) -> Result<Row> {
     let bench = Bench::with(&[("authorizer-quota", "quota", "")])?;
     let step = || {
         for deed in DEEDS {
-            let manifest = format!("[settings]\ndo = \"{deed}\"\n[limits]\ncpu_ms = 5\n");
+            let manifest = format!("[settings]\ndo = \"{deed}\"\n{UNTAMED}");
             bench.install(&component_bytes("hostile-pricing")?, "hostile", &manifest)?;
             for number in 0..20 {
                 let quote = bench.quote(number);

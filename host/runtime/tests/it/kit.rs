@@ -1,0 +1,70 @@
+//! Every case of the hostile kit is answered as `plugins/hostile/kit.json` writes, and hurts nobody
+//! else.
+
+use crate::house::{House, digest, kit, told, variant};
+use holdfast_runtime::attack::{Arena, Isolation};
+use std::fs::File;
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+#[test]
+fn every_case_is_answered_as_written_by_a_shared_instance() {
+    attack_all(Isolation::Warm);
+}
+
+#[test]
+fn every_case_is_answered_as_written_by_an_instance_for_each_call() {
+    attack_all(Isolation::Call);
+}
+
+fn attack_all(isolation: Isolation) {
+    let kit = kit();
+    let dir = tempfile::tempdir().unwrap();
+    let arena = Arena::open(&kit, dir.path(), isolation).unwrap();
+    let broken: Vec<String> = kit
+        .cases()
+        .iter()
+        .map(|case| arena.attack(&kit, case).unwrap())
+        .filter(|attacked| !attacked.is_held)
+        .map(|attacked| format!("{attacked:#?}"))
+        .collect();
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// Somebody writes over a file in place, in pieces, again and again, while the host reads it.
+#[test]
+fn a_file_that_is_written_while_it_is_read_is_taken_in_whole_or_not_at_all() {
+    const VERSIONS: u8 = 40;
+    let house = House::new();
+    house.install("hostile-pricing", "price", &told("price-7"));
+    let path = house.dir.path().join("price.wasm");
+    let versions: Vec<Vec<u8>> = (0..VERSIONS)
+        .map(|mark| variant("hostile-pricing", mark))
+        .collect();
+    let whole: Vec<String> = versions.iter().map(|bytes| digest(bytes)).collect();
+    let first = house.last("price").digest;
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for bytes in &versions {
+                let mut file = File::create(&path).unwrap();
+                for piece in bytes.chunks(bytes.len() / 20 + 1) {
+                    file.write_all(piece).unwrap();
+                    std::thread::yield_now();
+                }
+            }
+            is_over.store(true, Ordering::SeqCst);
+        });
+        while !is_over.load(Ordering::SeqCst) {
+            house.plugins.rescan();
+            let infos = house.plugins.list();
+            let live = infos.iter().find(|info| info.state == "live").unwrap();
+            assert!(live.digest == first || whole.contains(&live.digest));
+            assert_eq!(house.quote().unwrap().total.micros, 7);
+        }
+    });
+    house.plugins.rescan();
+    let infos = house.plugins.list();
+    assert_eq!(infos.len(), 1, "{infos:?}");
+    assert_eq!(Some(&infos[0].digest), whole.last());
+}

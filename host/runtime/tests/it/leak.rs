@@ -1,0 +1,138 @@
+//! A thousand rounds of each kind of misbehaviour leave nothing behind: no instance, no memory.
+
+use crate::house::{House, component_bytes, gauge, told};
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+/// Rounds of each deed. One page lost in each would be 4 MiB.
+const ROUNDS: usize = 1_000;
+
+/// Rounds before the first look at the memory: allocators and pools take what they keep.
+const WARM_UP: usize = 100;
+
+/// What the resident memory may grow by in the rounds of one deed: less than a page lost in each
+/// comes to. What allocators keep, and what warm instances touch, moves within it.
+const GROWTH_BYTES_MAX: usize = 3 << 20;
+
+/// Deeds in a call.
+const IN_CALLS: &[&str] = &[
+    "trap",
+    "exit",
+    "panic",
+    "loop",
+    "memory",
+    "stack",
+    "handles",
+    "giant-string",
+    "gigabyte-string",
+    "not-utf8",
+    "ten-thousand-lines",
+    "wrong-sum",
+    "rating-error",
+];
+
+/// Deeds at the load, after which the good one before goes on.
+const AT_LOAD: &[&str] = &["init-error", "init-trap", "init-memory", "init-error-long"];
+
+/// Other tests would move this process's memory, so the rounds have one to themselves.
+#[test]
+fn a_thousand_rounds_of_each_deed_leave_nothing_behind() {
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "leak::rounds_in_a_process_of_their_own",
+            "--ignored",
+            "--nocapture",
+        ])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(
+        child.status.success() && said.contains("1 passed"),
+        "{said}\n{}",
+        String::from_utf8_lossy(&child.stderr)
+    );
+}
+
+#[test]
+#[ignore = "run by a_thousand_rounds_of_each_deed_leave_nothing_behind"]
+fn rounds_in_a_process_of_their_own() {
+    let house = House::new();
+    for deed in IN_CALLS {
+        // Little of everything, so that each deed comes to its end soon.
+        install(
+            &house,
+            deed,
+            "[limits]\ncpu_ms = 1\nmemory_bytes = 3000000\n",
+        );
+        assert_eq!(house.last("price").state, "live", "{deed}");
+        rounds(&house, deed, || {
+            assert!(house.quote().is_err(), "{deed}");
+        });
+    }
+    for deed in AT_LOAD {
+        install(&house, "price-7", "");
+        rounds(&house, deed, || {
+            install(&house, deed, "");
+            assert_eq!(house.last("price").state, "refused", "{deed}");
+            assert_eq!(house.quote().unwrap().total.micros, 7);
+        });
+    }
+    install(&house, "price-7", "");
+    let wasm = house.dir.path().join("price.wasm");
+    let whole = component_bytes("hostile-pricing");
+    let mut kept = 0;
+    rounds(&house, "truncated files", || {
+        kept = (kept + 61) % whole.len();
+        fs::write(&wasm, &whole[..kept]).unwrap();
+        house.plugins.rescan();
+        assert_eq!(house.last("price").state, "refused", "{kept} bytes");
+        assert_eq!(house.quote().unwrap().total.micros, 7);
+    });
+    let mut price = 0;
+    rounds(&house, "reloads", || {
+        price += 1;
+        install(&house, &format!("price-{price}"), "");
+        assert_eq!(house.quote().unwrap().total.micros, price);
+    });
+}
+
+fn install(house: &House, deed: &str, limits: &str) {
+    // Neither taken out of service for its failures nor taken back for them.
+    let manifest = format!(
+        "{}{limits}[breaker]\nfailures = 1000000\n[promote]\nwatch_ms = 0\n",
+        told(deed)
+    );
+    house.install("hostile-pricing", "price", &manifest);
+}
+
+/// Repeats, and compares the memory and the instances before with those after.
+fn rounds(house: &House, what: &str, mut round: impl FnMut()) {
+    for _ in 0..WARM_UP {
+        round();
+    }
+    let before = (resident_bytes(), instances(house));
+    for _ in 0..ROUNDS {
+        round();
+    }
+    let growth = resident_bytes().saturating_sub(before.0);
+    assert!(
+        growth <= GROWTH_BYTES_MAX,
+        "{what}: grew by {growth} bytes in {ROUNDS} rounds"
+    );
+    // What is dropped in the background may take a moment.
+    let is_back = || instances(house) <= before.1.max(1.0);
+    crate::house::wait_for(Duration::from_secs(10), is_back);
+}
+
+fn instances(house: &House) -> f64 {
+    gauge(&house.plugins, "holdfast_plugin_instances")
+}
+
+/// What of this process is in memory.
+fn resident_bytes() -> usize {
+    let statm = fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: usize = statm.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4_096
+}
