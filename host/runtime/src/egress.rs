@@ -6,7 +6,8 @@
 //! that address) and `body` (counted and timed while it flows). Redirects are answers like others:
 //! whoever follows one asks anew. Nothing is decompressed here, so nothing can swell.
 //!
-//! *Architecture invariants:* nothing of a plugin's reaches the network but by [`Guard::send`]; a name is looked up once for each request, and what was vetted is what is connected to; a secret
+//! *Architecture invariants:* nothing of a plugin's reaches the network but by [`Guard::send`]; a
+//! name is looked up once for each request, and what was vetted is what is connected to; a secret
 //! is in no error, no log and no guest.
 
 mod address;

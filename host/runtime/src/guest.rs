@@ -175,11 +175,17 @@ pub(crate) fn printable(message: &str) -> String {
     line
 }
 
-/// What moves the cursor, begins a line, turns the direction of reading, or is not seen at all: with
-/// any of it, a line would read as another.
+/// What moves the cursor, begins a line, turns the direction of reading, or is not seen at all:
+/// with any of it, a line would read as another.
 fn is_misleading(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    let is_format = matches!(
+        c,
+        '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+    );
+    c.is_control() || is_format
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! Configuration from the environment: `HOLDFAST_OVERLAY_STORE__KIND=embedded` lays `store.kind` over
-//! what the files say.
+//! Configuration from the environment: `HOLDFAST_OVERLAY_STORE__KIND=embedded` lays `store.kind`
+//! over what the files say.
 //!
-//! Two underscores are the dot, and names are in capitals. How the text is read tells the value that
-//! is there: over a text it is a text as it stands, over a number or a truth value it must be one,
-//! over a list it is JSON or names with commas between. Over a key that has no value yet it is JSON
-//! if it can be read as such, or else a text.
+//! Two underscores are the dot, and names are in capitals. How the text is read tells the value
+//! that is there: over a text it is a text as it stands, over a number or a truth value it must be
+//! one, over a list it is JSON or names with commas between. Over a key that has no value yet it is
+//! JSON if it can be read as such, or else a text.
 
 mod overlay;
 

@@ -1,8 +1,8 @@
 //! Vetoes configurations that break the operator's own rules, before they take effect.
 //!
-//! A rule names keys (`limits.*_bytes`, `store.**`) and what must hold for each of them: `min`, `max`,
-//! `equals`, `one_of`, `fixed` (it may not change while the host runs), `present` (it must be there).
-//! Sizes and spans of time may be written as in the configuration: `"64MiB"`, `"10s"`.
+//! A rule names keys (`limits.*_bytes`, `store.**`) and what must hold for each of them: `min`,
+//! `max`, `equals`, `one_of`, `fixed` (it may not change while the host runs), `present` (it must
+//! be there). Sizes and spans of time may be written as in the configuration: `"64MiB"`, `"10s"`.
 
 mod pattern;
 mod quantity;

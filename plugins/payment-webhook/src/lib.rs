@@ -1,9 +1,9 @@
 //! The simplest way to collect: post the invoice as JSON to an address of the operator's, who does
 //! the collecting there.
 //!
-//! Each attempt has the header `idempotency-key`, which is the same for all attempts at one invoice.
-//! The header that proves who calls (`authorization`, by setting another) is filled in by the host:
-//! this plugin never sees its secret. How the receiver answers:
+//! Each attempt has the header `idempotency-key`, which is the same for all attempts at one
+//! invoice. The header that proves who calls (`authorization`, by setting another) is filled in by
+//! the host: this plugin never sees its secret. How the receiver answers:
 //!
 //! | status | what becomes of the invoice | JSON of the answer, all of it optional |
 //! | --- | --- | --- |

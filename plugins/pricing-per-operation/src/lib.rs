@@ -1,5 +1,5 @@
-//! A price for each operation, so many of them free, and if wanted a flat fee for the period. Storage
-//! costs nothing here: for those who sell requests and not space.
+//! A price for each operation, so many of them free, and if wanted a flat fee for the period.
+//! Storage costs nothing here: for those who sell requests and not space.
 
 mod plan;
 

@@ -1,9 +1,9 @@
 //! One price for storage, a discount on all of it that grows with the volume, and promo codes.
 //!
 //! A discount belongs to the whole storage charge, not to what lies above its bound (for that there
-//! is `pricing-tiered`). Promo codes come after it, in the order in which the tenant's attribute has
-//! them, each off what is left to pay: so the total is never below nothing. A code that gives nothing
-//! (unknown, out of its time, there twice) has its line all the same, which says why.
+//! is `pricing-tiered`). Promo codes come after it, in the order in which the tenant's attribute
+//! has them, each off what is left to pay: so the total is never below nothing. A code that gives
+//! nothing (unknown, out of its time, there twice) has its line all the same, which says why.
 
 mod discount;
 mod plan;

@@ -73,7 +73,8 @@ fn give(plan: &Plan, item: &str, code: &PromoCode, bill: &mut Bill) -> Result<()
     )
 }
 
-/// Whether a code holds for the period, which it does if it holds on the day when the period begins.
+/// Whether a code holds for the period, which it does if it holds on the day when the period
+/// begins.
 fn holds(code: &PromoCode, usage: &Usage) -> Result<(), String> {
     let begin = Date::of_millis(usage.period.start);
     match code.days()? {

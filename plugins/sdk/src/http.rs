@@ -1,7 +1,7 @@
 //! Outgoing HTTP for payment and config plugins: one request, one answer, both with bounds.
 //!
-//! The host lets a call through if the plugin declared it in `needs` and the operator granted it; it
-//! fills in the headers that hold secrets, and it follows no redirect.
+//! The host lets a call through if the plugin declared it in `needs` and the operator granted it;
+//! it fills in the headers that hold secrets, and it follows no redirect.
 
 #[cfg(target_family = "wasm")]
 mod wasi;

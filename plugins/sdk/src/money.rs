@@ -45,8 +45,8 @@ pub fn price_text(micros: u64, currency: &str) -> String {
 /// `quantity * price / per`, rounded once, half away from zero; `None` if it does not fit, or if
 /// `per` is nought.
 ///
-/// The whole multiples of `per` are taken apart first, which changes nothing in the result and keeps
-/// every product within 128 bits as long as `per` is below 2^64.
+/// The whole multiples of `per` are taken apart first, which changes nothing in the result and
+/// keeps every product within 128 bits as long as `per` is below 2^64.
 #[must_use]
 pub fn amount(quantity: u128, price: u64, per: u128) -> Option<i64> {
     let price = u128::from(price);

@@ -2,8 +2,8 @@
 
 use serde::de::DeserializeOwned;
 
-/// Reads settings. Give the type `#[serde(default, deny_unknown_fields)]`, so that a misspelt key is
-/// told and not ignored.
+/// Reads settings. Give the type `#[serde(default, deny_unknown_fields)]`, so that a misspelt key
+/// is told and not ignored.
 ///
 /// # Errors
 /// Settings that are not as the type has them, for the operator to read.

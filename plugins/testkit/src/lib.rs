@@ -43,8 +43,8 @@
 //! script.finish().unwrap();
 //! ```
 //!
-//! Golden vectors, the file that ships beside a plugin, run with [`vectors`]: the host runs the same
-//! file on the component.
+//! Golden vectors, the file that ships beside a plugin, run with [`vectors`]: the host runs the
+//! same file on the component.
 
 mod call;
 mod script;

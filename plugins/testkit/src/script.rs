@@ -5,8 +5,8 @@ use serde::Deserialize;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 
-/// An HTTP client that plays a script. A request that is not the next one of it gets an error, which
-/// [`Script::finish`] tells.
+/// An HTTP client that plays a script. A request that is not the next one of it gets an error,
+/// which [`Script::finish`] tells.
 #[derive(Debug, Default)]
 pub struct Script {
     left: RefCell<VecDeque<Exchange>>,

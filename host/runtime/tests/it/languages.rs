@@ -19,7 +19,8 @@ const PLANS: &[&str] = &[
     "tiers = [{ price_micros = 9007199254740991 }]\noperations = { pin_micros = 9007199254740991 }",
     "free_gb_months = 9007199254740991",
     "free_gb_months = 0\n\
-     tiers = [{ up_to_gb_months = 1, price_micros = 1 }, { up_to_gb_months = 2, price_micros = 0 }, \
+     tiers = [{ up_to_gb_months = 1, price_micros = 1 }, \
+     { up_to_gb_months = 2, price_micros = 0 }, \
      { up_to_gb_months = 3, price_micros = 3 }, { price_micros = 7 }]\n\
      operations = { unpin_micros = 3 }",
 ];

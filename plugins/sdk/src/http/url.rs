@@ -13,8 +13,8 @@ pub struct Url {
 }
 
 impl Url {
-    /// Reads an address. There is no user in it and no fragment: a secret does not belong there, and
-    /// a fragment is not sent.
+    /// Reads an address. There is no user in it and no fragment: a secret does not belong there,
+    /// and a fragment is not sent.
     ///
     /// # Errors
     /// What is wrong and what to write, for the operator.

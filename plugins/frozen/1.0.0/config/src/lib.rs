@@ -1,5 +1,5 @@
-//! A configuration plugin built against the frozen contract 1.0.0, without the SDK: the host must take
-//! it as long as there is a 1.x. It supplies one entry, and refuses the revision 13.
+//! A configuration plugin built against the frozen contract 1.0.0, without the SDK: the host must
+//! take it as long as there is a 1.x. It supplies one entry, and refuses the revision 13.
 
 mod bindings {
     wit_bindgen::generate!({
