@@ -50,9 +50,21 @@ enum StreamError {
 
 type Streamed<T> = std::result::Result<T, StreamError>;
 
+/// What is kept beside an instance, as far as it listens to what the guest writes to standard error.
+pub(crate) trait Hear: 'static {
+    /// Takes some of it.
+    fn hear(&mut self, bytes: &[u8]);
+}
+
+impl Hear for Guest {
+    fn hear(&mut self, bytes: &[u8]) {
+        Self::hear(self, bytes);
+    }
+}
+
 /// Defines those of the interfaces that a component imports, under the names that it uses.
-pub(crate) fn link<'a>(
-    linker: &mut Linker<Guest>,
+pub(crate) fn link<'a, D: Hear>(
+    linker: &mut Linker<D>,
     imports: impl Iterator<Item = &'a str>,
 ) -> Result<()> {
     for import in imports {
@@ -67,16 +79,16 @@ pub(crate) fn link<'a>(
 }
 
 /// Every interface names again the resources that it uses, so all of them are put into each.
-fn resources(instance: &mut LinkerInstance<'_, Guest>) -> Result<()> {
-    resource::<IoError>(instance, "error")?;
-    resource::<Pollable>(instance, "pollable")?;
-    resource::<Input>(instance, "input-stream")?;
-    resource::<Output>(instance, "output-stream")?;
-    resource::<TerminalInput>(instance, "terminal-input")?;
-    resource::<TerminalOutput>(instance, "terminal-output")
+fn resources<D: Hear>(instance: &mut LinkerInstance<'_, D>) -> Result<()> {
+    resource::<IoError, D>(instance, "error")?;
+    resource::<Pollable, D>(instance, "pollable")?;
+    resource::<Input, D>(instance, "input-stream")?;
+    resource::<Output, D>(instance, "output-stream")?;
+    resource::<TerminalInput, D>(instance, "terminal-input")?;
+    resource::<TerminalOutput, D>(instance, "terminal-output")
 }
 
-fn define(interface: &str, instance: &mut LinkerInstance<'_, Guest>) -> Result<()> {
+fn define<D: Hear>(interface: &str, instance: &mut LinkerInstance<'_, D>) -> Result<()> {
     match interface {
         "wasi:cli/environment" => environment(instance),
         "wasi:cli/exit" => instance.func_wrap("exit", |_, _: (std::result::Result<(), ()>,)| {
@@ -91,12 +103,14 @@ fn define(interface: &str, instance: &mut LinkerInstance<'_, Guest>) -> Result<(
         "wasi:cli/stderr" => instance.func_wrap("get-stderr", |_, (): ()| {
             Ok((Resource::<Output>::new_own(STDERR),))
         }),
-        "wasi:cli/terminal-stdin" => no_terminal::<TerminalInput>(instance, "get-terminal-stdin"),
+        "wasi:cli/terminal-stdin" => {
+            no_terminal::<TerminalInput, D>(instance, "get-terminal-stdin")
+        }
         "wasi:cli/terminal-stdout" => {
-            no_terminal::<TerminalOutput>(instance, "get-terminal-stdout")
+            no_terminal::<TerminalOutput, D>(instance, "get-terminal-stdout")
         }
         "wasi:cli/terminal-stderr" => {
-            no_terminal::<TerminalOutput>(instance, "get-terminal-stderr")
+            no_terminal::<TerminalOutput, D>(instance, "get-terminal-stderr")
         }
         "wasi:cli/terminal-input" | "wasi:cli/terminal-output" | "wasi:io/error" => Ok(()),
         "wasi:io/poll" => instance
@@ -108,7 +122,7 @@ fn define(interface: &str, instance: &mut LinkerInstance<'_, Guest>) -> Result<(
     }
 }
 
-fn environment(instance: &mut LinkerInstance<'_, Guest>) -> Result<()> {
+fn environment<D: Hear>(instance: &mut LinkerInstance<'_, D>) -> Result<()> {
     instance.func_wrap("get-environment", |_, (): ()| {
         Ok((Vec::<(String, String)>::new(),))
     })?;
@@ -116,7 +130,7 @@ fn environment(instance: &mut LinkerInstance<'_, Guest>) -> Result<()> {
     instance.func_wrap("initial-cwd", |_, (): ()| Ok((None::<String>,)))
 }
 
-fn streams(instance: &mut LinkerInstance<'_, Guest>) -> Result<()> {
+fn streams<D: Hear>(instance: &mut LinkerInstance<'_, D>) -> Result<()> {
     instance.func_wrap(
         "[method]output-stream.check-write",
         |_, _: (Resource<Output>,)| Ok((Streamed::Ok(WRITE_BYTES_MAX),)),
@@ -125,7 +139,7 @@ fn streams(instance: &mut LinkerInstance<'_, Guest>) -> Result<()> {
         "[method]output-stream.write",
         "[method]output-stream.blocking-write-and-flush",
     ] {
-        instance.func_wrap(name, write)?;
+        instance.func_wrap(name, write::<D>)?;
     }
     for name in [
         "[method]output-stream.flush",
@@ -139,8 +153,8 @@ fn streams(instance: &mut LinkerInstance<'_, Guest>) -> Result<()> {
     )
 }
 
-fn write(
-    mut store: StoreContextMut<'_, Guest>,
+fn write<D: Hear>(
+    mut store: StoreContextMut<'_, D>,
     (stream, bytes): (Resource<Output>, Vec<u8>),
 ) -> Result<(Streamed<()>,)> {
     if stream.rep() == STDERR {
@@ -149,11 +163,14 @@ fn write(
     Ok((Ok(()),))
 }
 
-fn resource<T: 'static>(instance: &mut LinkerInstance<'_, Guest>, name: &str) -> Result<()> {
+fn resource<T: 'static, D: Hear>(instance: &mut LinkerInstance<'_, D>, name: &str) -> Result<()> {
     // Nothing stands behind it, so nothing is to be done when it goes.
     instance.resource(name, ResourceType::host::<T>(), |_, _| Ok(()))
 }
 
-fn no_terminal<T: 'static>(instance: &mut LinkerInstance<'_, Guest>, name: &str) -> Result<()> {
+fn no_terminal<T: 'static, D: Hear>(
+    instance: &mut LinkerInstance<'_, D>,
+    name: &str,
+) -> Result<()> {
     instance.func_wrap(name, |_, (): ()| Ok((None::<Resource<T>>,)))
 }

@@ -50,6 +50,7 @@ mod state;
 mod trust;
 mod vectors;
 mod watch;
+pub mod workbench;
 mod world;
 
 pub use call::{AuthorizeCall, Quote, QuoteCall, QuoteLine, Verdict};

@@ -47,7 +47,7 @@ enum Command {
     /// Read and set tenants' attributes on a running host.
     #[command(subcommand)]
     Tenant(tenants::Command),
-    /// See a running host's plugins.
+    /// Make plugins, try them, and look after those of a running host.
     #[command(subcommand)]
     Plugin(plugins::Command),
     /// Check and test policies.

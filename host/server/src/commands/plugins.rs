@@ -1,53 +1,56 @@
-//! `holdfast plugin …`.
+//! `holdfast plugin …`: from an empty folder to a plugin that serves, and looked after there.
+//!
+//! What works on files needs no running host; what works on a host calls its API.
 
+mod check;
 mod compile;
+mod draft;
+mod new;
+mod running;
+mod sign;
+mod vectors;
 
-use super::client::{Target, cell, rows};
-use super::{Failure, terminal};
+use super::Failure;
 use clap::Subcommand;
-use hyper::Method;
 use std::process::ExitCode;
 
 pub(super) use compile::compiler;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Make a project for a plugin; it builds and passes its tests at once.
+    New(new::New),
+    /// Look over a component as a host would: signature, settings, world, imports, vectors,
+    /// determinism.
+    Check(check::Check),
+    /// Run a component's golden vectors.
+    Test(vectors::Test),
+    /// Ask a component once, and write what it was told and what it answered as a vector.
+    Record(vectors::Record),
+    /// Show what a component is, imports, exports and needs.
+    Inspect(check::Inspect),
+    /// Make a key to sign plugins with.
+    Keygen(sign::Keygen),
+    /// Sign a component: NAME.sig beside it.
+    Sign(sign::Sign),
     /// List the plugins of a running host.
-    List {
-        #[command(flatten)]
-        target: Target,
-    },
+    List(running::List),
     #[command(hide = true)]
     Compile(compile::Compile),
 }
 
 impl Command {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
-        let target = match self {
-            Self::List { target } => target,
-            Self::Compile(compile) => return compile.run(),
-        };
-        let answer = target.call(Method::GET, "/v1/plugins", None).await?;
-        if target.json {
-            terminal::json(&answer)?;
-            return Ok(ExitCode::SUCCESS);
+        match self {
+            Self::New(new) => new.run(),
+            Self::Check(check) => check.run(),
+            Self::Test(test) => test.run(),
+            Self::Record(record) => record.run(),
+            Self::Inspect(inspect) => inspect.run(),
+            Self::Keygen(keygen) => keygen.run(),
+            Self::Sign(sign) => sign.run(),
+            Self::List(list) => list.run().await,
+            Self::Compile(compile) => compile.run(),
         }
-        let fields = [
-            "/name",
-            "/kind",
-            "/version",
-            "/state",
-            "/generation",
-            "/error",
-        ];
-        let plugins: Vec<[String; 6]> = rows(&answer, "/plugins")
-            .iter()
-            .map(|plugin| fields.map(|field| cell(plugin, field)))
-            .collect();
-        terminal::table(
-            ["NAME", "KIND", "VERSION", "STATE", "GENERATION", "ERROR"],
-            &plugins,
-        )?;
-        Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,7 +1,8 @@
 //! What people and machines read of a command.
 
 use serde::Serialize;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
 
 /// Writes text, and a line's end if it has none.
 pub(super) fn say(text: &str) -> io::Result<()> {
@@ -52,4 +53,83 @@ fn line(cells: &[String], widths: &[usize]) -> String {
         .map(|(cell, width)| format!("{cell:width$}"))
         .collect();
     format!("{}\n", padded.join("  ").trim_end())
+}
+
+/// What a word is painted with, on a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Colour {
+    /// Good.
+    Green,
+    /// Worth a look.
+    Yellow,
+    /// Wrong.
+    Red,
+}
+
+/// A word in colour if the output is a terminal that may show it, else as it is
+/// (<https://no-color.org>).
+pub(super) fn painted(word: &str, colour: Colour) -> String {
+    let is_plain = std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
+    if is_plain || !io::stdout().is_terminal() {
+        return word.to_owned();
+    }
+    let code = match colour {
+        Colour::Green => 32,
+        Colour::Yellow => 33,
+        Colour::Red => 31,
+    };
+    format!("\u{1b}[{code}m{word}\u{1b}[0m")
+}
+
+/// What a command answers its caller.
+pub(super) fn code(is_good: bool) -> ExitCode {
+    match is_good {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
+/// Bytes as people read them: `183 KiB`.
+pub(super) fn bytes(bytes: usize) -> String {
+    const KIB: usize = 1024;
+    const MIB: usize = 1024 * KIB;
+    match bytes {
+        0..KIB => format!("{bytes} bytes"),
+        KIB..MIB => format!("{} KiB", bytes / KIB),
+        _ => format!("{}.{} MiB", bytes / MIB, bytes % MIB * 10 / MIB),
+    }
+}
+
+/// A number with its thousands apart: `12,345`.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (n, digit) in digits.chars().enumerate() {
+        if n > 0 && (digits.len().saturating_sub(n)).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A digest as people write it.
+pub(super) fn hex(digest: &[u8; 32]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_readable() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(1_000), "1,000");
+        assert_eq!(grouped(12_345_678), "12,345,678");
+        assert_eq!(bytes(1_023), "1023 bytes");
+        assert_eq!(bytes(1_024), "1 KiB");
+        assert_eq!(bytes(12 * 1024 * 1024 + 512 * 1024), "12.5 MiB");
+    }
 }
