@@ -50,7 +50,8 @@ enum StreamError {
 
 type Streamed<T> = std::result::Result<T, StreamError>;
 
-/// What is kept beside an instance, as far as it listens to what the guest writes to standard error.
+/// What is kept beside an instance, as far as it listens to what the guest writes to standard
+/// error.
 pub(crate) trait Hear: 'static {
     /// Takes some of it.
     fn hear(&mut self, bytes: &[u8]);

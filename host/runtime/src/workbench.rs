@@ -74,6 +74,17 @@ pub struct Asked {
     pub answer: Value,
 }
 
+/// What a component is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// What `init` is given: a JSON object.
+    pub settings: &'a str,
+    /// What is asked, as vectors write it.
+    pub input: &'a Value,
+    /// What of the environment is granted and set: an object of texts.
+    pub environment: Option<&'a Value>,
+}
+
 /// One call and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Trial {
@@ -164,10 +175,11 @@ impl Piece {
     ///
     /// # Errors
     /// It traps, refuses the settings, or the input is not one of its world's.
-    pub fn try_once(&self, settings: &str, input: &Value) -> Result<Trial, String> {
+    pub fn try_once(&self, question: &Question<'_>) -> Result<Trial, String> {
         let mut session = Session::start(self)?;
-        session.init(settings)?;
-        session.call(input)
+        session.grant(question.environment)?;
+        session.init(question.settings)?;
+        session.call(question.input)
     }
 
     /// Calls two fresh instances with the same input, and one of them once more. The first answer,
@@ -175,11 +187,12 @@ impl Piece {
     ///
     /// # Errors
     /// It fails, or something differs: the error says what.
-    pub fn try_twice(&self, settings: &str, input: &Value) -> Result<Trial, String> {
-        let first = self.try_once(settings, input)?;
+    pub fn try_twice(&self, question: &Question<'_>) -> Result<Trial, String> {
+        let first = self.try_once(question)?;
         let mut session = Session::start(self)?;
-        session.init(settings)?;
-        let second = session.call(input)?;
+        session.grant(question.environment)?;
+        session.init(question.settings)?;
+        let second = session.call(question.input)?;
         if first.output != second.output {
             return Err(format!(
                 "the same input gave {} and then {}; it must depend on nothing else",
@@ -193,7 +206,10 @@ impl Piece {
                 first.fuel, second.fuel
             ));
         }
-        let again = session.call(input)?;
+        if !self.is_hot() {
+            return Ok(first);
+        }
+        let again = session.call(question.input)?;
         if again.output != first.output {
             return Err(format!(
                 "called a second time, the same instance gave {} after {}; keep nothing of one \
@@ -205,9 +221,15 @@ impl Piece {
         Ok(first)
     }
 
-    /// Whether it answers calls by itself alone, so that they can be made here. The others call out.
+    /// Whether a vector can be run here: not if others must answer for it over the network.
     #[must_use]
-    pub const fn is_pure(&self) -> bool {
+    pub fn can_replay(&self, vector: &Vector) -> bool {
+        vector.is_refusal() || (self.kind != Kind::Payment && vector.exchanges.is_none())
+    }
+
+    /// Whether one instance is asked again and again. Of the other kinds each call has a fresh one.
+    #[must_use]
+    pub const fn is_hot(&self) -> bool {
         matches!(self.kind, Kind::Authorizer | Kind::Pricing)
     }
 

@@ -6,6 +6,7 @@ use crate::guest::printable;
 use crate::inert;
 use crate::kind::Kind;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{
     Component, Func, Instance, InstancePre, Linker, LinkerInstance, Resource, ResourceType, Val,
@@ -33,6 +34,7 @@ pub(super) struct Notes {
     input: Value,
     asked: Vec<Asked>,
     log: Vec<String>,
+    environment: BTreeMap<String, String>,
     last_words: Vec<u8>,
     memory_bytes: usize,
 }
@@ -141,16 +143,14 @@ fn function(
             }
             Ok(())
         }),
-        "holdfast:plugin/environment" => {
-            given.func_new(item, |_, ty, _, results| match ty.results().next() {
-                // Nothing is granted here.
-                Some(ty @ wasmtime::component::Type::List(_)) => {
-                    give(results, Some(ty), &json!([]))
-                        .map_err(|why| wasmtime::format_err!("{why}"))
-                }
-                ty => give(results, ty, &Value::Null).map_err(|why| wasmtime::format_err!("{why}")),
-            })
-        }
+        "holdfast:plugin/environment" => given.func_new(item, |store, ty, params, results| {
+            let granted = &store.data().environment;
+            let told = match params.first() {
+                Some(Val::String(name)) => granted.get(name).map_or(Value::Null, |v| json!(v)),
+                _ => json!(granted.keys().collect::<Vec<_>>()),
+            };
+            give(results, ty.results().next(), &told).map_err(|why| wasmtime::format_err!("{why}"))
+        }),
         _ => Ok(()),
     }
 }
@@ -210,6 +210,16 @@ impl Session {
         })
     }
 
+    /// Sets what it may read of the environment.
+    pub(super) fn grant(&mut self, environment: Option<&Value>) -> Result<(), String> {
+        if let Some(environment) = environment {
+            let granted = serde_json::from_value(environment.clone());
+            self.store.data_mut().environment =
+                granted.map_err(|e| format!("environment: write an object of texts ({e})"))?;
+        }
+        Ok(())
+    }
+
     /// What it says of itself.
     pub(super) fn describe(&mut self) -> Result<Value, String> {
         let describe = self.export(None, "describe")?;
@@ -249,31 +259,13 @@ impl Session {
         notes.log.clear();
         let (output, fuel) = match self.kind {
             Kind::Pricing => {
-                let rate = self.export(Some("rating"), "rate")?;
-                let ty = rate.ty(&self.store);
-                let (_, usage) = ty.params().next().ok_or("rate takes no usage")?;
                 let input = with_defaults(input)?;
-                let usage = to_val(&usage, &input).map_err(|why| format!("input.{why}"))?;
-                self.run(rate, "rate", &[usage])?
+                self.ask("rating", "rate", &[("usage", &input)])?
             }
-            Kind::Authorizer => {
-                facts::check(input)?;
-                self.store.data_mut().input = input.clone();
-                let authorize = self.export(Some("authorization"), "authorize")?;
-                let call = Resource::<CallHandle>::new_own(0)
-                    .try_into_resource_any(&mut self.store)
-                    .map_err(|e| format!("cannot be called: {e:#}"))?;
-                let outcome = self.run(authorize, "authorize", &[Val::Resource(call)]);
-                call.resource_drop(&mut self.store)
-                    .map_err(|e| format!("keeps hold of the call: {e:#}"))?;
-                let (said, fuel) = outcome?;
-                (json!({ "ok": said }), fuel)
-            }
-            Kind::Payment | Kind::Config => {
-                return Err(format!(
-                    "a {} plugin calls out, and here nobody answers",
-                    self.kind
-                ));
+            Kind::Authorizer => self.authorize(input)?,
+            Kind::Config => self.configure(input)?,
+            Kind::Payment => {
+                return Err("a payment plugin calls out, and here nobody answers".into());
             }
         };
         let notes = self.store.data();
@@ -283,6 +275,49 @@ impl Session {
             asked: notes.asked.clone(),
             log: notes.log.clone(),
         })
+    }
+
+    fn authorize(&mut self, input: &Value) -> Result<(Value, u64), String> {
+        facts::check(input)?;
+        self.store.data_mut().input = input.clone();
+        let authorize = self.export(Some("authorization"), "authorize")?;
+        let call = Resource::<CallHandle>::new_own(0)
+            .try_into_resource_any(&mut self.store)
+            .map_err(|e| format!("cannot be called: {e:#}"))?;
+        let (said, fuel) = self.run(authorize, "authorize", &[Val::Resource(call)])?;
+        call.resource_drop(&mut self.store)
+            .map_err(|e| format!("keeps hold of the call: {e:#}"))?;
+        Ok((json!({ "ok": said }), fuel))
+    }
+
+    fn configure(&mut self, input: &Value) -> Result<(Value, u64), String> {
+        if let Some(current) = input.get("supply") {
+            return self.ask("configuration", "supply", &[("supply", current)]);
+        }
+        let proposed = input.pointer("/check/proposed").ok_or(
+            "the input must be {\"supply\": …} or {\"check\": {\"proposed\": …, \"current\": …}}",
+        )?;
+        let current = input.pointer("/check/current").unwrap_or(&Value::Null);
+        let parameters = [("check.proposed", proposed), ("check.current", current)];
+        self.ask("configuration", "check", &parameters)
+    }
+
+    /// Calls a function with parameters as vectors write them; each has the name of its place.
+    fn ask(
+        &mut self,
+        interface: &str,
+        name: &str,
+        parameters: &[(&str, &Value)],
+    ) -> Result<(Value, u64), String> {
+        let func = self.export(Some(interface), name)?;
+        let ty = func.ty(&self.store);
+        let typed = ty.params().zip(parameters);
+        let values = typed
+            .map(|((_, ty), (place, json))| {
+                to_val(&ty, json).map_err(|why| format!("input.{place}.{why}"))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        self.run(func, name, &values)
     }
 
     fn run(&mut self, func: Func, name: &str, params: &[Val]) -> Result<(Value, u64), String> {

@@ -22,6 +22,8 @@ mod ops;
 #[cfg(test)]
 mod plugin_compile;
 #[cfg(test)]
+mod plugins;
+#[cfg(test)]
 mod psa;
 #[cfg(test)]
 mod support;

@@ -97,7 +97,7 @@ impl New {
             Language::Python => "needs Python 3.10 or later and make",
         };
         terminal::say(&format!(
-            "{} is made: a {kind} plugin ({} files, {how})\n\n  cd {}\n  make test\n\nIts README.md \
+            "{} is made: a plugin for {kind} ({} files, {how})\n\n  cd {}\n  make test\n\nIts README.md \
              says the rest.",
             dir.display(),
             entries.len(),

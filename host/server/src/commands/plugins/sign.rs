@@ -59,11 +59,14 @@ impl Keygen {
             terminal::json(&json!({ "public_key": public.to_string(), "key_id": public.id() }))?;
         } else {
             terminal::say(&format!(
-                "{public}\n\nkey {}; its private half is in {}, which only you can read: keep a copy \
-                 where it is safe.\nA host trusts it for a kind of plugin when its configuration has\n\n  \
-                 [plugins.trusted_keys]\n  pricing = [\"{public}\"]",
+                "{public}\n\nkey {}; its private half is in {}, which only you can read: keep a \
+                 copy where it is safe.",
                 public.id(),
                 self.file.display()
+            ))?;
+            terminal::say(&format!(
+                "A host trusts it for a kind of plugin when its configuration has\n\n  \
+                 [plugins.trusted_keys]\n  pricing = [\"{public}\"]"
             ))?;
         }
         Ok(ExitCode::SUCCESS)

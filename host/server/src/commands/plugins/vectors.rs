@@ -5,7 +5,7 @@ use crate::commands::Failure;
 use crate::commands::terminal::{self, Colour};
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
-use holdfast_runtime::workbench::{Golden, Piece, Vector};
+use holdfast_runtime::workbench::{Golden, Piece, Question, Vector};
 use serde::Serialize;
 use serde_json::json;
 use std::fs;
@@ -61,9 +61,12 @@ impl Test {
             let path = self.vectors.unwrap_or_else(|| draft.beside("vectors.json"));
             return rewrite(&piece, &golden, &path);
         }
-        let reports: Vec<Report<'_>> = golden
+        let (here, apart): (Vec<&Vector>, Vec<&Vector>) = golden
             .vectors
             .iter()
+            .partition(|vector| piece.can_replay(vector));
+        let reports: Vec<Report<'_>> = here
+            .into_iter()
             .map(|vector| {
                 let outcome = piece.replay(vector);
                 Report {
@@ -75,9 +78,19 @@ impl Test {
             .collect();
         let failed = reports.iter().filter(|one| one.failure.is_some()).count();
         if self.json {
-            terminal::json(&json!({ "plugin": draft.name, "failed": failed, "vectors": reports }))?;
+            let apart: Vec<&str> = apart.iter().map(|vector| vector.name.as_str()).collect();
+            terminal::json(&json!({
+                "plugin": draft.name, "failed": failed, "vectors": reports, "not_run": apart,
+            }))?;
         } else {
             show(&reports, failed)?;
+            if !apart.is_empty() {
+                terminal::say(&format!(
+                    "{} more were not run: others must answer for them over the network. The test \
+                     kit runs them natively: `cargo test`",
+                    apart.len()
+                ))?;
+            }
         }
         Ok(terminal::code(failed == 0))
     }
@@ -141,7 +154,11 @@ impl Record {
             None => draft.settings()?,
         };
         let trial = piece
-            .try_once(&settings, &input)
+            .try_once(&Question {
+                settings: &settings,
+                input: &input,
+                environment: None,
+            })
             .map_err(|why| anyhow!("{}.wasm {why}", draft.name))?;
         let settings = serde_json::from_str(&settings).context("--settings is no JSON object")?;
         let vector = trial.vector(self.name, Some(settings), &input);

@@ -1,7 +1,7 @@
 //! The files of a new project, embedded in the binary: templates from `plugins/templates`, the
-//! contract from `wit`, and for Rust the source of the SDK. The SDK comes as a folder of the project
-//! because it is on no registry: so a project builds anywhere, and against the contract of the host
-//! that made it.
+//! contract from `wit`, and for Rust the source of the SDK. The SDK comes as a folder of the
+//! project because it is on no registry: so a project builds anywhere, and against the contract of
+//! the host that made it.
 
 use super::Language;
 use holdfast_runtime::PluginKind as Kind;

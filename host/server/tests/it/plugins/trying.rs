@@ -1,0 +1,179 @@
+//! Checking, testing, recording and inspecting a component that somebody built.
+
+use super::{plugin, put};
+use serde_json::{Value, json};
+use std::fs;
+use tempfile::tempdir;
+
+/// A vector for `pricing-tiered` as it comes: a pin costs 100 millionths.
+fn pins(count: u64, micros: u64) -> Value {
+    let amount = json!({"micros": micros, "currency": "EUR"});
+    json!({
+        "name": format!("{count} pins"),
+        "input": {"account": "acme/web", "meters": [{"measure": "pin", "quantity": count.to_string()}]},
+        "output": {"ok": {
+            "lines": [{
+                "kind": "charge", "item": "pin requests", "unit": "operation",
+                "explanation": format!("{count} at 0.000100 EUR each"),
+                "quantity": count.to_string(), "amount": amount,
+            }],
+            "total": amount,
+        }},
+    })
+}
+
+fn vectors(of: &[Value]) -> String {
+    json!({"kind": "pricing", "vectors": of}).to_string()
+}
+
+#[test]
+fn a_good_component_is_told_to_be_good_in_every_respect() {
+    let dir = tempdir().unwrap();
+    put(dir.path(), "pricing-tiered", "p");
+    fs::write(
+        dir.path().join("p.toml"),
+        "[settings]\nfree_gb_months = 0\n",
+    )
+    .unwrap();
+    fs::write(dir.path().join("p.vectors.json"), vectors(&[pins(3, 300)])).unwrap();
+    let checked = plugin(dir.path(), &["check", "p.wasm", "--json"]);
+    let report = checked.json();
+    assert_eq!(
+        (checked.code, &report["good"]),
+        (0, &json!(true)),
+        "{report}"
+    );
+    let outcome = |check: &str| {
+        let checks = report["checks"].as_array().unwrap();
+        let found = checks.iter().find(|one| one["check"] == check);
+        found.unwrap_or_else(|| panic!("{check} of {report}"))["outcome"].clone()
+    };
+    for check in [
+        "manifest",
+        "component",
+        "start",
+        "imports",
+        "vectors",
+        "determinism",
+    ] {
+        assert_eq!(outcome(check), "good", "{check}: {report}");
+    }
+    assert_eq!(outcome("signature"), "note");
+    let shown = plugin(dir.path(), &["check", "p.wasm"]).good();
+    assert!(
+        shown.contains("pricing plugin, ") && !shown.contains('\u{1b}'),
+        "{shown}"
+    );
+    let inspected = plugin(dir.path(), &["inspect", "p.wasm", "--json"]).json();
+    assert_eq!(inspected["kind"], "pricing");
+    assert_eq!(inspected["name"], "pricing-tiered");
+    assert_eq!(inspected["imports"][0], "holdfast:plugin/types@1.0.0");
+    assert!(inspected["init_fuel"].as_u64().unwrap() > 0, "{inspected}");
+}
+
+#[test]
+fn what_is_wrong_is_named_with_its_mend() {
+    let dir = tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| fs::write(dir.path().join(name), bytes).unwrap();
+    file("script.wasm", b"#!/bin/sh");
+    let told = plugin(dir.path(), &["check", "script.wasm"]).failed();
+    assert!(told.contains("build for wasm32-wasip2"), "{told}");
+    put(dir.path(), "pricing-tiered", "p");
+    file("p.toml", b"[setings]");
+    let told = plugin(dir.path(), &["check", "p.wasm"]).failed();
+    assert!(
+        told.contains("p.toml") && told.contains("setings"),
+        "{told}"
+    );
+    file("p.toml", b"[settings]\ncurrency = 'euro'");
+    let told = plugin(dir.path(), &["check", "p.wasm"]).failed();
+    assert!(told.contains("init: ") && told.contains("EUR"), "{told}");
+    let told = plugin(dir.path(), &["test", "p.wasm"]).failed();
+    assert!(told.contains("plugin record"), "{told}");
+    let told = plugin(dir.path(), &["test", "p.toml"]).failed();
+    assert!(told.contains("NAME.wasm"), "{told}");
+    assert_eq!(plugin(dir.path(), &["tset"]).code, 2);
+}
+
+#[test]
+fn a_vector_that_does_not_hold_is_told_by_its_place_and_can_be_written_anew() {
+    let dir = tempdir().unwrap();
+    put(dir.path(), "pricing-tiered", "p");
+    let file = dir.path().join("p.vectors.json");
+    fs::write(&file, vectors(&[pins(3, 300), pins(4, 500)])).unwrap();
+    let told = plugin(dir.path(), &["test", "p.wasm"]).failed();
+    assert!(
+        told.contains("4 pins: output.ok.lines[0].amount.micros: is 400, and must be 500"),
+        "{told}"
+    );
+    assert!(told.contains("2 vectors, 1 failed"), "{told}");
+    let told = plugin(dir.path(), &["check", "p.wasm"]).failed();
+    assert!(told.contains("1 of 2 fail"), "{told}");
+    let told = plugin(dir.path(), &["test", "p.wasm", "--write"]).good();
+    assert!(told.contains("1 of 2 answers"), "{told}");
+    let report = plugin(dir.path(), &["test", "p.wasm", "--json"]).json();
+    assert_eq!(report["failed"], 0, "{report}");
+    assert!(
+        report["vectors"][0]["fuel"].as_u64().unwrap() > 0,
+        "{report}"
+    );
+}
+
+#[test]
+fn what_an_authorizer_asked_is_recorded_and_replayed() {
+    let dir = tempdir().unwrap();
+    put(dir.path(), "authorizer-quota", "q");
+    let input = json!({
+        "action": "create_request", "account": "acme/web", "roles": ["tenant-user"],
+        "attributes": {"quota_bytes": "100", "plan": "gold"}, "meta": {"app": "blog"},
+        "pinned_bytes": "99", "dag_size": 2, "request_count": 3, "time": 4,
+    });
+    fs::write(dir.path().join("in.json"), input.to_string()).unwrap();
+    let record = |name: &str| {
+        let append = [
+            "--input",
+            "in.json",
+            "--name",
+            name,
+            "--append",
+            "q.vectors.json",
+        ];
+        plugin(dir.path(), &[&["record", "q.wasm"][..], &append].concat())
+    };
+    record("over the quota").good();
+    let written = fs::read_to_string(dir.path().join("q.vectors.json")).unwrap();
+    let written: Value = serde_json::from_str(&written).unwrap();
+    let vector = &written["vectors"][0];
+    assert_eq!(
+        vector["output"]["ok"]["deny"]["cause"], "exhausted",
+        "{vector}"
+    );
+    // What it never asked for is not there: nobody need wonder whether it matters.
+    assert_eq!(vector["input"]["attributes"], json!({"quota_bytes": "100"}));
+    assert!(vector["input"].get("meta").is_none() && vector["input"].get("time").is_none());
+    plugin(dir.path(), &["test", "q.wasm"]).good();
+    assert!(record("over the quota").failed().contains("already"));
+    let unknown = input.to_string().replace("dag_size", "dagsize");
+    fs::write(dir.path().join("in.json"), unknown).unwrap();
+    assert!(record("another").failed().contains("dagsize"));
+}
+
+#[test]
+fn what_misbehaves_ends_and_is_told() {
+    let dir = tempdir().unwrap();
+    put(dir.path(), "hostile-pricing", "h");
+    for (deed, said) in [
+        ("loop", "trapped"),
+        ("trap", "trapped"),
+        ("stack", "trapped"),
+        ("memory", "memory"),
+    ] {
+        let vector = json!({
+            "name": deed, "settings": {"do": deed}, "output": {"ok": null},
+            "input": {"account": "acme/web", "meters": []},
+        });
+        fs::write(dir.path().join("h.vectors.json"), vectors(&[vector])).unwrap();
+        let told = plugin(dir.path(), &["test", "h.wasm"]).failed();
+        assert!(told.contains(said), "{deed}: {told}");
+    }
+}
