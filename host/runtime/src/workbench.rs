@@ -9,8 +9,10 @@ mod facts;
 mod golden;
 mod mirror;
 mod session;
+mod track;
 
 pub use golden::{Golden, Vector};
+pub use track::{Times, Track};
 
 use crate::admit::admit;
 use crate::kind::Kind;

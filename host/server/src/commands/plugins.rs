@@ -2,9 +2,11 @@
 //!
 //! What works on files needs no running host; what works on a host calls its API.
 
+mod bench;
 mod check;
 mod compile;
 mod draft;
+mod folder;
 mod new;
 mod running;
 mod sign;
@@ -25,6 +27,8 @@ pub(super) enum Command {
     Check(check::Check),
     /// Run a component's golden vectors.
     Test(vectors::Test),
+    /// Measure a component's calls: a histogram of their times, and their instructions.
+    Bench(bench::Bench),
     /// Ask a component once, and write what it was told and what it answered as a vector.
     Record(vectors::Record),
     /// Show what a component is, imports, exports and needs.
@@ -45,6 +49,7 @@ impl Command {
             Self::New(new) => new.run(),
             Self::Check(check) => check.run(),
             Self::Test(test) => test.run(),
+            Self::Bench(bench) => bench.run(),
             Self::Record(record) => record.run(),
             Self::Inspect(inspect) => inspect.run(),
             Self::Keygen(keygen) => keygen.run(),

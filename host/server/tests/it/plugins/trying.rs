@@ -177,3 +177,34 @@ fn what_misbehaves_ends_and_is_told() {
         assert!(told.contains(said), "{deed}: {told}");
     }
 }
+
+#[test]
+fn calls_are_timed_on_the_serving_path() {
+    let dir = tempdir().unwrap();
+    put(dir.path(), "pricing-tiered", "p");
+    fs::write(dir.path().join("p.vectors.json"), vectors(&[pins(3, 300)])).unwrap();
+    let bench = ["bench", "p.wasm", "--calls", "200"];
+    let report = plugin(dir.path(), &[&bench[..], &["--json"]].concat()).json();
+    let input = &report["inputs"][0];
+    let quantile = |name: &str| input["nanos"][name].as_u64().unwrap();
+    assert!(
+        quantile("p50") > 0 && quantile("p50") <= quantile("p99"),
+        "{report}"
+    );
+    assert!(quantile("p99") <= quantile("max"), "{report}");
+    let histogram = input["histogram"].as_object().unwrap();
+    let calls: u64 = histogram
+        .values()
+        .map(|count| count.as_u64().unwrap())
+        .sum();
+    assert_eq!((calls, &input["name"]), (200, &json!("3 pins")));
+    assert!(input["fuel"].as_u64().unwrap() > 0, "{report}");
+    let shown = plugin(dir.path(), &bench).good();
+    assert!(shown.contains("P99.9") && shown.contains('#'), "{shown}");
+    put(dir.path(), "authorizer-quota", "q");
+    let vector = json!({"kind": "authorizer", "vectors": [{
+        "name": "reads", "input": {"action": "list_requests"}, "output": {"ok": "allow"},
+    }]});
+    fs::write(dir.path().join("q.vectors.json"), vector.to_string()).unwrap();
+    plugin(dir.path(), &["bench", "q.wasm", "--calls", "10"]).good();
+}
