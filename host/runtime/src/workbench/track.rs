@@ -45,7 +45,8 @@ impl Times {
     pub fn histogram(&self) -> BTreeMap<u64, usize> {
         let mut counts = BTreeMap::new();
         for nanos in &self.0 {
-            let bound = nanos.saturating_add(1).next_power_of_two();
+            let bound = nanos.saturating_add(1).checked_next_power_of_two();
+            let bound = bound.unwrap_or(u64::MAX);
             let count: &mut usize = counts.entry(bound).or_default();
             *count = count.saturating_add(1);
         }
