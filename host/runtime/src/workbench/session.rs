@@ -86,11 +86,13 @@ pub(super) fn link(
 ) -> wasmtime::Result<InstancePre<Notes>> {
     let mut linker = Linker::new(engine);
     let ty = component.component_type();
-    let names: Vec<String> = ty
-        .imports(engine)
-        .map(|(name, _)| name.to_owned())
-        .collect();
-    inert::link(&mut linker, names.iter().map(String::as_str))?;
+    // What calls out has more of WASI than the inert part, and shares its resources: there all of it
+    // is a trap, which `describe`, `init` and what asks nobody never meet.
+    if matches!(kind, Kind::Authorizer | Kind::Pricing) {
+        let names = ty.imports(engine).map(|(name, _)| name.to_owned());
+        let names: Vec<String> = names.collect();
+        inert::link(&mut linker, names.iter().map(String::as_str))?;
+    }
     for (name, import) in ty.imports(engine) {
         let ComponentItem::ComponentInstance(instance) = import.ty else {
             continue;
