@@ -86,8 +86,8 @@ pub(super) fn link(
 ) -> wasmtime::Result<InstancePre<Notes>> {
     let mut linker = Linker::new(engine);
     let ty = component.component_type();
-    // What calls out has more of WASI than the inert part, and shares its resources: there all of it
-    // is a trap, which `describe`, `init` and what asks nobody never meet.
+    // What calls out has more of WASI than the inert part, and shares its resources: there all of
+    // it is a trap, which `describe`, `init` and what asks nobody never meet.
     if matches!(kind, Kind::Authorizer | Kind::Pricing) {
         let names = ty.imports(engine).map(|(name, _)| name.to_owned());
         let names: Vec<String> = names.collect();

@@ -25,7 +25,11 @@ pub(in crate::commands) struct Bench {
     #[arg(long)]
     vectors: Option<PathBuf>,
     /// Calls of each input.
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=CALLS_MAX))]
+    #[arg(
+        long,
+        default_value_t = 10_000,
+        value_parser = clap::value_parser!(u64).range(1..=CALLS_MAX)
+    )]
     calls: u64,
     /// For machines.
     #[arg(long)]
