@@ -58,6 +58,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn vectors_hold() {
+        let vectors = include_str!("../vectors.json");
+        assert!(holdfast_testkit::vectors::authorizer::<Bounds>(vectors).is_ok());
+    }
+
+    #[test]
     fn the_bound_may_be_reached_and_not_passed() {
         assert_eq!(exceeds(Some(10), Some(10)), None);
         assert_eq!(exceeds(Some(11), Some(10)), Some(10));

@@ -88,6 +88,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn vectors_hold() {
+        let vectors = include_str!("../vectors.json");
+        assert!(holdfast_testkit::vectors::pricing::<Prices>(vectors).is_ok());
+    }
+
+    #[test]
     fn a_part_of_a_price_is_rounded_up() {
         assert_eq!(cost(GB_MONTH, 20_000, GB_MONTH), Some(20_000));
         assert_eq!(cost(1, 20_000, GB_MONTH), Some(1));

@@ -34,7 +34,31 @@ const WIT: Files = embedded!("wit":
 );
 
 const SDK: Files = embedded!("plugins/sdk/src":
-    "authorizer.rs", "bindings.rs", "lib.rs", "pricing.rs",
+    "authorizer.rs",
+    "bindings.rs",
+    "config.rs",
+    "date.rs",
+    "http.rs",
+    "http/url.rs",
+    "http/wasi.rs",
+    "lib.rs",
+    "log.rs",
+    "money.rs",
+    "payment.rs",
+    "pricing.rs",
+    "settings.rs",
+    "storage.rs",
+);
+
+const TESTKIT: Files = embedded!("plugins/testkit/src":
+    "call.rs",
+    "lib.rs",
+    "script.rs",
+    "variables.rs",
+    "vectors.rs",
+    "vectors/answer.rs",
+    "vectors/question.rs",
+    "wants.rs",
 );
 
 const RUST: Files = embedded!("plugins/templates/rust":
@@ -46,10 +70,19 @@ const RUST_SDK: &str = include_str!(concat!(
     "/../../plugins/templates/rust/sdk.toml"
 ));
 
+const RUST_TESTKIT: &str = include_str!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../plugins/templates/rust/testkit.toml"
+));
+
 const RUST_AUTHORIZER: Files =
     embedded!("plugins/templates/rust/authorizer": "lib.rs", "plugin.toml", "vectors.json");
 const RUST_PRICING: Files =
     embedded!("plugins/templates/rust/pricing": "lib.rs", "plugin.toml", "vectors.json");
+const RUST_PAYMENT: Files =
+    embedded!("plugins/templates/rust/payment": "lib.rs", "plugin.toml", "vectors.json");
+const RUST_CONFIG: Files =
+    embedded!("plugins/templates/rust/config": "lib.rs", "plugin.toml", "vectors.json");
 
 const JS: Files = embedded!("plugins/templates/js":
     "Makefile", "README.md", "gitignore", "package.json", "plugin.js", "plugin.test.mjs",
@@ -69,6 +102,8 @@ pub(super) fn entries(kind: Kind, lang: Language) -> Option<Vec<Entry>> {
     let mut entries = match (lang, kind) {
         (Language::Rust, Kind::Authorizer) => rust(RUST_AUTHORIZER),
         (Language::Rust, Kind::Pricing) => rust(RUST_PRICING),
+        (Language::Rust, Kind::Payment) => rust(RUST_PAYMENT),
+        (Language::Rust, Kind::Config) => rust(RUST_CONFIG),
         (Language::Js, Kind::Pricing) => of_two(JS, PRICING_VECTORS),
         (Language::Python, Kind::Pricing) => of_two(PYTHON, PRICING_VECTORS),
         _ => return None,
@@ -85,6 +120,12 @@ fn rust(of_kind: Files) -> Vec<Entry> {
         is_template: false,
     });
     entries.extend(verbatim("vendor/holdfast-plugin/src", SDK));
+    entries.push(Entry {
+        path: "vendor/holdfast-testkit/Cargo.toml".into(),
+        text: RUST_TESTKIT,
+        is_template: false,
+    });
+    entries.extend(verbatim("vendor/holdfast-testkit/src", TESTKIT));
     entries
 }
 
@@ -155,6 +196,7 @@ mod tests {
         for (folder, files, left_out) in [
             ("wit", WIT, &["README.md"][..]),
             ("plugins/sdk/src", SDK, &[]),
+            ("plugins/testkit/src", TESTKIT, &[]),
         ] {
             let there: BTreeSet<String> = names(folder)
                 .into_iter()
