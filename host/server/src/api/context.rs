@@ -61,6 +61,8 @@ pub(crate) struct Call {
     pub(crate) body: Option<Body>,
     pub(crate) principal: Option<Arc<Principal>>,
     pub(crate) decided: Option<Decided>,
+    /// What the audit log is to know of what was done.
+    pub(crate) noted: Option<String>,
     /// What the store's servers did for the call, if somebody who may know asked.
     pub(crate) traced: Option<HeaderValue>,
 }
@@ -116,6 +118,7 @@ async fn serve(place: Place, request: Request, request_id: u128) -> Response {
         body: Some(body),
         principal: None,
         decided: None,
+        noted: None,
         traced: None,
     };
     let deadline = call.station.edge.settings.call_timeout;
@@ -252,6 +255,16 @@ impl Call {
     pub(crate) fn segment(&self) -> &str {
         let path = self.parts.uri.path();
         path.rsplit_once('/').map_or(path, |(_, last)| last)
+    }
+
+    /// The third part of the path: the `{name}` of a route that has more behind it.
+    pub(crate) fn named(&self) -> &str {
+        self.parts.uri.path().split('/').nth(3).unwrap_or_default()
+    }
+
+    /// Tells the audit log what was done, where the action and its object do not say it.
+    pub(crate) fn note(&mut self, what: String) {
+        self.noted = Some(what);
     }
 
     /// The query parameters, each one of `known`.

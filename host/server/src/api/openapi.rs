@@ -21,9 +21,13 @@ use utoipa::{Modify, OpenApi};
         money::usage, money::quote,
         keys::list, keys::create, keys::revoke,
         tenants::read, tenants::write,
-        plugins::list, whoami::show, show
+        plugins::list, plugins::read, plugins::install, plugins::promote, plugins::rollback,
+        plugins::shadow, plugins::logs,
+        whoami::show, show
     ),
-    components(schemas(plugins::Plugin)),
+    components(schemas(
+        plugins::Plugin, plugins::Generation, plugins::Line, plugins::Report
+    )),
     modifiers(&Keys),
     security(("key" = []))
 )]

@@ -57,6 +57,18 @@ pub enum Operation {
     WriteTenant,
     /// What plugins are loaded.
     ListPlugins,
+    /// One plugin.
+    ReadPlugin,
+    /// Puts a plugin in.
+    InstallPlugin,
+    /// Has a candidate serve.
+    PromotePlugin,
+    /// Has the generation before serve again.
+    RollBackPlugin,
+    /// How a candidate differs.
+    ReadShadow,
+    /// What a plugin logged.
+    ReadLogs,
     /// Who the caller is taken for.
     WhoAmI,
     /// This API, described.
@@ -68,7 +80,7 @@ pub enum Operation {
 pub struct Route {
     /// `GET`, `POST`, `PUT` or `DELETE`.
     pub method: Method,
-    /// The path; a `{name}` stands last, if at all.
+    /// The path; a `{name}` is its third part, if it has one.
     pub path: &'static str,
     /// What it does.
     pub operation: Operation,
@@ -128,6 +140,20 @@ pub static ROUTES: &[Route] = &[
     Route::ours(Method::GET, "/v1/tenants/{tenant}", Op::ReadTenant),
     Route::ours(Method::PUT, "/v1/tenants/{tenant}", Op::WriteTenant),
     Route::ours(Method::GET, "/v1/plugins", Op::ListPlugins),
+    Route::ours(Method::GET, "/v1/plugins/{name}", Op::ReadPlugin),
+    Route::ours(Method::PUT, "/v1/plugins/{name}", Op::InstallPlugin),
+    Route::ours(
+        Method::POST,
+        "/v1/plugins/{name}/promote",
+        Op::PromotePlugin,
+    ),
+    Route::ours(
+        Method::POST,
+        "/v1/plugins/{name}/rollback",
+        Op::RollBackPlugin,
+    ),
+    Route::ours(Method::GET, "/v1/plugins/{name}/shadow", Op::ReadShadow),
+    Route::ours(Method::GET, "/v1/plugins/{name}/logs", Op::ReadLogs),
     Route::ours(Method::GET, "/v1/whoami", Op::WhoAmI).needing(Access::Known),
     Route::ours(Method::GET, "/openapi.json", Op::Describe).needing(Access::Open),
 ];
@@ -152,6 +178,12 @@ pub(crate) fn handle(call: &mut Call) -> Handling<'_> {
         Op::ReadTenant => Box::pin(tenants::read(call)),
         Op::WriteTenant => Box::pin(tenants::write(call)),
         Op::ListPlugins => Box::pin(ready(plugins::list(call))),
+        Op::ReadPlugin => Box::pin(ready(plugins::read(call))),
+        Op::InstallPlugin => Box::pin(plugins::install(call)),
+        Op::PromotePlugin => Box::pin(plugins::promote(call)),
+        Op::RollBackPlugin => Box::pin(plugins::rollback(call)),
+        Op::ReadShadow => Box::pin(ready(plugins::shadow(call))),
+        Op::ReadLogs => Box::pin(ready(plugins::logs(call))),
         Op::WhoAmI => Box::pin(ready(whoami::show(call))),
         Op::Describe => Box::pin(ready(openapi::show(call))),
     }

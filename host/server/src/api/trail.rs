@@ -36,6 +36,11 @@ pub(crate) fn event(call: &mut Call, outcome: &Result<Reply, Problem>) -> Option
     };
     let problem = outcome.as_ref().err();
     let plugin = problem.and_then(Problem::plugin).cloned();
+    let note = match (problem.map(Problem::note), call.noted.take()) {
+        (Some(why), Some(what)) => Some(format!("{what}: {why}")),
+        (Some(why), None) => Some(why.to_owned()),
+        (None, what) => what,
+    };
     Some(Event {
         at: call.app().clock.now(),
         request_id: call.request_id,
@@ -45,7 +50,7 @@ pub(crate) fn event(call: &mut Call, outcome: &Result<Reply, Problem>) -> Option
         outcome: ended(problem),
         decision,
         plugin: plugin.map(Box::new),
-        note: problem.map(|problem| problem.note().into()),
+        note: note.map(Into::into),
         status: status(outcome).as_u16(),
         remote: remote(&call.parts),
     })

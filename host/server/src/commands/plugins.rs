@@ -7,6 +7,7 @@ mod check;
 mod compile;
 mod draft;
 mod folder;
+mod install;
 mod new;
 mod running;
 mod sign;
@@ -37,8 +38,18 @@ pub(super) enum Command {
     Keygen(sign::Keygen),
     /// Sign a component: NAME.sig beside it.
     Sign(sign::Sign),
+    /// Put a plugin into a running host, or into a folder that one watches.
+    Install(install::Install),
     /// List the plugins of a running host.
     List(running::List),
+    /// Have a candidate serve in the place of what serves now.
+    Promote(running::Promote),
+    /// Have the generation before serve again, at once.
+    Rollback(running::Rollback),
+    /// Show how a candidate that runs beside a plugin differs from it.
+    Shadow(running::Shadow),
+    /// Show what a plugin logged.
+    Logs(running::Logs),
     #[command(hide = true)]
     Compile(compile::Compile),
 }
@@ -54,7 +65,12 @@ impl Command {
             Self::Inspect(inspect) => inspect.run(),
             Self::Keygen(keygen) => keygen.run(),
             Self::Sign(sign) => sign.run(),
+            Self::Install(install) => install.run().await,
             Self::List(list) => list.run().await,
+            Self::Promote(promote) => promote.run().await,
+            Self::Rollback(rollback) => rollback.run().await,
+            Self::Shadow(shadow) => shadow.run().await,
+            Self::Logs(logs) => logs.run().await,
             Self::Compile(compile) => compile.run(),
         }
     }

@@ -52,6 +52,13 @@ pub(super) fn check(config: &Config, files: &[PathBuf]) -> Vec<Complaint> {
             "write \"embedded\"",
         );
     }
+    if !config.plugins.require_signatures {
+        refuse(
+            "plugins.require_signatures",
+            "whoever can write a file could set prices and decide what is allowed",
+            "write true, and whose signatures are good under [plugins.trusted_keys]",
+        );
+    }
     if !config.audit.enabled {
         refuse(
             "audit.enabled",

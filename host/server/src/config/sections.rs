@@ -15,6 +15,7 @@ use super::secret::Secret;
 use super::section::{Section, section, words};
 use super::setting::{Setting, Wrong, quoted, text};
 use super::value::{Bounded, ByteSize, Millis, Named, Pairs};
+use holdfast_runtime::PublicKey;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -151,6 +152,25 @@ section! {
         /// What all plugins together may come to hold. It is set aside when a plugin is loaded,
         /// and one that does not fit is refused.
         memory_bytes: ByteSize = ByteSize(8 << 30), Restart;
+        /// Whether a plugin without a good signature is refused. Production takes nothing else.
+        require_signatures: bool = false, Restart;
+        /// Whose signatures are good.
+        trusted_keys: TrustedKeys = TrustedKeys::default(), Restart;
+    }
+}
+
+section! {
+    /// Whose signatures are good, for each kind of plugin: `holdfast plugin keygen` makes keys. Who
+    /// may sign prices may not thereby sign authorizers.
+    TrustedKeys {
+        /// For those that refuse calls.
+        authorizer: Vec<PublicKey> = Vec::new(), Restart;
+        /// For those that price usage.
+        pricing: Vec<PublicKey> = Vec::new(), Restart;
+        /// For those that collect invoices.
+        payment: Vec<PublicKey> = Vec::new(), Restart;
+        /// For those that supply or check configuration.
+        config: Vec<PublicKey> = Vec::new(), Restart;
     }
 }
 

@@ -1,6 +1,7 @@
 //! How one value is read and written.
 
 use super::layers::{Environment, Raw};
+use holdfast_runtime::PublicKey;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -189,6 +190,27 @@ impl Setting for Vec<String> {
 
     fn toml(&self) -> Option<String> {
         let texts: Vec<String> = self.iter().map(|text| quoted(text)).collect();
+        Some(format!("[{}]", texts.join(", ")))
+    }
+}
+
+impl Setting for Vec<PublicKey> {
+    const EXAMPLE: &'static str = "[\"ed25519:…\"]";
+
+    fn read(raw: &Raw, environment: &Environment) -> Result<Self, Wrong> {
+        let texts = Vec::<String>::read(raw, environment)?;
+        let parsed = texts.iter().map(|text| PublicKey::parse(text));
+        parsed.collect::<Result<_, _>>().map_err(|_| {
+            Wrong::new(
+                raw,
+                "list of public keys",
+                "write [\"ed25519:…\"] with 64 hex digits each, as `holdfast plugin keygen` shows",
+            )
+        })
+    }
+
+    fn toml(&self) -> Option<String> {
+        let texts: Vec<String> = self.iter().map(|key| quoted(&key.to_string())).collect();
         Some(format!("[{}]", texts.join(", ")))
     }
 }

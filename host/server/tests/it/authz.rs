@@ -37,6 +37,9 @@ fn table() -> Vec<Row> {
     };
     let request = "/psa/pins/{requestid}";
     let tenant = "/v1/tenants/{tenant}";
+    let plugin = "/v1/plugins/{name}";
+    let (promote, rollback) = ("/v1/plugins/{name}/promote", "/v1/plugins/{name}/rollback");
+    let (shadow, logs) = ("/v1/plugins/{name}/shadow", "/v1/plugins/{name}/logs");
     let own = "?account=acme/web";
     let (usage, quote, keys) = ("/v1/usage?account=acme/web", "/v1/quote?account=acme/web", "/v1/keys?account=acme/web");
     assert!(usage.ends_with(own) && quote.ends_with(own) && keys.ends_with(own));
@@ -55,6 +58,13 @@ fn table() -> Vec<Row> {
         row("GET", tenant, "/v1/tenants/acme", None, Some(404), (TenantUser, 403), (TenantAdmin, 200)),
         row("PUT", tenant, "/v1/tenants/acme", attributes(), Some(404), (TenantAdmin, 403), (Operator, 200)),
         row("GET", "/v1/plugins", "/v1/plugins", None, Some(403), (TenantAdmin, 403), (Operator, 200)),
+        // 404: allowed, and there is no such plugin. 400: allowed, and it is refused.
+        row("GET", plugin, "/v1/plugins/absent", None, Some(403), (TenantAdmin, 403), (Auditor, 404)),
+        row("PUT", plugin, "/v1/plugins/absent", Some(json!({"wasm": ""})), Some(403), (Auditor, 403), (Operator, 400)),
+        row("POST", promote, "/v1/plugins/absent/promote", None, Some(403), (Auditor, 403), (Operator, 404)),
+        row("POST", rollback, "/v1/plugins/absent/rollback", None, Some(403), (Auditor, 403), (Operator, 404)),
+        row("GET", shadow, "/v1/plugins/absent/shadow", None, Some(403), (Auditor, 403), (Operator, 404)),
+        row("GET", logs, "/v1/plugins/absent/logs", None, Some(403), (Auditor, 403), (Operator, 404)),
     ]
 }
 

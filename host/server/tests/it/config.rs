@@ -234,6 +234,14 @@ fn production_refuses_what_is_unsafe_and_takes_what_is_safe() {
             "audit.enabled decisions would not be recorded",
         ),
         (
+            "[plugins]\nrequire_signatures = false".to_owned(),
+            "plugins.require_signatures whoever can write a file",
+        ),
+        (
+            "[plugins.trusted_keys]\npricing = ['ed25519:00']".to_owned(),
+            "list of public keys",
+        ),
+        (
             format!("[server]\ntls_cert = '{key}'\ntls_key = '{key}'"),
             "server.tls_key everybody",
         ),
@@ -260,7 +268,9 @@ fn production_refuses_what_is_unsafe_and_takes_what_is_safe() {
     mode(Path::new(&secret.to_string()), 0o600);
     mode(Path::new(&key.to_string()), 0o600);
     let safe = format!(
-        "[server]\nlisten='0.0.0.0:1'\ntls_cert='{key}'\ntls_key='{key}'\n[auth]\nbootstrap_admin_key='file:{secret}'"
+        "[server]\nlisten='0.0.0.0:1'\ntls_cert='{key}'\ntls_key='{key}'\n\
+         [auth]\nbootstrap_admin_key='file:{secret}'\n\
+         [plugins]\nrequire_signatures=true"
     );
     assert!(with(&safe).good().general.production);
     // The same without `production` is the operator's own business.

@@ -1,6 +1,7 @@
 //! `holdfast plugin …`: what an author does with files, and an operator with a host.
 
 mod projects;
+mod serving;
 mod signing;
 mod trying;
 

@@ -8,7 +8,7 @@ use crate::pins::PinError;
 use axum::http::{HeaderValue, StatusCode, header};
 use holdfast_model::{ErrorKind, Invalid};
 use holdfast_policy::Denial;
-use holdfast_runtime::PluginError;
+use holdfast_runtime::{PluginError, ReloadError};
 use holdfast_store::StoreError;
 
 impl From<Invalid> for Problem {
@@ -90,6 +90,17 @@ impl From<PinError> for Problem {
                 &cause,
             )
             .by_plugin(&cause),
+        }
+    }
+}
+
+impl From<ReloadError> for Problem {
+    fn from(error: ReloadError) -> Self {
+        match error {
+            ReloadError::NotFound(_) => Self::not_found(),
+            ReloadError::Unwritten { .. } => Self::internal("a plugin was not kept", &error),
+            // Operators alone get here, and what is wrong with a plugin is what they must know.
+            _ => Self::of_kind(error.kind(), error.to_string()),
         }
     }
 }

@@ -12,8 +12,9 @@ use crate::workers::peers::Peers;
 use crate::workers::tuning::Retry;
 use anyhow::{Context, anyhow, bail};
 use holdfast_policy::Gate;
-use holdfast_runtime::{Compiler, JobsConfig, PluginKind, Plugins, PluginsConfig};
+use holdfast_runtime::{Compiler, JobsConfig, PluginKind, Plugins, PluginsConfig, Trust};
 use holdfast_store::{CqlSettings, Store, StoreError};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +61,20 @@ pub(super) async fn open(
     })
 }
 
+/// Whose plugins are taken.
+fn trust(config: &Config) -> Trust {
+    let keys = &config.plugins.trusted_keys;
+    Trust {
+        keys: BTreeMap::from([
+            (PluginKind::Authorizer, keys.authorizer.clone()),
+            (PluginKind::Pricing, keys.pricing.clone()),
+            (PluginKind::Payment, keys.payment.clone()),
+            (PluginKind::Config, keys.config.clone()),
+        ]),
+        is_required: config.plugins.require_signatures,
+    }
+}
+
 /// Makes the data directory, opens the plugins, and asks those that configure what they say to the
 /// configuration. An answer that is wrong, or none, ends the start: a host that was to be guarded
 /// is not started unguarded.
@@ -78,6 +93,7 @@ pub(super) async fn plugins(live: &Arc<Live>, compiler: Compiler) -> anyhow::Res
         state: Some(data.join("plugins-state")),
         compiler,
         memory_bytes: config.plugins.memory_bytes.0,
+        trust: trust(&config),
         jobs: JobsConfig {
             environment: Arc::new(live.environment().clone()),
             trusted_roots: config.plugins.trusted_roots.clone(),

@@ -13,6 +13,8 @@ fn plan(settings: &CqlSettings, is_production: bool) -> Plan {
     // A first key as good as production wants it.
     let key = uuid::Uuid::now_v7().simple().to_string() + "f00dcafe";
     variables.push(("HOLDFAST_PRODUCTION".to_owned(), is_production.to_string()));
+    let signed = "HOLDFAST_PLUGINS__REQUIRE_SIGNATURES";
+    variables.push((signed.to_owned(), is_production.to_string()));
     Plan {
         kubo_api: NOBODY.to_owned(),
         variables,

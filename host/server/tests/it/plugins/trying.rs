@@ -208,3 +208,26 @@ fn calls_are_timed_on_the_serving_path() {
     fs::write(dir.path().join("q.vectors.json"), vector.to_string()).unwrap();
     plugin(dir.path(), &["bench", "q.wasm", "--calls", "10"]).good();
 }
+
+#[test]
+fn a_plugin_is_put_into_a_folder_whole() {
+    let (from, to) = (tempdir().unwrap(), tempdir().unwrap());
+    put(from.path(), "pricing-tiered", "p");
+    fs::write(from.path().join("p.vectors.json"), vectors(&[pins(3, 300)])).unwrap();
+    let folder = to.path().to_str().unwrap();
+    fs::write(to.path().join("price.toml"), "[settings]\n").unwrap();
+    fs::write(to.path().join("price.sig"), "of the one before").unwrap();
+    let install = ["install", "p.wasm", "--name", "price", "--dir", folder];
+    plugin(from.path(), &install).good();
+    let mut names: Vec<_> = fs::read_dir(to.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    // The operator's settings stay; what spoke of the component before is gone.
+    assert_eq!(names, ["price.toml", "price.vectors.json", "price.wasm"]);
+    fs::write(from.path().join("p.wasm"), "no component").unwrap();
+    plugin(from.path(), &install).failed();
+    let told = plugin(from.path(), &["install", "p.wasm", "--dir", "nowhere"]).failed();
+    assert!(told.contains("plugins.dir"), "{told}");
+}
