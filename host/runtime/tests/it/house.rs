@@ -251,7 +251,7 @@ pub(crate) fn kit() -> Kit {
 
 /// Where the built components are. They are built if one is missing or older than what it is built
 /// from; the lock is for test binaries that run side by side.
-fn dist() -> &'static Path {
+pub(crate) fn dist() -> &'static Path {
     static DIST: OnceLock<PathBuf> = OnceLock::new();
     DIST.get_or_init(|| {
         let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins");
@@ -275,9 +275,12 @@ fn dist() -> &'static Path {
     })
 }
 
-const COMPONENTS: [&str; 4] = [
+const COMPONENTS: [&str; 7] = [
     "pricing-tiered",
+    "pricing-per-operation",
+    "pricing-volume-discount",
     "authorizer-quota",
+    "authorizer-time-window",
     "hostile-pricing",
     "hostile-authorizer",
 ];

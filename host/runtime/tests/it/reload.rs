@@ -2,6 +2,7 @@
 
 mod rollback;
 mod shadow;
+mod shipped;
 mod stages;
 
 use crate::house::{Ask, House, PATIENCE, component_bytes, put, told, variant};
@@ -21,6 +22,11 @@ fn wait_for(condition: impl Fn() -> bool) {
         assert!(start.elapsed() < PATIENCE, "it never came");
         std::thread::yield_now();
     }
+}
+
+/// Told what to do, and given time however busy the machine is: not what swaps are about.
+fn calm(deed: &str) -> String {
+    format!("{}[limits]\nwall_ms = 60000\n", told(deed))
 }
 
 fn is_live(infos: &[PluginInfo], name: &str, generation: u64) -> bool {
@@ -236,8 +242,8 @@ fn the_newest_pricing_file_is_live() {
 fn a_swap_under_load_fails_no_call() {
     const SWAPS: u8 = 5;
     let house = House::new();
-    house.install("hostile-pricing", "price", &told("price-1"));
-    house.install("hostile-authorizer", "gate", &told("allow"));
+    house.install("hostile-pricing", "price", &calm("price-1"));
+    house.install("hostile-authorizer", "gate", &calm("allow"));
     let is_over = AtomicBool::new(false);
     let calls = AtomicU64::new(0);
     let load = || {
@@ -266,7 +272,7 @@ fn a_swap_under_load_fails_no_call() {
                 let beside = house.dir.path().join("new.tmp");
                 fs::write(&beside, variant(component, swap)).unwrap();
                 fs::rename(&beside, house.dir.path().join(format!("{name}.wasm"))).unwrap();
-                fs::write(house.dir.path().join(format!("{name}.toml")), told(&deed)).unwrap();
+                fs::write(house.dir.path().join(format!("{name}.toml")), calm(&deed)).unwrap();
             }
             house.plugins.rescan();
             assert_eq!(house.last("price").state, "live");

@@ -68,7 +68,7 @@ impl Authorizer for Hostile {
 /// Everything that can be asked, in one line: shows the host's side of each getter.
 fn facts(call: &Call) -> String {
     format!(
-        "{:?} {} {} {} {} {:?} {:?} {:?} {:?} {:?} {:?} {} {} {:?}",
+        "{:?} {} {} {} {} {:?} {:?} {:?} {:?} {:?} {:?} {} {} {:?} {}",
         call.action(),
         call.principal(),
         call.has_role("tenant-user"),
@@ -83,6 +83,7 @@ fn facts(call: &Call) -> String {
         call.request_count(),
         u128::from(call.pinned_bytes()),
         call.dag_size(),
+        call.time(),
     )
 }
 

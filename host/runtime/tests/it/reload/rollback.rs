@@ -204,8 +204,15 @@ fn a_restart_forgets_no_promotion_and_no_rollback() {
 fn a_storm_of_reloads_under_load_fails_no_call_and_leaves_nothing_behind() {
     use std::sync::atomic::{AtomicBool, Ordering};
     let house = House::new();
-    house.install("hostile-pricing", "price", &told("price-1"));
-    house.install("hostile-authorizer", "gate", &told("allow"));
+    // However busy the machine is meanwhile: this is about reloads alone.
+    let calm = |deed: &str| {
+        format!(
+            "{}[promote]\nwatch_ms = 0\n[limits]\nwall_ms = 60000\n",
+            told(deed)
+        )
+    };
+    house.install("hostile-pricing", "price", &calm("price-1"));
+    house.install("hostile-authorizer", "gate", &calm("allow"));
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..3 {
@@ -218,14 +225,12 @@ fn a_storm_of_reloads_under_load_fails_no_call_and_leaves_nothing_behind() {
         }
         for round in 2..60 {
             // Settings alone, so that most of the time goes into swapping. Every third one is bad.
-            let unwatched = "[promote]\nwatch_ms = 0\n";
             let deed = match round % 3 {
                 0 => "init-error".to_owned(),
                 _ => format!("price-{round}"),
             };
-            let price = format!("{}{unwatched}", told(&deed));
-            let gate = format!("{}{unwatched}#{round}", told("allow"));
-            house.install("hostile-pricing", "price", &price);
+            house.install("hostile-pricing", "price", &calm(&deed));
+            let gate = format!("{}#{round}", calm("allow"));
             house.install("hostile-authorizer", "gate", &gate);
             if round % 10 == 0 {
                 house.plugins.rollback("price").unwrap();
