@@ -6,14 +6,15 @@ use holdfast_model::{
 };
 use holdfast_runtime::attack::Kit;
 use holdfast_runtime::{
-    AuthorizeCall, PluginError, PluginInfo, Plugins, PluginsConfig, Quote, QuoteCall, Verdict,
+    AuthorizeCall, JobsConfig, PluginError, PluginInfo, Plugins, PluginsConfig, Quote, QuoteCall,
+    Verdict,
 };
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
 
@@ -42,6 +43,19 @@ impl House {
     pub(crate) fn cached() -> Self {
         let config = PluginsConfig {
             cache: Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins-cache")),
+            ..PluginsConfig::default()
+        };
+        Self::open(config, |_| {})
+    }
+
+    /// An empty folder, in a program that was started with these variables.
+    pub(crate) fn in_environment(variables: &[(&str, &str)]) -> Self {
+        let jobs = JobsConfig {
+            environment: Arc::new(pairs(variables)),
+            ..JobsConfig::default()
+        };
+        let config = PluginsConfig {
+            jobs,
             ..PluginsConfig::default()
         };
         Self::open(config, |_| {})
@@ -275,14 +289,21 @@ pub(crate) fn dist() -> &'static Path {
     })
 }
 
-const COMPONENTS: [&str; 7] = [
-    "pricing-tiered",
-    "pricing-per-operation",
-    "pricing-volume-discount",
+const COMPONENTS: &[&str] = &[
     "authorizer-quota",
     "authorizer-time-window",
-    "hostile-pricing",
+    "config-env-overlay",
+    "config-guard",
+    "frozen-1-0-0-authorizer",
+    "frozen-1-0-0-config",
+    "frozen-1-0-0-payment",
+    "frozen-1-0-0-pricing",
     "hostile-authorizer",
+    "hostile-pricing",
+    "payment-webhook",
+    "pricing-per-operation",
+    "pricing-tiered",
+    "pricing-volume-discount",
 ];
 
 /// When the newest source below a folder was written.

@@ -4,6 +4,7 @@
 
 mod authorizers;
 mod compile;
+mod frozen;
 mod hostile;
 mod house;
 mod kit;
@@ -12,3 +13,5 @@ mod leak;
 mod metrics;
 mod pricing;
 mod reload;
+mod shipped;
+mod webhook;
