@@ -34,7 +34,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ),
     ("benches/cql", &["holdfast-model", "holdfast-store"]),
     ("benches/extism", &[]),
-    ("benches/extism/guest", &[]),
+    ("benches/extism/guest", &["holdfast-plugin"]),
 ];
 
 /// Each module of the server and what it may reach for in the others. `a::b` allows that part of
