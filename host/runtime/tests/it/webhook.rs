@@ -1,5 +1,5 @@
-//! The shipped payment plugin against a server: what goes out, what comes back, and what it makes of
-//! it.
+//! The shipped payment plugin against a server: what goes out, what comes back, and what it makes
+//! of it.
 
 use crate::house::{House, account, usage};
 use holdfast_model::usage::Operations;

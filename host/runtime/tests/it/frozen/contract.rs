@@ -237,7 +237,11 @@ mod tests {
 
     const BEFORE: &str = "
         package a:b@1.0.0;
-        interface t { record r { x: u64 } variant v { one, other(string) } resource c { get: func() -> r; } }
+        interface t {
+            record r { x: u64 }
+            variant v { one, other(string) }
+            resource c { get: func() -> r; }
+        }
         interface l { write: func(line: string); }
         interface e { use t.{c, v}; go: func(c: borrow<c>) -> v; }
         world w { import l; export start: func(); export e; }
