@@ -18,6 +18,8 @@ mod limits;
 mod meter;
 mod needs;
 mod plugin;
+mod replay;
+mod vectors;
 mod world;
 
 use crate::egress::{EgressMetrics, Outside, Resolve};
@@ -34,6 +36,7 @@ pub use configure::{Entry, Finding, Severity, Snapshot};
 pub(crate) use engine::config;
 pub(crate) use needs::{EnvironmentGrant, Grants};
 pub(crate) use plugin::JobPlugin;
+pub(crate) use vectors::JobVectored;
 pub(crate) use world::JobWorld;
 
 /// What jobs have to do with.

@@ -21,7 +21,10 @@ pub(crate) enum EgressError {
     /// It took too long.
     #[error("{0}")]
     Timeout(String),
-    /// More bytes, requests or connections than the plugin may have.
+    /// More bytes than the plugin may send and fetch.
+    #[error("{0}")]
+    TooLarge(String),
+    /// More requests than the plugin may send.
     #[error("{0}")]
     Exhausted(String),
     /// The answer is no HTTP, or broke off.
@@ -34,7 +37,7 @@ pub(crate) enum EgressError {
 
 impl EgressError {
     /// Every label of [`EgressError::label`], and `ok`.
-    pub(crate) const LABELS: [&'static str; 10] = [
+    pub(crate) const LABELS: [&'static str; 11] = [
         "ok",
         "denied",
         "closed",
@@ -42,6 +45,7 @@ impl EgressError {
         "connect",
         "tls",
         "timeout",
+        "too_large",
         "exhausted",
         "broken",
         "secret",
@@ -56,6 +60,7 @@ impl EgressError {
             Self::Connect(_) => "connect",
             Self::Tls(_) => "tls",
             Self::Timeout(_) => "timeout",
+            Self::TooLarge(_) => "too_large",
             Self::Exhausted(_) => "exhausted",
             Self::Broken(_) => "broken",
             Self::Secret(_) => "secret",

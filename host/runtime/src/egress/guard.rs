@@ -127,7 +127,7 @@ impl Allowance {
         if before.saturating_add(bytes) <= self.bytes_max {
             return Ok(());
         }
-        Err(EgressError::Exhausted(format!(
+        Err(EgressError::TooLarge(format!(
             "more than {} bytes in one call; send and fetch less or raise egress_bytes under [limits]",
             self.bytes_max
         )))

@@ -66,7 +66,7 @@ impl EgressMetrics {
 /// Of one plugin.
 #[derive(Debug, Clone)]
 pub(crate) struct GuardMetrics {
-    outcomes: [(&'static str, IntCounter); 10],
+    outcomes: [(&'static str, IntCounter); 11],
     /// Bytes of request bodies.
     pub(crate) sent: IntCounter,
     /// Bytes of response bodies.

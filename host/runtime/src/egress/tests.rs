@@ -311,7 +311,7 @@ async fn what_is_too_much_or_broken_ends_the_request() {
     const CHUNKED: Act = Act::Say("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
     const SHORT: Act = Act::Say("HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\nhel");
     for (acts, label) in [
-        (vec![CHUNKED, Act::Repeat("4\r\nmore\r\n")], "exhausted"),
+        (vec![CHUNKED, Act::Repeat("4\r\nmore\r\n")], "too_large"),
         (
             vec![Act::Say("HTTP/1.1 200 OK\r\n"), Act::Repeat("x: y\r\n")],
             "broken",

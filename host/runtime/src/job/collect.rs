@@ -1,6 +1,5 @@
 //! Asking a payment plugin for the next step of collecting an invoice, and checking what it says.
 
-use super::hooks::Way;
 use super::plugin::JobPlugin;
 use crate::bindings::authorizer::holdfast::plugin::types::{
     Line, LineKind, Money as WitMoney, Period as WitPeriod, U128,
@@ -121,13 +120,12 @@ impl JobPlugin<Payment> {
         &self,
         invoice: &Invoice,
         progress: &Progress,
-        way: Option<Way>,
     ) -> Result<Step, CollectError> {
         check_asked(invoice, progress)?;
         let (said_invoice, said_progress) = (of_invoice(invoice), of_progress(progress));
         let total = invoice.total;
         let asked = self
-            .ask(way, move |world, store| {
+            .ask(move |world, store| {
                 Box::pin(async move {
                     let answer = world
                         .holdfast_plugin_collection()

@@ -1,7 +1,6 @@
 //! Asking config plugins for entries and findings, and checking what they say.
 
 use super::collect::one_line;
-use super::hooks::Way;
 use super::plugin::JobPlugin;
 use crate::bindings::config::Config;
 use crate::bindings::config::exports::holdfast::plugin::configuration::{
@@ -68,10 +67,10 @@ pub struct Finding {
 impl JobPlugin<Config> {
     /// The entries that it lays over the files'. It blocks, and must not be called from within a
     /// future.
-    pub(crate) fn supply(&self, current: &Snapshot, way: Option<Way>) -> Result<Vec<Entry>, Fault> {
+    pub(crate) fn supply(&self, current: &Snapshot) -> Result<Vec<Entry>, Fault> {
         let current = of_snapshot(current);
         let bytes_max = self.candidate.limits.output_bytes;
-        self.ask_blocking(way, move |world, store| {
+        self.ask_blocking(None, move |world, store| {
             Box::pin(async move {
                 let answer = world
                     .holdfast_plugin_configuration()
@@ -87,10 +86,9 @@ impl JobPlugin<Config> {
         &self,
         proposed: &Snapshot,
         current: Option<&Snapshot>,
-        way: Option<Way>,
     ) -> Result<Vec<Finding>, Fault> {
         let (proposed, current) = (of_snapshot(proposed), current.map(of_snapshot));
-        self.ask_blocking(way, move |world, store| {
+        self.ask_blocking(None, move |world, store| {
             Box::pin(async move {
                 let answer = world
                     .holdfast_plugin_configuration()
@@ -177,7 +175,7 @@ fn check_key(key: &str) -> Result<(), Fault> {
     )))
 }
 
-fn of_snapshot(snapshot: &Snapshot) -> WitSnapshot {
+pub(super) fn of_snapshot(snapshot: &Snapshot) -> WitSnapshot {
     let entry = |Entry { key, value }: &Entry| WitEntry {
         key: key.clone(),
         value: value.clone(),

@@ -1,5 +1,6 @@
 //! How a guest's request over `wasi:http` leaves: through the egress guard, or not at all.
 
+use super::replay::Replay;
 use crate::egress::{Allowance, EgressError, Guard, Outbound, Waits};
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -21,6 +22,8 @@ pub(crate) enum Way {
     Shut,
     /// Out, as far as the guard lets them.
     Out(Arc<Guard>),
+    /// To what was answered once.
+    Replay(Arc<Replay>),
 }
 
 /// The hooks of one job.
@@ -76,6 +79,11 @@ impl WasiHttpHooks for Hooks {
         Box::new(async move {
             match way {
                 Way::Shut => Err(Error::HttpRequestDenied),
+                Way::Replay(replay) => {
+                    let response = replay.answer(request).await.map_err(|e| told(&e))?;
+                    let driver = Box::new(async { Ok(()) });
+                    Ok((response.map(inbound), driver as Box<_>))
+                }
                 Way::Out(guard) => {
                     let sent = guard.send(request, waits, allowance).await;
                     let (response, driver) = sent.map_err(|e| told(&e))?;
@@ -111,6 +119,7 @@ fn told(error: &EgressError) -> Error {
         EgressError::Connect(_) => Error::ConnectionRefused,
         EgressError::Tls(_) => Error::TlsProtocolError,
         EgressError::Timeout(_) => Error::HttpResponseTimeout,
+        EgressError::TooLarge(_) => Error::HttpResponseBodySize(None),
         EgressError::Exhausted(_) => Error::ConnectionLimitReached,
         EgressError::Broken(_) => Error::HttpProtocolError,
         EgressError::Secret(_) => Error::ConfigurationError,

@@ -37,7 +37,6 @@ impl Meter {
     }
 
     /// What was used in polls that are over.
-    #[cfg(test)]
     pub(crate) fn spent(&self) -> Duration {
         Duration::from_nanos(self.spent_nanos.load(Ordering::Relaxed))
     }

@@ -71,6 +71,17 @@ struct Mould<W: JobWorld> {
     metrics: Arc<PluginMetrics>,
 }
 
+/// What an instance is given for a call.
+#[derive(Debug, Clone)]
+pub(crate) struct Stage {
+    /// For `init`.
+    pub(crate) settings: String,
+    /// What it can read of the environment.
+    pub(crate) environment: Arc<BTreeMap<String, String>>,
+    /// Where its requests go.
+    pub(crate) way: Way,
+}
+
 /// What is asked of an instance.
 pub(crate) type Asking<'a, R> = BoxFuture<'a, Result<R, Fault>>;
 
@@ -145,25 +156,24 @@ impl<W: JobWorld> JobPlugin<W> {
     /// Asks a fresh instance. Whoever stops waiting ends it.
     pub(crate) async fn ask<R: Send + 'static>(
         &self,
-        way: Option<Way>,
         run: impl for<'a> FnOnce(&'a W, &'a mut Store<JobGuest>) -> Asking<'a, R> + Send + 'static,
     ) -> Result<R, Fault> {
         let mould = Arc::clone(&self.mould);
         let answer = self
             .floor
             .crew
-            .run(async move { mould.call(way, run).await });
+            .run(async move { mould.call(None, run).await });
         answer.await.unwrap_or_else(stopping)
     }
 
     /// The same for a caller that is no future.
     pub(crate) fn ask_blocking<R: Send + 'static>(
         &self,
-        way: Option<Way>,
+        stage: Option<Stage>,
         run: impl for<'a> FnOnce(&'a W, &'a mut Store<JobGuest>) -> Asking<'a, R> + Send + 'static,
     ) -> Result<R, Fault> {
         let mould = Arc::clone(&self.mould);
-        let job = async move { mould.call(way, run).await };
+        let job = async move { mould.call(stage, run).await };
         self.floor.crew.run_blocking(job).unwrap_or_else(stopping)
     }
 }
@@ -173,9 +183,19 @@ fn stopping<R>() -> Result<R, Fault> {
 }
 
 impl<W: JobWorld> Mould<W> {
+    /// What instances that serve are given.
+    fn usual(&self) -> Stage {
+        Stage {
+            settings: self.candidate.settings.clone(),
+            environment: Arc::clone(&self.environment),
+            way: Way::Out(Arc::clone(&self.guard)),
+        }
+    }
+
     /// The first instance: what it says of itself, and what it needs.
     async fn start(&self) -> Result<(Description, Vec<Need>), String> {
-        let bare = self.bare().await;
+        let stage = self.usual();
+        let bare = self.bare(&stage).await;
         let (world, mut store) = bare.map_err(|fault| format!("cannot be started: {fault}"))?;
         let meter = begin(&store, INIT_CPU);
         let said = async { Ok(world.describe(&mut store).await?) };
@@ -183,7 +203,7 @@ impl<W: JobWorld> Mould<W> {
         let description = said
             .and_then(check_description)
             .map_err(|fault| format!("describe: {}", store.data().with_last_words(fault)))?;
-        self.init(&world, &mut store)
+        self.init(&world, &mut store, &stage)
             .await
             .map_err(|fault| format!("init: {fault}"))?;
         let meter = begin(&store, INIT_CPU);
@@ -196,11 +216,11 @@ impl<W: JobWorld> Mould<W> {
 
     async fn call<R: Send>(
         &self,
-        way: Option<Way>,
+        stage: Option<Stage>,
         run: impl for<'a> FnOnce(&'a W, &'a mut Store<JobGuest>) -> Asking<'a, R> + Send,
     ) -> Result<R, Fault> {
         let start = Instant::now();
-        let outcome = self.run(way, run).await;
+        let outcome = self.run(stage, run).await;
         self.metrics.seconds.observe(start.elapsed().as_secs_f64());
         self.metrics.count(&outcome);
         outcome
@@ -208,7 +228,7 @@ impl<W: JobWorld> Mould<W> {
 
     async fn run<R: Send>(
         &self,
-        way: Option<Way>,
+        stage: Option<Stage>,
         run: impl for<'a> FnOnce(&'a W, &'a mut Store<JobGuest>) -> Asking<'a, R> + Send,
     ) -> Result<R, Fault> {
         let limits = &self.limits;
@@ -219,34 +239,42 @@ impl<W: JobWorld> Mould<W> {
                 limits.concurrency
             )));
         };
-        let (world, mut store) = self.bare().await?;
-        self.init(&world, &mut store)
+        let is_trial = stage.is_some();
+        let stage = stage.unwrap_or_else(|| self.usual());
+        let (world, mut store) = self.bare(&stage).await?;
+        self.init(&world, &mut store, &stage)
             .await
             .map_err(|fault| match fault {
-                Fault::Refused(why) => {
+                Fault::Refused(why) if !is_trial => {
                     Fault::Nonsense(format!("init refused settings that it took before: {why}"))
                 }
                 other => other,
             })?;
-        let way = way.unwrap_or_else(|| Way::Out(Arc::clone(&self.guard)));
         let allowance = Allowance::new(limits.egress_calls, limits.egress_bytes);
-        store.data_mut().hooks.open(way, allowance);
+        store.data_mut().hooks.open(stage.way, allowance);
         let meter = begin(&store, limits.cpu);
-        let outcome = within(meter, limits.wall, run(&world, &mut store)).await;
+        let outcome = within(Arc::clone(&meter), limits.wall, run(&world, &mut store)).await;
+        self.metrics.spent_cpu(meter.spent());
+        self.metrics.held(store.data().held.memory_bytes());
         outcome.map_err(|fault| store.data().with_last_words(fault))
     }
 
-    async fn init(&self, world: &W, store: &mut Store<JobGuest>) -> Result<(), Fault> {
+    async fn init(
+        &self,
+        world: &W,
+        store: &mut Store<JobGuest>,
+        stage: &Stage,
+    ) -> Result<(), Fault> {
         let meter = begin(store, INIT_CPU);
-        let said = async { Ok(world.init(store, &self.candidate.settings).await?) };
+        let said = async { Ok(world.init(store, &stage.settings).await?) };
         let said = within(meter, INIT_WALL, said).await;
         let said = said.map_err(|fault| store.data().with_last_words(fault))?;
         said.map_err(|why| Fault::Refused(printable(&why)))
     }
 
-    async fn bare(&self) -> Result<(W, Store<JobGuest>), Fault> {
+    async fn bare(&self, stage: &Stage) -> Result<(W, Store<JobGuest>), Fault> {
         let limits = &self.limits;
-        let (journal, environment) = (Arc::clone(&self.journal), Arc::clone(&self.environment));
+        let (journal, environment) = (Arc::clone(&self.journal), Arc::clone(&stage.environment));
         let guest = JobGuest::new(limits, journal, environment);
         let mut store = Store::new(&self.engine, guest);
         store.limiter(|guest| &mut guest.held);
@@ -283,7 +311,7 @@ async fn within<R>(
     part: impl Future<Output = Result<R, Fault>> + Send,
 ) -> Result<R, Fault> {
     let outcome = timeout(wall, Metered::new(meter, part)).await;
-    outcome.unwrap_or(Err(Fault::Deadline))
+    outcome.unwrap_or(Err(Fault::Wall))
 }
 
 fn check_description(said: Description) -> Result<Description, Fault> {

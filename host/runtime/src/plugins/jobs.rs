@@ -27,7 +27,7 @@ impl Plugins {
         let plugin = self.registry.serving().payments.get(plugin).cloned();
         let plugin = plugin.ok_or(PluginError::None("payment"))?;
         let pass = plugin.enter()?;
-        let step = plugin.plugin.collect(invoice, progress, None).await;
+        let step = plugin.plugin.collect(invoice, progress).await;
         plugin.leave(pass, end(&step));
         step
     }
@@ -48,7 +48,7 @@ impl Plugins {
         configs
             .iter()
             .map(|plugin| {
-                let entries = plugin.call(|plugin| plugin.supply(current, None))?;
+                let entries = plugin.call(|plugin| plugin.supply(current))?;
                 Ok((plugin.plugin.candidate.name.clone(), entries))
             })
             .collect()
@@ -68,7 +68,7 @@ impl Plugins {
         let mut all = Vec::new();
         for plugin in configs.iter().map(Arc::as_ref) {
             let name = &plugin.plugin.candidate.name;
-            let findings = plugin.call(|plugin| plugin.check(proposed, current, None))?;
+            let findings = plugin.call(|plugin| plugin.check(proposed, current))?;
             all.extend(findings.into_iter().map(|finding| (name.clone(), finding)));
         }
         Ok(all)

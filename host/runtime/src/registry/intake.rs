@@ -12,7 +12,7 @@ use crate::bindings::pricing::Pricing;
 use crate::engine::Recipe;
 use crate::folder::{self, Found};
 use crate::generation::{Generation, Rules};
-use crate::job::{Grants, JobPlugin, JobWorld};
+use crate::job::{Grants, JobPlugin, JobVectored};
 use crate::kind::Kind;
 use crate::limits::{Limits, MANIFEST_BYTES_MAX, WASM_BYTES_CEILING};
 use crate::manifest::Manifest;
@@ -318,8 +318,8 @@ impl Registry {
         Ok(Generation::new(plugin, draft.rules))
     }
 
-    /// The same for a job. Its vectors need recorded exchanges, and are run by the tools alone.
-    fn load_job<W: JobWorld>(
+    /// The same for a job, whose vectors have recorded exchanges.
+    fn load_job<W: JobVectored>(
         &self,
         draft: Draft<'_>,
         number: u64,
@@ -327,16 +327,18 @@ impl Registry {
         let name = draft.candidate.name.clone();
         let kind = draft.kind;
         let digest = draft.candidate.digest.clone();
-        let in_wasm = |why| Refusal {
-            stage: Stage::Start,
+        let refused = |stage, why| Refusal {
+            stage,
             kind: Some(kind),
             digest: digest.clone(),
             generation: 0,
-            why: format!("{name}.wasm {why}"),
+            why,
         };
+        let in_wasm = |why| refused(Stage::Start, format!("{name}.wasm {why}"));
         let floor = self.ground.jobs.floor().map_err(in_wasm)?;
         let component = self.component(&draft, floor.engine())?;
         let Draft {
+            package,
             candidate,
             grants,
             rules,
@@ -345,6 +347,14 @@ impl Registry {
         let foundry = &self.ground.foundry;
         let plugin = JobPlugin::<W>::load(&floor, candidate, component, number, grants, foundry)
             .map_err(in_wasm)?;
+        if let Some(text) = &package.vectors {
+            let outcomes = plugin
+                .run_vectors(text)
+                .map_err(|why| refused(Stage::Vectors, format!("{name}.vectors.json: {why}")))?;
+            if let Some(why) = vectors::complaint(&outcomes) {
+                return Err(refused(Stage::Vectors, format!("{name}.wasm {why}")));
+            }
+        }
         Ok(Generation::new(plugin, rules))
     }
 

@@ -7,6 +7,7 @@ mod compile;
 mod frozen;
 mod hostile;
 mod house;
+mod jobs;
 mod kit;
 mod languages;
 mod leak;

@@ -15,6 +15,9 @@ const FILE_DEFAULT: &str = "holdfast.toml";
 /// What every variable of ours begins with.
 const PREFIX: &str = "HOLDFAST_";
 
+/// What config plugins are to lay over the files: theirs to read, however it goes on.
+const OVERLAY: &str = "OVERLAY_";
+
 /// The first administrator's key has a variable of its own, as scripts know it.
 const BOOTSTRAP_VARIABLE: &str = "HOLDFAST_BOOTSTRAP_ADMIN_KEY";
 
@@ -268,6 +271,9 @@ impl Gathered {
         let Some(rest) = name.strip_prefix(PREFIX) else {
             return;
         };
+        if rest.starts_with(OVERLAY) {
+            return;
+        }
         if rest.contains("__") || matches!(rest, "PRODUCTION" | "DATA") {
             let key = KeyPath::dotted(&rest.to_ascii_lowercase().replace("__", "."));
             self.put(key, Raw::Text(value.to_owned()), origin);

@@ -21,8 +21,9 @@ const HEAD: &str = "\
 #
 # Layers, each over the one before: these defaults; holdfast.toml (or --config FILE); the files of
 # --config-dir DIR (a mounted config map: a file named section.key holds a value, *.toml a part);
-# the environment (HOLDFAST_SECTION__KEY, lists with commas); flags. A secret may be written
-# \"env:NAME\" or \"file:PATH\". `holdfast config check` names everything that is wrong.
+# what config plugins supply; the environment (HOLDFAST_SECTION__KEY, lists with commas); flags. A
+# secret may be written \"env:NAME\" or \"file:PATH\". `holdfast config check` names everything
+# that is wrong, and asks no plugin.
 #
 # [live] counts at once when the file changes or on SIGHUP; [restart] after a restart.
 ";

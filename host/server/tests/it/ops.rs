@@ -1,5 +1,6 @@
 //! What keeps the program watched and reachable.
 
+mod advised;
 mod audit;
 mod binary;
 mod host;

@@ -18,6 +18,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How a file is listed that was not taken in.
+const REFUSED: &str = "refused";
+
 /// What everything stands on.
 pub(super) struct Opened {
     pub(super) app: App,
@@ -99,7 +102,6 @@ pub(super) async fn plugins(live: &Arc<Live>, compiler: Compiler) -> anyhow::Res
             trusted_roots: config.plugins.trusted_roots.clone(),
             ..JobsConfig::default()
         },
-        ..PluginsConfig::default()
     };
     let live = Arc::clone(live);
     // Compiling and asking take long enough to be kept from the threads that answer.
@@ -107,10 +109,10 @@ pub(super) async fn plugins(live: &Arc<Live>, compiler: Compiler) -> anyhow::Res
         let plugins = Arc::new(Plugins::open(wanted)?);
         let kind = PluginKind::Config.as_str();
         let infos = plugins.list();
-        let is_live = |name: &str| infos.iter().any(|i| i.name == name && i.error.is_none());
+        let is_live = |name: &str| infos.iter().any(|i| i.name == name && i.state != REFUSED);
         let refused = infos
             .iter()
-            .find(|info| info.kind == kind && info.error.is_some() && !is_live(&info.name));
+            .find(|info| info.kind == kind && info.state == REFUSED && !is_live(&info.name));
         if let Some(info) = refused {
             let why = info.error.as_deref().unwrap_or_default();
             bail!("config plugin {}: {why}", info.name);

@@ -174,7 +174,7 @@ impl Reloader {
     /// The config plugins that are live: name and generation.
     fn config_plugins(&self) -> Vec<(String, u64)> {
         let is_live =
-            |info: &PluginInfo| info.kind == PluginKind::Config.as_str() && info.error.is_none();
+            |info: &PluginInfo| info.kind == PluginKind::Config.as_str() && info.state != "refused";
         let infos = self.plugins.list().into_iter().filter(is_live);
         infos.map(|info| (info.name, info.generation)).collect()
     }

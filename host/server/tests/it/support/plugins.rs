@@ -43,6 +43,8 @@ pub(crate) fn dist() -> &'static Path {
             "authorizer-quota",
             "hostile-pricing",
             "hostile-authorizer",
+            "config-env-overlay",
+            "config-guard",
         ];
         let is_built = |name: &&str| dist.join(format!("{name}.wasm")).exists();
         if !names.iter().all(is_built) {

@@ -1,0 +1,214 @@
+//! Recorded exchanges, which answer in place of the outside: so a plugin that calls out can be
+//! tested without anybody to call, and answers the same each time.
+
+use crate::egress::{EgressError, Outbound};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{Request, Response};
+use parking_lot::Mutex;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Bytes of a request's body that is compared.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// One request and what was answered.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Exchange {
+    /// What the plugin must send.
+    pub(crate) request: RecordedRequest,
+    /// What it then gets.
+    pub(crate) response: Recorded,
+}
+
+/// A request that was recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RecordedRequest {
+    /// In upper case.
+    pub(crate) method: String,
+    /// The whole address, with its scheme.
+    pub(crate) url: String,
+    /// Headers that must be among those sent, by names in lower case.
+    #[serde(default)]
+    pub(crate) headers: BTreeMap<String, String>,
+    /// The body, if it matters. JSON is compared by what it means.
+    #[serde(default)]
+    pub(crate) body: Option<String>,
+}
+
+/// What came of a request that was recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Recorded {
+    /// An answer.
+    Response(RecordedResponse),
+    /// None.
+    Failure {
+        /// `denied`, `timeout`, `too_large` or `failed`.
+        error: Failure,
+    },
+}
+
+/// Why there was no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Failure {
+    /// The host does not let the request out.
+    Denied,
+    /// None came in time.
+    Timeout,
+    /// It was too long.
+    TooLarge,
+    /// Anything else.
+    Failed,
+}
+
+/// A response that was recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RecordedResponse {
+    /// The status.
+    pub(crate) status: u16,
+    /// The headers.
+    #[serde(default)]
+    pub(crate) headers: BTreeMap<String, String>,
+    /// The body.
+    #[serde(default)]
+    pub(crate) body: String,
+}
+
+/// Exchanges that are played again, in their order.
+#[derive(Debug)]
+pub(crate) struct Replay {
+    exchanges: Vec<Exchange>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    played: usize,
+    wrong: Option<String>,
+}
+
+impl Replay {
+    /// Plays these.
+    pub(crate) fn new(exchanges: Vec<Exchange>) -> Arc<Self> {
+        Arc::new(Self {
+            exchanges,
+            state: Mutex::default(),
+        })
+    }
+
+    /// Answers a request by the next exchange.
+    pub(super) async fn answer(
+        &self,
+        request: Request<Outbound>,
+    ) -> Result<Response<super::hooks::Inbound>, EgressError> {
+        let (parts, body) = request.into_parts();
+        let body = Limited::new(body, BODY_BYTES_MAX).collect().await;
+        let body = body.map_err(|e| EgressError::Broken(e.to_string()))?;
+        let body = String::from_utf8_lossy(&body.to_bytes()).into_owned();
+        let mut state = self.state.lock();
+        let number = state.played.saturating_add(1);
+        let Some(exchange) = self.exchanges.get(state.played) else {
+            let why = format!(
+                "request {number} ({} {}) is not recorded",
+                parts.method, parts.uri
+            );
+            return Err(state.deny(why));
+        };
+        state.played = number;
+        if let Err(why) = exchange.request.matches(&parts, &body) {
+            return Err(state.deny(format!("request {number}: {why}")));
+        }
+        match &exchange.response {
+            Recorded::Response(response) => response
+                .to_http()
+                .map_err(|why| state.deny(format!("response {number}: {why}"))),
+            Recorded::Failure { error } => Err(error.as_error()),
+        }
+    }
+
+    /// What did not go as it was recorded, if anything.
+    pub(crate) fn verdict(&self) -> Result<(), String> {
+        let state = self.state.lock();
+        if let Some(wrong) = &state.wrong {
+            return Err(wrong.clone());
+        }
+        match self.exchanges.get(state.played) {
+            None => Ok(()),
+            Some(exchange) => Err(format!(
+                "{} {} was recorded and not sent",
+                exchange.request.method, exchange.request.url
+            )),
+        }
+    }
+}
+
+impl State {
+    fn deny(&mut self, why: String) -> EgressError {
+        self.wrong.get_or_insert_with(|| why.clone());
+        EgressError::Denied(why)
+    }
+}
+
+impl Failure {
+    fn as_error(self) -> EgressError {
+        let why = "recorded".to_owned();
+        match self {
+            Self::Denied => EgressError::Denied(why),
+            Self::Timeout => EgressError::Timeout(why),
+            Self::TooLarge => EgressError::TooLarge(why),
+            Self::Failed => EgressError::Broken(why),
+        }
+    }
+}
+
+impl RecordedRequest {
+    fn matches(&self, parts: &hyper::http::request::Parts, body: &str) -> Result<(), String> {
+        if parts.method.as_str() != self.method || parts.uri.to_string() != self.url {
+            return Err(format!(
+                "is {} {}, and {} {} was recorded",
+                parts.method, parts.uri, self.method, self.url
+            ));
+        }
+        for (name, value) in &self.headers {
+            let sent = parts.headers.get(name.as_str());
+            if sent.is_none_or(|sent| sent.as_bytes() != value.as_bytes()) {
+                return Err(format!(
+                    "the header {name} is {sent:?}, and {value:?} was recorded"
+                ));
+            }
+        }
+        match &self.body {
+            Some(recorded) if !is_same(recorded, body) => Err(format!(
+                "the body is {body:?}, and {recorded:?} was recorded"
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn is_same(recorded: &str, sent: &str) -> bool {
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+    match (json(recorded), json(sent)) {
+        (Some(recorded), Some(sent)) => recorded == sent,
+        _ => recorded == sent,
+    }
+}
+
+impl RecordedResponse {
+    fn to_http(&self) -> Result<Response<super::hooks::Inbound>, String> {
+        let mut response = Response::builder().status(self.status);
+        for (name, value) in &self.headers {
+            response = response.header(name, value);
+        }
+        let body = Full::new(Bytes::from(self.body.clone()))
+            .map_err(|never| match never {})
+            .boxed_unsync();
+        response.body(body).map_err(|e| e.to_string())
+    }
+}

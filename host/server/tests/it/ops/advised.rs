@@ -1,0 +1,117 @@
+//! A host whose configuration plugins have a say in.
+
+use super::host::settings;
+use crate::support::plugins::dist;
+use holdfast::clock::Clock;
+use holdfast::commands::{Host, inspect};
+use holdfast::config::{self, Live, Sources};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+const OVERLAY: &str = "config-env-overlay";
+const GUARD: &str = "config-guard";
+
+const GRANTED: &str = "[environment]\nallow = [\"HOLDFAST_OVERLAY_*\"]\n";
+
+/// No node may have more than 20 pins under way.
+const RULES: &str = "[settings]\nrules = [{ key = \"kubo.concurrency\", max = 20 }]\n";
+
+/// Puts a plugin into the folder of the host that will keep its data below `dir`.
+fn put(dir: &Path, plugin: &str, manifest: &str) {
+    let folder = dir.join("data/plugins");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(format!("{plugin}.toml")), manifest).unwrap();
+    let wasm = format!("{plugin}.wasm");
+    fs::copy(dist().join(&wasm), folder.join(wasm)).unwrap();
+}
+
+async fn start(dir: &Path, variables: &[(&str, &str)]) -> (Arc<Live>, anyhow::Result<Host>) {
+    let file = dir.join("holdfast.toml");
+    let variable = |(k, v): &(&str, &str)| ((*k).to_owned(), (*v).to_owned());
+    let sources = Sources {
+        file: Some(match file.exists() {
+            true => file,
+            false => settings(dir),
+        }),
+        environment: variables.iter().map(variable).collect(),
+        ..Sources::default()
+    };
+    let loaded = config::load(&sources, inspect).unwrap_or_else(|problems| panic!("{problems}"));
+    let live = Arc::new(Live::new(sources, inspect, loaded));
+    let host = Host::start(Arc::clone(&live), &[], Clock::System, None).await;
+    (live, host)
+}
+
+/// Has the file say how many pins may be under way.
+fn write_concurrency(dir: &Path, concurrency: u32) {
+    let file = settings(dir);
+    let text = fs::read_to_string(&file).unwrap();
+    let text = text.replace(
+        "[kubo]\n",
+        &format!("[kubo]\nconcurrency = {concurrency}\n"),
+    );
+    fs::write(&file, text).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plugin_lays_values_over_the_file_and_below_the_environment() {
+    let dir = tempfile::tempdir().unwrap();
+    write_concurrency(dir.path(), 7);
+    put(dir.path(), OVERLAY, GRANTED);
+    let variables = [
+        ("HOLDFAST_OVERLAY_KUBO__CONCURRENCY", "5"),
+        ("HOLDFAST_OVERLAY_KUBO__ATTEMPTS_MAX", "9"),
+        ("HOLDFAST_KUBO__ATTEMPTS_MAX", "3"),
+    ];
+    let (live, host) = start(dir.path(), &variables).await;
+    let host = host.unwrap();
+    let kubo = live.get().kubo.clone();
+    assert_eq!((kubo.concurrency.get(), kubo.attempts_max.get()), (5, 3));
+    // It was so at the start, so nothing waits for a restart.
+    assert_eq!(live.waiting_for_restart(), Vec::<String>::new());
+    assert!(host.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plugin_that_refuses_keeps_the_former_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    write_concurrency(dir.path(), 10);
+    put(dir.path(), GUARD, RULES);
+    let (live, host) = start(dir.path(), &[]).await;
+    let host = host.unwrap();
+    write_concurrency(dir.path(), 64);
+    host.reload().await;
+    assert_eq!(live.get().kubo.concurrency.get(), 10);
+    let refused = live.reload().unwrap_err().to_string();
+    assert!(
+        refused.contains(GUARD) && refused.contains("kubo.concurrency"),
+        "{refused}"
+    );
+    write_concurrency(dir.path(), 18);
+    host.reload().await;
+    assert_eq!(live.get().kubo.concurrency.get(), 18);
+    assert!(host.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_a_plugin_refuses_or_fails_does_not_start() {
+    let refused = async |plugin: &str, manifest: &str, named: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        write_concurrency(dir.path(), 64);
+        put(dir.path(), plugin, manifest);
+        let variables = [("HOLDFAST_OVERLAY_KUBO__CONCURRENCY", "many")];
+        let (_, host) = start(dir.path(), &variables).await;
+        let why = format!("{:#}", host.unwrap_err());
+        assert!(
+            why.contains(plugin) && why.contains(named),
+            "{named}: {why}"
+        );
+    };
+    // It forbids what the file says; it is granted nothing; what it is to supply makes no sense;
+    // its settings are wrong.
+    refused(GUARD, RULES, "kubo.concurrency").await;
+    refused(OVERLAY, "", "allow = [\"HOLDFAST_OVERLAY_*\"]").await;
+    refused(OVERLAY, GRANTED, "HOLDFAST_OVERLAY_KUBO__CONCURRENCY").await;
+    refused(GUARD, "[settings]\nrules = 1\n", "expected a sequence").await;
+}
