@@ -2,6 +2,7 @@
 //!
 //! What works on files needs no running host; what works on a host calls its API.
 
+mod attack;
 mod bench;
 mod check;
 mod compile;
@@ -50,6 +51,8 @@ pub(super) enum Command {
     Shadow(running::Shadow),
     /// Show what a plugin logged.
     Logs(running::Logs),
+    /// Run the hostile kit against this host's own runtime, and say what it answers to each attack.
+    Attack(attack::Attack),
     #[command(hide = true)]
     Compile(compile::Compile),
 }
@@ -71,6 +74,7 @@ impl Command {
             Self::Rollback(rollback) => rollback.run().await,
             Self::Shadow(shadow) => shadow.run().await,
             Self::Logs(logs) => logs.run().await,
+            Self::Attack(attack) => attack.run(),
             Self::Compile(compile) => compile.run(),
         }
     }

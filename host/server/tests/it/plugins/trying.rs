@@ -231,3 +231,21 @@ fn a_plugin_is_put_into_a_folder_whole() {
     let told = plugin(from.path(), &["install", "p.wasm", "--dir", "nowhere"]).failed();
     assert!(told.contains("plugins.dir"), "{told}");
 }
+
+#[test]
+fn the_hostile_kit_is_held() {
+    let dir = tempdir().unwrap();
+    let kit = crate::support::plugins::dist().to_str().unwrap();
+    let attack = ["attack", "--kit", kit, "--only", "a trap in"];
+    let report = plugin(dir.path(), &[&attack[..], &["--json"]].concat()).json();
+    assert_eq!(report["broken"], 0, "{report}");
+    assert!(report["attacks"].as_array().unwrap().len() > 1, "{report}");
+    let told = plugin(
+        dir.path(),
+        &["attack", "--kit", kit, "--only", "no such case"],
+    )
+    .failed();
+    assert!(told.contains("no such case"), "{told}");
+    let told = plugin(dir.path(), &["attack", "--kit", "nowhere"]).failed();
+    assert!(told.contains("plugins/build"), "{told}");
+}
