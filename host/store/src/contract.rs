@@ -1,4 +1,4 @@
-//! What every backend keeps: one suite, written once against [`Store`](crate::Store) and run on
+//! What every backend keeps: one suite, written once against [`Store`] and run on
 //! each.
 //!
 //! A backend's tests implement [`Backend`] and call [`contract_suite!`](crate::contract_suite),
