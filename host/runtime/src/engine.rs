@@ -4,7 +4,7 @@
 //! There are two, because whether fuel is counted is decided when code is compiled. Pricing is
 //! metered: what a bill may cost to work out is the same on every machine, so a quote that is
 //! refused here is refused everywhere. Authorizers are only timed: they run within requests, where
-//! time is what counts, and counting would cost each call a good part of what it takes in all.
+//! time is what counts, and need not pay for counting instructions.
 
 use crate::kind::Kind;
 use crate::limits::{
