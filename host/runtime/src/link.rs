@@ -10,7 +10,9 @@ use wasmtime::component::{Component, Linker};
 /// Links what the world has and the inert imports. What of those nobody has ever called is a trap:
 /// only names on the list of inert imports were admitted.
 pub(crate) fn link<W: World>(engine: &Engine, component: &Component) -> wasmtime::Result<W::Pre> {
-    refuse_unknown_functions::<W>(engine, component)?;
+    let mut ours = Linker::<Guest>::new(engine);
+    W::link(&mut ours)?;
+    refuse_unknown_functions(engine, component, &mut ours)?;
     let mut linker = Linker::new(engine);
     W::link(&mut linker)?;
     let component_type = component.component_type();
@@ -21,13 +23,13 @@ pub(crate) fn link<W: World>(engine: &Engine, component: &Component) -> wasmtime
 }
 
 /// Refuses a component that wants a function of ours which this host does not have: it was built
-/// against a newer `wit/`, and would trap in the middle of a call.
-fn refuse_unknown_functions<W: World>(
+/// against a newer `wit/`, and would trap in the middle of a call. The linker has our functions and
+/// no others, and is of no use afterwards: what was free in it may be taken.
+pub(crate) fn refuse_unknown_functions<T: 'static>(
     engine: &Engine,
     component: &Component,
+    ours: &mut Linker<T>,
 ) -> wasmtime::Result<()> {
-    let mut ours = Linker::<Guest>::new(engine);
-    W::link(&mut ours)?;
     for (interface, import) in component.component_type().imports(engine) {
         let ComponentItem::ComponentInstance(instance) = import.ty else {
             continue;

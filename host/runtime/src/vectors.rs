@@ -14,6 +14,7 @@ use crate::kind::Kind;
 use crate::plugin::Plugin;
 use crate::world::World;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::time::{Duration, Instant};
 use wasmtime::Store;
@@ -86,9 +87,9 @@ enum Expected {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct File<V> {
     kind: Kind,
-    vectors: Vec<Written>,
+    vectors: Vec<V>,
 }
 
 #[derive(Deserialize)]
@@ -101,24 +102,50 @@ struct Written {
     output: Output,
 }
 
+/// Reads a file of vectors, which must be for this kind.
+pub(crate) fn read_file<V: DeserializeOwned>(text: &str, kind: Kind) -> Result<Vec<V>, String> {
+    let file: File<V> = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    if file.kind != kind {
+        return Err(format!(
+            "kind: is {}, and the component is {kind}; write the component's",
+            file.kind
+        ));
+    }
+    if file.vectors.len() > VECTORS_MAX {
+        return Err(format!(
+            "has {} vectors; write at most {VECTORS_MAX}",
+            file.vectors.len()
+        ));
+    }
+    Ok(file.vectors)
+}
+
+/// Asks one vector after the other; those that time is over for are not asked, and say so.
+pub(crate) fn ask_all<V>(
+    vectors: impl IntoIterator<Item = V>,
+    name: impl Fn(&V) -> String,
+    ask: impl Fn(V) -> Result<(), String>,
+) -> Vec<VectorOutcome> {
+    let start = Instant::now();
+    let outcome = |vector| VectorOutcome {
+        name: name(&vector),
+        failure: match start.elapsed() < TIME_MAX {
+            true => ask(vector).err(),
+            false => Some(format!(
+                "not asked: the vectors before it took {} seconds; write fewer or quicker ones",
+                TIME_MAX.as_secs()
+            )),
+        },
+    };
+    vectors.into_iter().map(outcome).collect()
+}
+
 impl<W: Vectored> Vectors<W> {
     /// Reads a file. The error says which vector and what to write.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let file: File = serde_json::from_str(text).map_err(|e| e.to_string())?;
-        if file.kind != W::KIND {
-            return Err(format!(
-                "kind: is {}, and the component is {}; write the component's",
-                file.kind,
-                W::KIND
-            ));
-        }
-        if file.vectors.len() > VECTORS_MAX {
-            return Err(format!(
-                "has {} vectors; write at most {VECTORS_MAX}",
-                file.vectors.len()
-            ));
-        }
-        let vectors = file.vectors.into_iter().zip(1_usize..);
+        let vectors = read_file::<Written>(text, W::KIND)?
+            .into_iter()
+            .zip(1_usize..);
         vectors
             .map(|(written, number)| {
                 let name = written.name.clone();
@@ -135,18 +162,8 @@ impl<W: Vectored> Vectors<W> {
 
     /// Asks a plugin all of them.
     pub(crate) fn run(&self, plugin: &Plugin<W>) -> Vec<VectorOutcome> {
-        let start = Instant::now();
-        let run = |vector: &Vector<W>| VectorOutcome {
-            name: vector.name.clone(),
-            failure: match start.elapsed() < TIME_MAX {
-                true => vector.run(plugin).err(),
-                false => Some(format!(
-                    "not asked: the vectors before it took {} seconds; write fewer or quicker ones",
-                    TIME_MAX.as_secs()
-                )),
-            },
-        };
-        self.0.iter().map(run).collect()
+        let name = |vector: &&Vector<W>| vector.name.clone();
+        ask_all(&self.0, name, |vector| vector.run(plugin))
     }
 }
 
@@ -255,7 +272,7 @@ fn difference(at: &str, expected: &Value, found: &Value) -> Option<String> {
 }
 
 /// Reads a value of a type of ours.
-fn read<T: serde::de::DeserializeOwned>(written: Value) -> Result<T, String> {
+fn read<T: DeserializeOwned>(written: Value) -> Result<T, String> {
     serde_json::from_value(written).map_err(|e| e.to_string())
 }
 

@@ -11,20 +11,12 @@ use super::replay::{Exchange, Replay};
 use super::world::JobWorld;
 use crate::error::Fault;
 use crate::guest::printable;
-use crate::kind::Kind;
-use crate::vectors::VectorOutcome;
+use crate::vectors::{self, VectorOutcome};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 use wasmtime::Store;
-
-/// Vectors in a file: each makes an instance.
-const VECTORS_MAX: usize = 1_000;
-
-/// All vectors of a file must be through by then: somebody waits for the plugin.
-const TIME_MAX: Duration = Duration::from_secs(30);
 
 /// A job world whose plugins can be asked by vectors.
 pub(crate) trait JobVectored: JobWorld {
@@ -36,13 +28,6 @@ pub(crate) trait JobVectored: JobWorld {
 
     /// Asks, and writes the answer as vectors do: `{"ok": …}` or `{"error": …}`.
     fn put<'a>(&'a self, store: &'a mut Store<JobGuest>, input: Self::Input) -> Asking<'a, Value>;
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    kind: Kind,
-    vectors: Vec<Vector>,
 }
 
 #[derive(Deserialize)]
@@ -63,36 +48,11 @@ impl<W: JobVectored> JobPlugin<W> {
     /// Asks all vectors of a file. The error says what is wrong with the file. It blocks, and must
     /// not be called from within a future.
     pub(crate) fn run_vectors(&self, text: &str) -> Result<Vec<VectorOutcome>, String> {
-        let file: File = serde_json::from_str(text).map_err(|e| e.to_string())?;
-        if file.kind != W::KIND {
-            return Err(format!(
-                "kind: is {}, and the component is {}; write the component's",
-                file.kind,
-                W::KIND
-            ));
-        }
-        if file.vectors.len() > VECTORS_MAX {
-            return Err(format!(
-                "has {} vectors; write at most {VECTORS_MAX}",
-                file.vectors.len()
-            ));
-        }
-        let start = Instant::now();
-        let run = |vector: Vector| {
-            let name = printable(&vector.name);
-            let outcome = match start.elapsed() < TIME_MAX {
-                true => self.run_vector(vector),
-                false => Err(format!(
-                    "not asked: the vectors before it took {} seconds; write fewer or quicker ones",
-                    TIME_MAX.as_secs()
-                )),
-            };
-            VectorOutcome {
-                name,
-                failure: outcome.err(),
-            }
-        };
-        Ok(file.vectors.into_iter().map(run).collect())
+        let vectors: Vec<Vector> = vectors::read_file(text, W::KIND)?;
+        let name = |vector: &Vector| printable(&vector.name);
+        Ok(vectors::ask_all(vectors, name, |vector| {
+            self.run_vector(vector)
+        }))
     }
 
     fn run_vector(&self, vector: Vector) -> Result<(), String> {

@@ -6,8 +6,8 @@ use crate::bindings::authorizer::holdfast::plugin::types::{Metadata, Need};
 use crate::bindings::config::holdfast::plugin::environment;
 use crate::bindings::{config, payment};
 use crate::kind::Kind;
+use crate::link::refuse_unknown_functions;
 use crate::world::Description;
-use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, HasData, HasSelf, InstancePre, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::WasiView;
@@ -147,35 +147,4 @@ fn link_wasi(l: &mut Linker<JobGuest>) -> wasmtime::Result<()> {
     let options = wasmtime_wasi_http::p2::bindings::LinkOptions::default();
     http::types::add_to_linker::<_, WasiHttp>(l, &(&options).into(), JobGuest::http)?;
     http::outgoing_handler::add_to_linker::<_, WasiHttp>(l, JobGuest::http)
-}
-
-/// Refuses a component that wants a function of ours which this host does not have: it was built
-/// against a newer `wit/`.
-fn refuse_unknown_functions(
-    engine: &Engine,
-    component: &Component,
-    ours: &mut Linker<JobGuest>,
-) -> wasmtime::Result<()> {
-    for (interface, import) in component.component_type().imports(engine) {
-        let ComponentItem::ComponentInstance(instance) = import.ty else {
-            continue;
-        };
-        if !interface.starts_with("holdfast:plugin/") {
-            continue;
-        }
-        for (function, export) in instance.exports(engine) {
-            // Only a name that is still free can be given to something.
-            let is_free = matches!(export.ty, ComponentItem::ComponentFunc(_))
-                && ours
-                    .instance(interface)?
-                    .func_new(function, |_, _, _, _| Ok(()))
-                    .is_ok();
-            wasmtime::ensure!(
-                !is_free,
-                "imports {interface}#{function}, which this host does not have; \
-                 build it against the wit/ of this version"
-            );
-        }
-    }
-    Ok(())
 }
