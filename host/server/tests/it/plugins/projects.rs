@@ -2,7 +2,7 @@
 
 use super::{ended, plugin};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::tempdir;
 
@@ -45,12 +45,46 @@ fn make_and_test(kind: &str, lang: &str, variables: &[String]) {
     }
 }
 
+/// Where a tool of `.ci/tools/install` is; it is installed if it is not there.
+fn tool(name: &str) -> PathBuf {
+    let install = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.ci/tools/install");
+    let said = Command::new(install).arg(name).output().unwrap();
+    assert!(
+        said.status.success(),
+        "{}",
+        String::from_utf8_lossy(&said.stderr)
+    );
+    let line = String::from_utf8(said.stdout).unwrap();
+    let (_, path) = line.trim().split_once(' ').unwrap();
+    PathBuf::from(path)
+}
+
 #[test]
 fn rust_projects_build_and_pass_their_tests() {
     // One after the other: they share what they build.
     for kind in ["pricing", "authorizer"] {
         make_and_test(kind, "rust", &[]);
     }
+}
+
+#[test]
+fn a_project_in_javascript_builds_and_passes_its_tests() {
+    let componentize = tool("componentize-js");
+    make_and_test(
+        "pricing",
+        "js",
+        &[format!("componentize={}", componentize.display())],
+    );
+}
+
+#[test]
+fn a_project_in_python_builds_and_passes_its_tests() {
+    let componentize = tool("componentize-py");
+    make_and_test(
+        "pricing",
+        "python",
+        &[format!("componentize={}", componentize.display())],
+    );
 }
 
 #[test]
