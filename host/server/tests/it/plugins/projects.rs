@@ -62,7 +62,7 @@ fn tool(name: &str) -> PathBuf {
 #[test]
 fn rust_projects_build_and_pass_their_tests() {
     // One after the other: they share what they build.
-    for kind in ["pricing", "authorizer"] {
+    for kind in ["pricing", "authorizer", "payment", "config"] {
         make_and_test(kind, "rust", &[]);
     }
 }
