@@ -11,6 +11,7 @@ pub mod keyspace;
 pub mod listing;
 pub mod pins;
 pub mod placements;
+pub mod records;
 pub mod requests;
 pub mod sample;
 pub mod usage;
@@ -113,6 +114,16 @@ macro_rules! contract_suite {
                 tenants_by_name,
                 everything_survives_reopening,
                 a_closed_store_says_so;
+            records:
+                a_record_comes_back_as_it_was,
+                kinds_and_owners_keep_apart,
+                expectations_guard_records,
+                only_one_of_many_puts_a_record_once,
+                records_of_an_owner_by_id,
+                what_is_over_is_not_there,
+                sweeping_removes_what_is_over_alone,
+                records_have_bounds,
+                records_survive_reopening;
         }
     };
     ($backend:ty; $($module:ident: $($case:ident),+;)+) => {

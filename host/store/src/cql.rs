@@ -21,6 +21,7 @@ mod pace;
 mod pin;
 mod placement;
 mod probe;
+mod records;
 mod requests;
 mod scan;
 pub mod schema;

@@ -39,6 +39,8 @@
 //! keys             hash 32                                  the key: found by one read on every call
 //! key_ids          id                                       hash 32
 //! tenant_keys      tenant 0 | id                            hash 32
+//! records          kind 0 owner 0 | id                      version, expires, JSON
+//! record_expiry    | expires 8 | kind 0 owner 0 id          –
 //! ```
 //!
 //! - A page filtered by status reads no row that it does not answer: the status is in `listing`.
@@ -59,6 +61,7 @@ mod listing;
 mod pins;
 mod placements;
 mod read;
+mod records;
 mod requests;
 mod table;
 mod writer;

@@ -11,6 +11,7 @@ mod embedded;
 mod error;
 mod memory;
 mod metrics;
+mod record;
 mod row;
 mod rules;
 mod scan;
@@ -27,6 +28,7 @@ pub use cql::{
 pub use embedded::Embedded;
 pub use error::StoreError;
 pub use memory::Memory;
+pub use record::{Kept, RECORD_BYTES_MAX, RECORD_NAME_BYTES_MAX, Record};
 pub use scan::{PinScan, ScanMark};
 pub use store::Store;
 

@@ -7,11 +7,13 @@
 mod keys;
 mod pins;
 mod placements;
+mod records;
 mod requests;
 
 use crate::Result;
 use crate::error::StoreError;
 use crate::metrics::StoreMetrics;
+use crate::record::{RawRecord, RecordKey};
 use crate::rules::{check_follower_name, check_not_in_future};
 use holdfast_model::{
     AccountId, ApiKey, Change, Cid, Cursor, KeyId, PinRequest, Placement, RequestId, StoredPin,
@@ -55,6 +57,7 @@ pub(crate) struct State {
     placements: BTreeMap<(Vec<u8>, Vec<u8>), Placement>,
     tenants: BTreeMap<TenantId, Tenant>,
     keys: BTreeMap<KeyId, ApiKey>,
+    records: BTreeMap<RecordKey, RawRecord>,
 }
 
 #[derive(Debug, Default)]

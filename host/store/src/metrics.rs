@@ -98,6 +98,11 @@ operations! {
     Key Read "key";
     Keys Read "keys";
     RevokeKey Write "revoke_key";
+    Record Read "record";
+    PutRecord Write "put_record";
+    DeleteRecord Write "delete_record";
+    Records Read "records";
+    SweepRecords Write "sweep_records";
     Ping Write "ping";
 }
 

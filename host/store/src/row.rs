@@ -6,12 +6,14 @@
 mod account;
 mod pin;
 mod placement;
+mod record;
 mod request;
 mod tenant;
 
 pub(crate) use account::{Account, AccountRow, MarkRow};
 pub(crate) use pin::PinRow;
 pub(crate) use placement::{decode_placement, encode_placement};
+pub(crate) use record::{decode_record, encode_record};
 pub(crate) use request::{decode_request, encode_request, status_number, status_of};
 pub(crate) use tenant::{decode_key, decode_tenant, encode_key, encode_tenant};
 

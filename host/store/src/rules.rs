@@ -15,6 +15,8 @@ pub(crate) const PIN: &str = "pin";
 pub(crate) const PLACEMENT: &str = "placement";
 /// Name of an API key in errors.
 pub(crate) const KEY: &str = "key";
+/// Name of a record in errors.
+pub(crate) const RECORD: &str = "record";
 
 /// When an account's next request counts as made: its `created` must grow, because clients page by
 /// it, and requests that were deleted since count too: a cursor may still name their instant.

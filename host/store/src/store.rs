@@ -60,6 +60,8 @@ macro_rules! dispatch {
     }};
 }
 
+mod records;
+
 impl Store {
     /// A store in memory: the oracle of the contract suite, and good for tests.
     #[must_use]

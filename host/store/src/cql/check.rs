@@ -36,6 +36,7 @@ impl Cql {
         walk.pins().await?;
         walk.placements().await?;
         walk.keys().await?;
+        walk.records().await?;
         walk.intents().await?;
         walk.feed().await?;
         Ok(walk.faults)

@@ -346,6 +346,24 @@ statements! {
     TenantReplace Condition "tenant_replace"
         "UPDATE tenants SET op = ?, body = ? WHERE zero = ? AND id = ? IF op = ?";
     //
+    // Records ----------------------------------------------------------------------------------
+    //
+    RecordRead Read "record_read"
+        "SELECT version, op, expires, body FROM records \
+         WHERE kind = ? AND owner = ? AND id = ?";
+    RecordReadSerial SerialRead "record_read_serial"
+        "SELECT version, op, expires, body FROM records \
+         WHERE kind = ? AND owner = ? AND id = ?";
+    RecordsOfOwner Read "records_of_owner"
+        "SELECT id, version, op, expires, body FROM records \
+         WHERE kind = ? AND owner = ? AND id > ? LIMIT ?";
+    RecordMake Condition "record_make"
+        "UPDATE records USING TTL ? SET version = ?, op = ?, expires = ?, body = ? \
+         WHERE kind = ? AND owner = ? AND id = ? IF version = null";
+    RecordReplace Condition "record_replace"
+        "UPDATE records USING TTL ? SET version = ?, op = ?, expires = ?, body = ? \
+         WHERE kind = ? AND owner = ? AND id = ? IF version = ?";
+    //
     //
     // The consistency walk ---------------------------------------------------------------------
     //
@@ -409,6 +427,9 @@ statements! {
     ScanTenants Stream "scan_tenants"
         "SELECT id FROM tenants \
          WHERE token(zero) > ? AND token(zero) <= ?";
+    ScanRecords Stream "scan_records"
+        "SELECT kind, owner, id, body FROM records \
+         WHERE token(kind, owner) > ? AND token(kind, owner) <= ?";
     //
 }
 

@@ -5,8 +5,8 @@ use super::keys::key_hash;
 use super::table::{Table, Tables, View};
 use crate::Result;
 use crate::row::{
-    Account, AccountRow, MarkRow, PinRow, decode, decode_key, decode_placement, decode_request,
-    status_number,
+    Account, AccountRow, MarkRow, PinRow, decode, decode_key, decode_placement, decode_record,
+    decode_request, status_number,
 };
 use holdfast_model::{AccountId, Cid, StatusCounts, UnixMillis, UsageMark};
 use std::collections::BTreeMap;
@@ -25,6 +25,7 @@ pub(super) fn faults(tables: &Tables) -> Result<Vec<String>> {
     walk.pins()?;
     walk.placements()?;
     walk.keys()?;
+    walk.records()?;
     walk.feed()?;
     Ok(walk.faults)
 }
@@ -232,6 +233,28 @@ impl Walk<'_> {
         }
         self.sized(Table::KeyIds, rows)?;
         self.sized(Table::TenantKeys, rows)
+    }
+
+    fn records(&mut self) -> Result<()> {
+        let mut expiring = 0;
+        for entry in self.view.all(Table::Records) {
+            let (place, row) = entry?;
+            let row = decode_record(&row)?;
+            let of = || {
+                format!(
+                    "record {}",
+                    String::from_utf8_lossy(&place).replace('\0', "/")
+                )
+            };
+            if serde_json::from_slice::<serde::de::IgnoredAny>(&row.json).is_err() {
+                self.fault(|| format!("{} holds no JSON", of()));
+            }
+            if let Some(expires) = row.expires {
+                self.indexed(Table::RecordExpiry, &key::at(expires, &place), &[], &of())?;
+                expiring += 1;
+            }
+        }
+        self.sized(Table::RecordExpiry, expiring)
     }
 
     /// The feed must lie between what was trimmed and its head.

@@ -7,6 +7,7 @@
 use super::table::KeyRange;
 use crate::Result;
 use crate::error::StoreError;
+use crate::record::RecordKey;
 use holdfast_model::{AccountId, Cid, Cursor, KeyId, PeerId, RequestId, TenantId, UnixMillis};
 use std::ops::Bound;
 use uuid::Uuid;
@@ -128,6 +129,15 @@ pub(super) fn of_tenant(tenant: &TenantId) -> Vec<u8> {
 
 pub(super) fn tenant_key(tenant: &TenantId, id: &KeyId) -> Vec<u8> {
     [tenant.as_str().as_bytes(), &[0], id.as_str().as_bytes()].concat()
+}
+
+/// Beginning of an owner's records of a kind.
+pub(super) fn of_records(kind: &str, owner: &str) -> Vec<u8> {
+    [kind.as_bytes(), &[0], owner.as_bytes(), &[0]].concat()
+}
+
+pub(super) fn record(key: &RecordKey) -> Vec<u8> {
+    [&of_records(key.kind, &key.owner), key.id.as_bytes()].concat()
 }
 
 /// What follows `prefix` in a key.

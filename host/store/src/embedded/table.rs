@@ -8,7 +8,7 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 /// Bytes that a table of rows gathers in memory before it is written out. Small beside fjall's
-/// default (64 MiB), since eighteen tables share one process and its memory.
+/// default (64 MiB), since twenty tables share one process and its memory.
 const ROWS_MEMTABLE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// The same for an index: its entries are a fraction of a row.
@@ -55,6 +55,8 @@ tables! {
     Keys "keys" INDEX_MEMTABLE_BYTES;
     KeyIds "key_ids" INDEX_MEMTABLE_BYTES;
     TenantKeys "tenant_keys" INDEX_MEMTABLE_BYTES;
+    Records "records" INDEX_MEMTABLE_BYTES;
+    RecordExpiry "record_expiry" INDEX_MEMTABLE_BYTES;
 }
 
 /// The opened database.

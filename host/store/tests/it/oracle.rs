@@ -6,6 +6,7 @@ use holdfast_model::{
     AccountId, Cid, Cursor, Period, Pin, RequestFilter, RequestStatus, Tenant, TenantId,
 };
 use holdfast_store::contract::keyspace::Keyspace;
+use holdfast_store::contract::records::Note;
 use holdfast_store::contract::sample::{
     at, cid, full_draft, key, pairs, peer, placement, request_id,
 };
@@ -106,6 +107,20 @@ enum Step {
     PutTenant {
         account: usize,
     },
+    PutNote {
+        n: usize,
+        seen: Seen,
+        until: Option<u64>,
+        now: u64,
+    },
+    DeleteNote {
+        n: usize,
+        seen: Seen,
+        now: u64,
+    },
+    Sweep {
+        now: u64,
+    },
     Reopen,
 }
 
@@ -171,7 +186,12 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..120_u64).prop_map(|percent| Step::Trim { percent }),
         1 => (0..50_u64).prop_map(|cursor| Step::Follow { cursor }),
         2 => (0..KEYS, any::<bool>()).prop_map(|(n, first)| Step::AddKey { n, first }),
-        1 => (0..KEYS, now).prop_map(|(n, now)| Step::RevokeKey { n, now }),
+        1 => (0..KEYS, now.clone()).prop_map(|(n, now)| Step::RevokeKey { n, now }),
+        3 => (account.clone(), seen(), instant(), now.clone())
+            .prop_map(|(n, seen, until, now)| Step::PutNote { n, seen, until, now }),
+        1 => (account.clone(), seen(), now.clone())
+            .prop_map(|(n, seen, now)| Step::DeleteNote { n, seen, now }),
+        1 => now.prop_map(|now| Step::Sweep { now }),
         1 => account.prop_map(|account| Step::PutTenant { account }),
         1 => Just(Step::Reopen),
     ]
@@ -299,7 +319,42 @@ async fn take(store: &Store, step: &Step) -> String {
             };
             told(store.put_tenant(tenant).await)
         }
+        step @ (Step::PutNote { .. } | Step::DeleteNote { .. } | Step::Sweep { .. }) => {
+            take_note_step(store, step).await
+        }
         step => take_pin_step(store, step).await,
+    }
+}
+
+/// Whose the notes are.
+const OWNER: &str = "acme";
+
+async fn take_note_step(store: &Store, step: Step) -> String {
+    let seen_at = async |n: usize, seen: Seen, now| {
+        let kept = store.record::<Note>(OWNER, ACCOUNTS[n], at(now)).await;
+        seen.expect(kept.unwrap().map(|kept| kept.version))
+    };
+    match step {
+        Step::PutNote {
+            n,
+            seen,
+            until,
+            now,
+        } => {
+            let expect = seen_at(n, seen, now).await;
+            let mut note = Note::new(OWNER, ACCOUNTS[n], &now.to_string());
+            note.until = until;
+            let answer = store.put_record(&note, expect, at(now)).await;
+            told(answer.map(|version| format!("version: {version}")))
+        }
+        Step::DeleteNote { n, seen, now } => {
+            let expect = seen_at(n, seen, now).await;
+            let deleted = store.delete_record::<Note>(OWNER, ACCOUNTS[n], expect, at(now));
+            told(deleted.await)
+        }
+        // In a cluster the servers sweep: what is left is the same for who looks at the time.
+        Step::Sweep { now } => told(store.sweep_records(at(now), 2).await.map(drop)),
+        other => unreachable!("{other:?} is no step of a note"),
     }
 }
 
@@ -383,6 +438,12 @@ async fn picture(store: &Store, lens: Lens) -> Vec<String> {
         let key = key(n).unwrap();
         lines.push(told(store.key_by_hash(&key.hash).await));
         lines.push(told(store.key(&key.id).await));
+    }
+    for now in [INSTANTS / 2, INSTANTS] {
+        let notes = store.records::<Note>(OWNER, None, 100, at(now)).await;
+        lines.push(lens.told(notes));
+        let first = store.record::<Note>(OWNER, ACCOUNTS[0], at(now)).await;
+        lines.push(lens.told(first));
     }
     lines.push(lens.rows(store.pins(None, 100).await));
     lines.push(lens.rows(store.expired_pins(at(INSTANTS / 2), 100).await));

@@ -1,4 +1,4 @@
-//! Keys against their hashes and lists.
+//! Keys against their hashes and lists; records.
 
 use super::Walk;
 use crate::Result;
@@ -33,6 +33,21 @@ impl Walk<'_> {
             }
             if !listed.contains(&(tenant, id.clone())) {
                 self.fault(|| format!("the list of its tenant lacks key {id}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Records stand alone; each must be readable.
+    pub(super) async fn records(&mut self) -> Result<()> {
+        type Row = (String, String, String, Option<Vec<u8>>);
+        let rows: Vec<Row> = self.all(Statement::ScanRecords).await?;
+        for (kind, owner, id, body) in rows {
+            let Some(body) = body else {
+                continue;
+            };
+            if serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_err() {
+                self.fault(|| format!("record {kind}/{owner}/{id} holds no JSON"));
             }
         }
         Ok(())

@@ -51,6 +51,11 @@ const FILES: &[File] = &[
         needed: 5,
         text: include_str!("../../../../../schema/cql/0007_audit.cql"),
     },
+    File {
+        name: "records",
+        needed: 5,
+        text: include_str!("../../../../../schema/cql/0008_records.cql"),
+    },
 ];
 
 /// A migration.

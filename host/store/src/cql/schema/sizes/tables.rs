@@ -228,7 +228,7 @@ pub(super) fn slices() -> String {
 }
 
 /// What of, what a partition is, its rows at most, bytes of a row.
-fn other_partitions() -> [(&'static str, &'static str, f64, f64); 16] {
+fn other_partitions() -> [(&'static str, &'static str, f64, f64); 17] {
     let bucket = constant("draft.rs", "BUCKET_ROWS");
     let a_year = |seconds: f64| YEAR / seconds;
     [
@@ -271,6 +271,7 @@ fn other_partitions() -> [(&'static str, &'static str, f64, f64); 16] {
         ("writers", "all processes", 1_000.0, 64.0),
         ("tenants", "all tenants", 100_000.0, 300.0),
         ("keys_by_tenant", "a tenant", 10_000.0, 32.0),
+        ("records", "a kind's of a tenant", 10_000.0, 500.0),
         (
             "usage_rollups",
             "an account's year, 6 meters",
