@@ -50,8 +50,9 @@ impl<'a> Change<'a> {
     pub(super) async fn run(self, new: Option<&RawRecord>) -> Result<u64> {
         let mut pace = Pace::default();
         let mut found = match self.expect {
-            Expect::Absent => None,
-            Expect::Any | Expect::Version(_) => self.read(Statement::RecordRead).await?,
+            // What is put for the first time is most likely not there yet.
+            Expect::Absent if new.is_some() => None,
+            Expect::Absent | Expect::Any | Expect::Version(_) => self.read(Statement::RecordRead).await?,
         };
         let mut is_current = false;
         loop {
