@@ -29,6 +29,7 @@ mod settings;
 mod statement;
 mod stop;
 mod swap;
+mod trail;
 #[cfg(test)]
 mod trial;
 mod usage;

@@ -84,3 +84,72 @@ fn hash_of(key: &[u8]) -> u64 {
     }
     u64::from_be_bytes(first)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    fn params(prefix_bits: u8) -> Params {
+        Params {
+            prefix_bits,
+            peer_bucket_bits: 6,
+            feed_shards: 4,
+            expiry_shards: 4,
+            homes: vec!["dc1".to_owned(), "dc2".to_owned()],
+        }
+    }
+
+    fn cid(before: &[u8], digest: &[u8]) -> Cid {
+        Cid::from_bytes(&[before, digest].concat()).unwrap()
+    }
+
+    /// All CIDs of one kind begin with the same bytes, and identity CIDs hold what their makers
+    /// like, here numbers: neither may crowd a partition, nor a home.
+    #[test]
+    fn prefixes_come_from_a_hash_of_the_digest() {
+        const CIDS: u32 = 4_096;
+        let params = params(4);
+        let sha = |n: u32| cid(&[0x01, 0x55, 0x12, 0x20], &[n.to_be_bytes(); 8].concat());
+        let identity = |n: u32| cid(&[0x01, 0x55, 0x00, 0x04], &n.to_be_bytes());
+        for kind in [&sha as &dyn Fn(u32) -> Cid, &identity] {
+            let mut of_prefix: HashMap<i32, u32> = HashMap::new();
+            for n in 0..CIDS {
+                let prefix = params.prefix(&kind(n));
+                assert!((0..16).contains(&prefix));
+                *of_prefix.entry(prefix).or_default() += 1;
+            }
+            // 256 each, and no further off than five times the square root of that.
+            assert!(
+                of_prefix.len() == 16 && of_prefix.values().all(|n| n.abs_diff(256) < 80),
+                "{of_prefix:?}"
+            );
+        }
+        let homes = (0..1_000)
+            .filter(|n| params.pin_home(*n) == Home(1))
+            .count();
+        assert!(homes.abs_diff(500) < 80, "{homes}");
+    }
+
+    #[test]
+    fn both_versions_of_a_cid_lie_together() {
+        let params = params(28);
+        let digest = [7; 32];
+        let second = cid(&[0x01, 0x70, 0x12, 0x20], &digest);
+        let first = cid(&[0x12, 0x20], &digest);
+        assert_ne!(first, second);
+        assert_eq!(params.prefix(&first), params.prefix(&second));
+    }
+
+    /// Every process of every release must compute the same. The prefix is the beginning of
+    /// `sha256sum` of 32 bytes of one.
+    #[test]
+    fn where_things_lie_is_fixed() {
+        let params = params(28);
+        let cid = cid(&[0x01, 0x55, 0x12, 0x20], &[1; 32]);
+        let prefix = params.prefix(&cid);
+        assert_eq!(prefix, 0x072c_d6e8);
+        assert_eq!(params.pin_home(prefix), Home(0));
+        assert_eq!(params.home(b"acme/web"), Home(0));
+    }
+}

@@ -10,6 +10,7 @@ use self::change::Change;
 use super::home::Home;
 use super::number::instant;
 use super::statement::Statement;
+use super::trail::Trail;
 use super::{Cql, Shared};
 use crate::record::{RawRecord, RecordKey};
 use crate::{Expect, Result};
@@ -19,6 +20,9 @@ use uuid::Uuid;
 /// The columns of a record without its key, in the order in which every statement reads them.
 type Columns = (i64, Uuid, Option<i64>, Option<Vec<u8>>);
 
+/// The same with the trail, of one record.
+type ColumnsOfOne = (i64, Uuid, Option<i64>, Option<Vec<u8>>, Option<Vec<u8>>);
+
 /// A record as its row holds it.
 #[derive(Debug, Clone)]
 struct Row {
@@ -27,6 +31,8 @@ struct Row {
     op: Uuid,
     /// None: it was deleted, and this is its grave.
     record: Option<RawRecord>,
+    /// What wrote it before; nothing where it was not read.
+    trail: Trail,
 }
 
 impl Row {
@@ -40,6 +46,14 @@ impl Row {
                 expires: expires.map(instant),
                 json,
             }),
+            trail: Trail::default(),
+        }
+    }
+
+    fn of_one((version, op, expires, body, trail): ColumnsOfOne) -> Self {
+        Self {
+            trail: trail.into(),
+            ..Self::of((version, op, expires, body))
         }
     }
 
@@ -133,6 +147,6 @@ fn home(shared: &Shared, kind: &str, owner: &str) -> Home {
 async fn read(shared: &Shared, statement: Statement, key: &RecordKey) -> Result<Option<Row>> {
     let home = home(shared, key.kind, &key.owner);
     let values = (key.kind, key.owner.as_str(), key.id.as_str());
-    let row: Option<Columns> = shared.calls.row(statement, home, values).await?;
-    Ok(row.map(Row::of))
+    let row: Option<ColumnsOfOne> = shared.calls.row(statement, home, values).await?;
+    Ok(row.map(Row::of_one))
 }

@@ -158,30 +158,33 @@ statements! {
     PinRead Read "pin_read"
         "SELECT version, op, requests, by_cluster, expires, body FROM pins \
          WHERE prefix = ? AND cid = ?";
+    PinReadForChange Read "pin_read_for_change"
+        "SELECT version, op, requests, by_cluster, expires, body, trail FROM pins \
+         WHERE prefix = ? AND cid = ?";
     PinReadSerial SerialRead "pin_read_serial"
-        "SELECT version, op, requests, by_cluster, expires, body FROM pins \
+        "SELECT version, op, requests, by_cluster, expires, body, trail FROM pins \
          WHERE prefix = ? AND cid = ?";
     PinMake Condition "pin_make"
         "UPDATE pins SET version = ?, op = ?, requests = ?, by_cluster = ?, expires = ?, \
-         body = ? WHERE prefix = ? AND cid = ? IF version = null";
+         body = ?, trail = ? WHERE prefix = ? AND cid = ? IF version = null";
     PinRevive Condition "pin_revive"
         "UPDATE pins SET version = ?, op = ?, requests = ?, by_cluster = ?, expires = ?, \
-         body = ? WHERE prefix = ? AND cid = ? IF version = ?";
+         body = ?, trail = ? WHERE prefix = ? AND cid = ? IF version = ?";
     PinCount Condition "pin_count"
-        "UPDATE pins SET version = ?, op = ?, requests = ? \
+        "UPDATE pins SET version = ?, op = ?, requests = ?, trail = ? \
          WHERE prefix = ? AND cid = ? IF version = ?";
     PinPut Condition "pin_put"
-        "UPDATE pins SET version = ?, op = ?, by_cluster = true, expires = ?, body = ? \
-         WHERE prefix = ? AND cid = ? IF version = ?";
+        "UPDATE pins SET version = ?, op = ?, by_cluster = true, expires = ?, body = ?, \
+         trail = ? WHERE prefix = ? AND cid = ? IF version = ?";
     PinUnput Condition "pin_unput"
-        "UPDATE pins SET version = ?, op = ?, by_cluster = false, expires = null \
-         WHERE prefix = ? AND cid = ? IF version = ?";
+        "UPDATE pins SET version = ?, op = ?, by_cluster = false, expires = null, \
+         trail = ? WHERE prefix = ? AND cid = ? IF version = ?";
     PinAllocate Condition "pin_allocate"
-        "UPDATE pins SET version = ?, op = ?, body = ? \
+        "UPDATE pins SET version = ?, op = ?, body = ?, trail = ? \
          WHERE prefix = ? AND cid = ? IF version = ?";
     PinRemove Condition "pin_remove"
         "UPDATE pins USING TTL ? SET version = ?, op = ?, requests = 0, by_cluster = false, \
-         expires = -1, body = ? WHERE prefix = ? AND cid = ? IF version = ?";
+         expires = -1, body = ?, trail = ? WHERE prefix = ? AND cid = ? IF version = ?";
     PinsFirst Read "pins_first"
         "SELECT version, op, requests, by_cluster, expires, body FROM pins \
          WHERE token(prefix) > ? LIMIT ?";
@@ -224,19 +227,21 @@ statements! {
     // Placements -------------------------------------------------------------------------------
     //
     PlacementRead Read "placement_read"
-        "SELECT version, op, body FROM placements WHERE prefix = ? AND cid = ? AND peer = ?";
+        "SELECT version, op, body, trail FROM placements \
+         WHERE prefix = ? AND cid = ? AND peer = ?";
     PlacementReadSerial SerialRead "placement_read_serial"
-        "SELECT version, op, body FROM placements WHERE prefix = ? AND cid = ? AND peer = ?";
+        "SELECT version, op, body, trail FROM placements \
+         WHERE prefix = ? AND cid = ? AND peer = ?";
     PlacementsOfPin Read "placements_of_pin"
         "SELECT version, op, body FROM placements WHERE prefix = ? AND cid = ?";
     PlacementMake Condition "placement_make"
-        "UPDATE placements SET version = ?, op = ?, body = ? \
+        "UPDATE placements SET version = ?, op = ?, body = ?, trail = ? \
          WHERE prefix = ? AND cid = ? AND peer = ? IF version = null";
     PlacementPut Condition "placement_put"
-        "UPDATE placements SET version = ?, op = ?, body = ? \
+        "UPDATE placements SET version = ?, op = ?, body = ?, trail = ? \
          WHERE prefix = ? AND cid = ? AND peer = ? IF version = ?";
     PlacementBury Condition "placement_bury"
-        "UPDATE placements USING TTL ? SET version = ?, op = ?, body = null \
+        "UPDATE placements USING TTL ? SET version = ?, op = ?, body = null, trail = ? \
          WHERE prefix = ? AND cid = ? AND peer = ? IF version = ?";
     OfPeer Read "of_peer"
         "SELECT body FROM placements_by_peer WHERE peer = ? AND bucket = ? AND cid > ? LIMIT ?";
@@ -336,32 +341,32 @@ statements! {
     KeyOfTenantPut Write "key_of_tenant_put"
         "INSERT INTO keys_by_tenant (tenant, id) VALUES (?, ?) USING TIMESTAMP ?";
     TenantRead Read "tenant_read"
-        "SELECT op, body FROM tenants WHERE zero = ? AND id = ?";
+        "SELECT body FROM tenants WHERE zero = ? AND id = ?";
     TenantReadSerial SerialRead "tenant_read_serial"
-        "SELECT op, body FROM tenants WHERE zero = ? AND id = ?";
+        "SELECT op, trail FROM tenants WHERE zero = ? AND id = ?";
     Tenants Read "tenants"
         "SELECT id, body FROM tenants WHERE zero = ? AND id > ? LIMIT ?";
     TenantMake Condition "tenant_make"
-        "INSERT INTO tenants (zero, id, op, body) VALUES (?, ?, ?, ?) IF NOT EXISTS";
+        "INSERT INTO tenants (zero, id, op, body, trail) VALUES (?, ?, ?, ?, ?) IF NOT EXISTS";
     TenantReplace Condition "tenant_replace"
-        "UPDATE tenants SET op = ?, body = ? WHERE zero = ? AND id = ? IF op = ?";
+        "UPDATE tenants SET op = ?, body = ?, trail = ? WHERE zero = ? AND id = ? IF op = ?";
     //
     // Records ----------------------------------------------------------------------------------
     //
     RecordRead Read "record_read"
-        "SELECT version, op, expires, body FROM records \
+        "SELECT version, op, expires, body, trail FROM records \
          WHERE kind = ? AND owner = ? AND id = ?";
     RecordReadSerial SerialRead "record_read_serial"
-        "SELECT version, op, expires, body FROM records \
+        "SELECT version, op, expires, body, trail FROM records \
          WHERE kind = ? AND owner = ? AND id = ?";
     RecordsOfOwner Read "records_of_owner"
         "SELECT id, version, op, expires, body FROM records \
          WHERE kind = ? AND owner = ? AND id > ? LIMIT ?";
     RecordMake Condition "record_make"
-        "UPDATE records USING TTL ? SET version = ?, op = ?, expires = ?, body = ? \
+        "UPDATE records USING TTL ? SET version = ?, op = ?, expires = ?, body = ?, trail = ? \
          WHERE kind = ? AND owner = ? AND id = ? IF version = null";
     RecordReplace Condition "record_replace"
-        "UPDATE records USING TTL ? SET version = ?, op = ?, expires = ?, body = ? \
+        "UPDATE records USING TTL ? SET version = ?, op = ?, expires = ?, body = ?, trail = ? \
          WHERE kind = ? AND owner = ? AND id = ? IF version = ?";
     //
     //

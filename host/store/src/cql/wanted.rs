@@ -18,6 +18,7 @@ use super::calls::Cas;
 use super::pace::Pace;
 use super::pin::{PinOp, PinPlace, PinRecord};
 use super::statement::Statement;
+use super::trail::Trail;
 use crate::Result;
 use crate::rules::{PIN, begin_pin};
 use holdfast_model::{Cid, NewRequest, Origin, Pin, UnixMillis};
@@ -78,7 +79,6 @@ pub(super) async fn touch(shared: &Shared, cid: &Cid, seed: Option<&PinSeed>) ->
         shared,
         place: PinPlace::of(shared, cid),
         body: seed.map(|seed| seed.body(cid)).transpose()?,
-        op: Uuid::now_v7(),
     };
     touch.run().await
 }
@@ -92,10 +92,10 @@ const GRAVE_SECONDS: i32 = 600;
 pub(super) async fn remove_if_unwanted(
     shared: &Shared,
     place: &PinPlace,
-    version: u64,
+    row: &PinRecord,
 ) -> Result<()> {
     if wanters(shared, place).await? == 0 {
-        remove(shared, place, version).await?;
+        remove(shared, place, row).await?;
     }
     Ok(())
 }
@@ -109,16 +109,19 @@ async fn wanters(shared: &Shared, place: &PinPlace) -> Result<u64> {
     Ok(call.await?.len() as u64)
 }
 
-async fn remove(shared: &Shared, place: &PinPlace, version: u64) -> Result<Cas> {
+async fn remove(shared: &Shared, place: &PinPlace, row: &PinRecord) -> Result<Cas> {
     let cid = Cid::from_bytes(&place.key)?;
+    let grave = row.then(Uuid::now_v7(), shared.clock.next_after(row.version));
     let values = (
         GRAVE_SECONDS,
-        shared.clock.next_after(version).cast_signed(),
-        Uuid::now_v7(),
+        grave.version.cast_signed(),
+        grave.op,
         Pin::recursive(cid, UnixMillis::EPOCH).to_proto(),
+        // As all that is remembered of the pin, it goes with the grave.
+        grave.trail.as_bytes(),
         place.prefix,
         &place.key,
-        version.cast_signed(),
+        row.version.cast_signed(),
     );
     shared
         .calls
@@ -130,7 +133,6 @@ struct Touch<'a> {
     shared: &'a Shared,
     place: PinPlace,
     body: Option<Vec<u8>>,
-    op: Uuid,
 }
 
 /// What a touch knows of the row.
@@ -190,23 +192,29 @@ impl Touch<'_> {
     }
 
     async fn make(&self, body: &[u8], requests: u64) -> Result<Known> {
-        let row = self.row(body, requests);
-        let values = row.values(&self.place);
-        let calls = &self.shared.calls;
-        let cas = calls
-            .condition(Statement::PinMake, self.place.home, values)
-            .await?;
+        let op = Uuid::now_v7();
+        let row = PinRecord {
+            version: self.shared.clock.next(),
+            op,
+            requests,
+            by_cluster: false,
+            expires: None,
+            body: body.to_vec(),
+            trail: Trail::begin(op),
+        };
+        let cas = make(self.shared, &self.place, &row).await?;
         Ok(Known::after(cas, row))
     }
 
     /// Answers the new version; `None` if somebody else has moved the row.
     async fn bring_in_line(&self, row: &PinRecord, wanters: u64) -> Result<Option<u64>> {
-        let version = self.shared.clock.next_after(row.version);
+        let counted = row.then(Uuid::now_v7(), self.shared.clock.next_after(row.version));
         let cas = if row.by_cluster || wanters > 0 {
             let values = (
-                version.cast_signed(),
-                self.op,
+                counted.version.cast_signed(),
+                counted.op,
                 wanters.cast_signed(),
+                counted.trail.as_bytes(),
                 self.place.prefix,
                 &self.place.key,
                 row.version.cast_signed(),
@@ -216,33 +224,36 @@ impl Touch<'_> {
                 .condition(Statement::PinCount, self.place.home, values)
                 .await?
         } else {
-            remove(self.shared, &self.place, row.version).await?
+            remove(self.shared, &self.place, row).await?
         };
-        Ok((cas == Cas::Applied).then_some(version))
+        Ok((cas == Cas::Applied).then_some(counted.version))
     }
 
     /// Makes a pin again that was removed. Its requests may have been deleted since they were
     /// counted, and a touch that follows a deletion leaves a grave as it is: it is counted again.
     async fn revive(&self, grave: &PinRecord, body: &[u8], requests: u64) -> Result<Known> {
         let row = PinRecord {
-            version: self.shared.clock.next_after(grave.version),
-            ..self.row(body, requests)
+            requests,
+            expires: None,
+            body: body.to_vec(),
+            ..grave.then(Uuid::now_v7(), self.shared.clock.next_after(grave.version))
         };
         let cas = revive(self.shared, &self.place, grave, &row).await?;
         Ok(Known::after(cas, row))
     }
+}
 
-    /// A new row that only requests want.
-    fn row(&self, body: &[u8], requests: u64) -> PinRecord {
-        PinRecord {
-            version: self.shared.clock.next(),
-            op: self.op,
-            requests,
-            by_cluster: false,
-            expires: None,
-            body: body.to_vec(),
-        }
-    }
+/// Makes a pin that has no row.
+pub(super) async fn make(shared: &Shared, place: &PinPlace, row: &PinRecord) -> Result<Cas> {
+    let ((version, op, requests, by_cluster, expires, body, trail), (prefix, key)) =
+        row.values(place);
+    let values = (
+        version, op, requests, by_cluster, expires, body, trail, prefix, key,
+    );
+    shared
+        .calls
+        .condition(Statement::PinMake, place.home, values)
+        .await
 }
 
 /// Makes a pin again whose row is a grave: every column, so that none of them goes with it.
@@ -252,10 +263,11 @@ pub(super) async fn revive(
     grave: &PinRecord,
     row: &PinRecord,
 ) -> Result<Cas> {
-    let (version, op, requests, by_cluster, expires, body, prefix, key) = row.values(place);
+    let ((version, op, requests, by_cluster, expires, body, trail), (prefix, key)) =
+        row.values(place);
     let old = grave.version.cast_signed();
     let values = (
-        version, op, requests, by_cluster, expires, body, prefix, key, old,
+        version, op, requests, by_cluster, expires, body, trail, prefix, key, old,
     );
     shared
         .calls

@@ -1,6 +1,7 @@
 //! What is done to the cluster, and what is done to mend it.
 
 use crate::cluster::Cluster;
+use crate::layout::Layout;
 use crate::load::World;
 use holdfast_store::{CqlSettings, Login, Store};
 use std::time::Duration;
@@ -42,6 +43,8 @@ pub(crate) struct Stage<'a> {
     /// None where there is no cluster to hurt.
     pub(crate) cluster: Option<&'a Cluster>,
     pub(crate) settings: &'a CqlSettings,
+    /// How the stores use it.
+    pub(crate) layout: Layout,
 }
 
 impl Fault {
@@ -74,14 +77,6 @@ impl Fault {
             Self::HomeDown => "home-down",
             Self::AllDown => "all-down",
         }
-    }
-
-    /// Whether no call may fail: the fault is one that the store is to hide wholly.
-    pub(crate) const fn is_hidden(self) -> bool {
-        matches!(
-            self,
-            Self::Calm | Self::RemoteDown | Self::CutDatacenters | Self::Password
-        )
     }
 
     /// How long the cluster stays hurt.

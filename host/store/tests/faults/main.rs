@@ -1,19 +1,25 @@
 //! The store through faults of its cluster: `make test-faults`.
 //!
-//!     cargo test -p holdfast-store --test faults -- [FAULT ...] [--memory] [--plain] [--seed N]
+//!     cargo test -p holdfast-store --test faults -- [FAULT ...] [--two-homes | --global]
+//!         [--memory] [--plain] [--seed N]
 //!
 //! Under a steady load through two stores (two processes of a service), each fault in turn happens
 //! to a cluster of two datacenters. Afterwards everything that was acknowledged must be there, by
 //! content; what was refused must not; the feed must have told of every change; the books must
 //! balance; the history of conditional updates must be linearizable. It prints a table and keeps it
-//! as target/faults.md. Before all that it must notice what is done to a store behind its back.
-//! With `--plain` the cluster has no TLS, and certificates are not rotated. With `--memory` nothing
-//! is hurt and the store is the one in memory: a test of the harness itself.
+//! as target/faults.md (or faults-two-homes.md, faults-global.md). Before all that it must notice
+//! what is done to a store behind its back.
+//!
+//! With `--two-homes` half of the keys have their home in the other datacenter; with `--global`
+//! conditions are decided by a majority of all replicas. With `--plain` the cluster has no TLS, and
+//! certificates are not rotated. With `--memory` nothing is hurt and the store is the one in
+//! memory: a test of the harness itself.
 #![cfg(test)]
 
 mod cluster;
 mod fault;
 mod feed;
+mod layout;
 mod ledger;
 mod load;
 mod registers;
@@ -25,6 +31,7 @@ mod verify;
 use self::cluster::Cluster;
 use self::fault::{Fault, Stage};
 use self::feed::Follower;
+use self::layout::Layout;
 use self::load::{Load, World};
 use self::registers::Registers;
 use self::report::Row;
@@ -48,6 +55,7 @@ struct Wanted {
     faults: Vec<Fault>,
     is_in_memory: bool,
     is_plain: bool,
+    layout: Layout,
     seed: u64,
 }
 
@@ -57,6 +65,7 @@ impl Wanted {
             faults: Vec::new(),
             is_in_memory: false,
             is_plain: false,
+            layout: Layout::default(),
             seed: rand::random(),
         };
         let mut arguments = std::env::args().skip(1);
@@ -64,6 +73,8 @@ impl Wanted {
             match argument.as_str() {
                 "--memory" => wanted.is_in_memory = true,
                 "--plain" => wanted.is_plain = true,
+                "--two-homes" => wanted.layout = Layout::TwoHomes,
+                "--global" => wanted.layout = Layout::Global,
                 "--seed" => wanted.seed = arguments.next().unwrap().parse().unwrap(),
                 name => {
                     let named = Fault::ALL.into_iter().find(|fault| fault.name() == name);
@@ -92,7 +103,7 @@ fn main() {
 }
 
 async fn run(wanted: &Wanted) -> bool {
-    println!("seed {}", wanted.seed);
+    println!("seed {}, {}", wanted.seed, wanted.layout.name());
     let folder = folder();
     std::fs::create_dir_all(&folder).unwrap();
     sabotage::must_be_noticed(wanted.seed).await;
@@ -101,23 +112,31 @@ async fn run(wanted: &Wanted) -> bool {
         true => None,
         false => Some(Cluster::start(&folder.join("cluster"), wanted.is_plain).await),
     };
-    let settings = match &cluster {
+    let mut settings = match &cluster {
         Some(cluster) => cluster.settings(&keyspace).await,
         None => CqlSettings::new(Vec::new(), "", ""),
     };
+    wanted.layout.apply(&mut settings);
     let stores = stores(cluster.as_ref(), &settings).await;
     let mut rows = Vec::new();
     for (number, fault) in (1..).zip(&wanted.faults) {
         println!("{} ...", fault.name());
         let world = World::new(stores.clone(), fault.name(), number, wanted.seed);
         let world = Arc::new(world);
-        let row = through(*fault, &world, cluster.as_ref(), &settings).await;
+        let stage = Stage {
+            world: &world,
+            cluster: cluster.as_ref(),
+            settings: &settings,
+            layout: wanted.layout,
+        };
+        let row = through(*fault, &world, &stage).await;
         println!("{}", report::text(std::slice::from_ref(&row)));
         rows.push(row);
     }
-    let text = format!("seed {}\n\n{}", wanted.seed, report::text(&rows));
+    let (seed, layout) = (wanted.seed, wanted.layout.name());
+    let text = format!("seed {seed}, {layout}\n\n{}", report::text(&rows));
     println!("{text}");
-    std::fs::write(folder.with_extension("md"), text).unwrap();
+    std::fs::write(folder.with_file_name(wanted.layout.report()), text).unwrap();
     rows.iter().all(|row| row.wrong.0 == 0)
 }
 
@@ -137,12 +156,7 @@ async fn stores(cluster: Option<&Cluster>, settings: &CqlSettings) -> [Store; 2]
 }
 
 /// One fault, from a calm beginning to the reading back of everything.
-async fn through(
-    fault: Fault,
-    world: &Arc<World>,
-    cluster: Option<&Cluster>,
-    settings: &CqlSettings,
-) -> Row {
+async fn through(fault: Fault, world: &Arc<World>, stage: &Stage<'_>) -> Row {
     let begun = Instant::now();
     let failed_before = report::failed_attempts(&world.stores);
     let follower = Follower::start(world);
@@ -151,15 +165,10 @@ async fn through(
     let times = &world.timeline;
     sleep(BEFORE).await;
 
-    let stage = Stage {
-        world,
-        cluster,
-        settings,
-    };
     let struck = times.now();
-    fault.strike(&stage).await;
+    fault.strike(stage).await;
     sleep(fault.hold()).await;
-    fault.mend(&stage).await;
+    fault.mend(stage).await;
     let mended = times.now();
 
     while !times.is_steady(STEADY) && times.now() < mended + RECOVERY_MAX {
@@ -176,7 +185,7 @@ async fn through(
     let history = registers.finish(&folder()).await.to_string();
     let hurt = struck..well;
     let (calls, errors) = times.counts(&hurt);
-    if fault.is_hidden() && errors > 0 {
+    if stage.layout.hides(fault) && errors > 0 {
         world.ledger.wrong(format!("{errors} calls failed"));
     }
     let (recovery, slowest, kinds) = (times.recovery(), times.slowest(), times.errors());

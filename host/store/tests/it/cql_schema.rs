@@ -279,6 +279,50 @@ async fn a_cluster_that_falls_silent_is_given_up_in_time() {
     assert!(began.elapsed() < PATIENCE / 2, "{:?}", began.elapsed());
 }
 
+/// The driver waits for sessions and for prepared statements without an end of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_at_a_frozen_node_is_given_up_in_time() {
+    let mut keyspace = Keyspace::made().await;
+    let stalling = Stalling::before(&keyspace.settings.contact_points[0]).await;
+    keyspace.settings.contact_points = vec![stalling.address()];
+    keyspace.settings.timeouts.keepalive = PATIENCE;
+    // What a session begins with, and a statement as it is prepared.
+    for (words, is_session) in [
+        ("CQL_VERSION", true),
+        ("SELECT value FROM store_params", false),
+    ] {
+        let mut settings = keyspace.settings.clone();
+        match is_session {
+            true => {
+                settings.timeouts.connect = Duration::from_secs(1);
+                settings.timeouts.session = Duration::from_secs(1);
+            }
+            false => settings.timeouts.prepare = Duration::from_secs(3),
+        }
+        stalling.stall_on(words);
+        let opened = tokio::time::timeout(PATIENCE / 2, Store::cql(settings)).await;
+        let error = opened.expect("it is still waiting").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert!(
+            error.to_string().contains("reach the cluster at"),
+            "{error}"
+        );
+    }
+}
+
+/// A change of the schema that was made and whose answer is lost is looked for, and not made again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_whose_answer_is_lost_is_found() {
+    let mut keyspace = Keyspace::fresh().await;
+    let stalling = Stalling::before(&keyspace.settings.contact_points[0]).await;
+    keyspace.settings.contact_points = vec![stalling.address()];
+    keyspace.settings.timeouts.schema = Duration::from_secs(10);
+    stalling.lose_answer_to(".placements ADD trail blob");
+    let status = schema::up(&keyspace.settings).await.unwrap();
+    must_be_whole(&status);
+    assert_eq!(stalling.lost(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn datacenters_share_a_schema_and_do_not_need_each_other_for_it() {
     let start = || Cluster::start("dc1=1,dc2=1", Tls::Off, Network::Loopback);

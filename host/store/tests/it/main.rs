@@ -5,6 +5,7 @@ mod cassandra;
 mod child;
 mod contract;
 mod cql_connection;
+mod cql_homes;
 mod cql_requests;
 mod cql_schema;
 mod crash;

@@ -114,3 +114,38 @@ impl Course {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(failure: Failure, text: &str) -> Heard {
+        Heard {
+            failure,
+            node: None,
+            text: text.to_owned(),
+        }
+    }
+
+    /// Whatever a call meets last, its caller hears what said most, and a doubt stays one.
+    #[test]
+    fn the_last_error_does_not_hide_the_first() {
+        let budget = Budget::new(100);
+        for (statement, is_settled) in [
+            (Statement::ParamAdd, false),
+            (Statement::FollowerRead, true),
+        ] {
+            let mut course = Course::new(statement, Instant::now() + Duration::from_secs(60));
+            let said = heard(Failure::Unavailable, "one of two replicas is alive");
+            course.next(&said, &budget).unwrap();
+            course.deadline = Instant::now();
+            let last = heard(Failure::NoConnection, "connection refused");
+            let error = course.next(&last, &budget).unwrap_err();
+            let is_unsettled = matches!(error, StoreError::Unsettled { .. });
+            assert_eq!(is_unsettled, !is_settled, "{error}");
+            let text = error.to_string();
+            assert!(text.contains("one of two replicas is alive"), "{text}");
+            assert!(text.contains("connection refused"), "{text}");
+        }
+    }
+}

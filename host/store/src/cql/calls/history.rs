@@ -241,3 +241,32 @@ impl HistoryListener for Listener {
         let _ours = CURRENT.try_with(|history| history.borrow_mut().failed(attempt, error));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use scylla::errors::DbError;
+    use scylla::statement::Consistency;
+
+    /// The driver tells what the last node of its plan came to: mostly that there is no connection
+    /// to it. What a replica has said before stays known, for it decides what is done.
+    #[test]
+    fn a_replica_s_word_outlives_a_connection_that_is_not_there() {
+        let mut history = History::new(Arc::new(Nodes::new(8)), Shun::default());
+        assert!(history.failure().is_none());
+        let unavailable = DbError::Unavailable {
+            consistency: Consistency::LocalQuorum,
+            required: 2,
+            alive: 1,
+        };
+        let said = RequestAttemptError::DbError(unavailable, "too few".to_owned());
+        let silent = RequestAttemptError::UnableToAllocStreamId;
+        for (node, error) in [(1, &silent), (2, &said), (3, &silent)] {
+            let attempt = history.begin(IpAddr::from([127, 0, 0, node]), false);
+            history.failed(attempt, error);
+        }
+        let heard = history.failure().unwrap();
+        assert_eq!(heard.failure, Failure::Unavailable);
+        assert_eq!(heard.node, Some(IpAddr::from([127, 0, 0, 2])));
+    }
+}

@@ -2,6 +2,7 @@
 
 mod cost;
 mod flow;
+mod overtaken;
 mod pages;
 mod settle;
 mod table;
@@ -12,11 +13,11 @@ use crate::cql::connect::{self, Connected};
 use crate::cql::home::{Home, Params};
 use crate::cql::settings::CqlSettings;
 use crate::cql::statement::{Class, Statement};
-use crate::cql::{Clock, schema};
+use crate::cql::{Clock, Cql, schema};
 use crate::{Result, StoreError};
 use scylla_proxy::{
-    Condition, Node, Proxy, Reaction, RequestOpcode, RequestReaction, RequestRule, ResponseOpcode,
-    ResponseReaction, ResponseRule, RunningProxy, ShardAwareness,
+    Condition, Node, Proxy, Reaction, RequestOpcode, RequestReaction, RequestRule, ResponseFrame,
+    ResponseOpcode, ResponseReaction, ResponseRule, RunningProxy, ShardAwareness,
 };
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -54,24 +55,19 @@ impl Rig {
     async fn with(change: impl FnOnce(&mut CqlSettings)) -> Self {
         let (mut settings, params) = base().await;
         change(&mut settings);
-        let real: SocketAddr = settings.contact_points[0].parse().unwrap();
-        let proxy = Node::builder()
-            .real_address(real)
-            .proxy_address(free_address(real))
-            .shard_awareness(ShardAwareness::Unaware)
-            .build();
-        let proxy = Proxy::new([proxy]);
-        let addresses = proxy.translation_map();
-        settings.contact_points = vec![addresses[&real].to_string()];
-        let proxy = proxy.run().await.unwrap();
-        let builder = connect::builder(&settings).await.unwrap();
-        let builder = builder.address_translator(Arc::new(addresses));
-        let session = builder.build().await.unwrap();
-        let connected = Connected::prepare(session, &settings, &params.homes).await;
-        Self {
-            calls: Arc::new(Calls::new(connected.unwrap())),
-            proxy,
-        }
+        let (connected, proxy) = through_a_proxy(settings, &params).await;
+        let calls = Arc::new(Calls::new(connected));
+        Self { calls, proxy }
+    }
+
+    /// Has a store send everything through a proxy from now on.
+    async fn between(store: &Cql, change: impl FnOnce(&mut CqlSettings)) -> Self {
+        let mut settings = store.settings();
+        change(&mut settings);
+        let (connected, proxy) = through_a_proxy(settings, &store.shared.params).await;
+        store.shared.calls.swap(connected);
+        let calls = Arc::clone(&store.shared.calls);
+        Self { calls, proxy }
     }
 
     fn metrics(&self) -> &CallMetrics {
@@ -140,6 +136,25 @@ impl Rig {
         }
         Ok(None)
     }
+}
+
+/// A connection that leads through a proxy.
+async fn through_a_proxy(mut settings: CqlSettings, params: &Params) -> (Connected, RunningProxy) {
+    let real: SocketAddr = settings.contact_points[0].parse().unwrap();
+    let proxy = Node::builder()
+        .real_address(real)
+        .proxy_address(free_address(real))
+        .shard_awareness(ShardAwareness::Unaware)
+        .build();
+    let proxy = Proxy::new([proxy]);
+    let addresses = proxy.translation_map();
+    settings.contact_points = vec![addresses[&real].to_string()];
+    let proxy = proxy.run().await.unwrap();
+    let builder = connect::builder(&settings).await.unwrap();
+    let builder = builder.address_translator(Arc::new(addresses));
+    let session = builder.build().await.unwrap();
+    let connected = Connected::prepare(session, &settings, &params.homes).await;
+    (connected.unwrap(), proxy)
 }
 
 /// The executions that a proxy has seen.

@@ -7,6 +7,7 @@ use crate::cql::calls::Cas;
 use crate::cql::home::Home;
 use crate::cql::pace::Pace;
 use crate::cql::statement::Statement;
+use crate::cql::trail::{Doubt, QUIET_MICROS, Trail};
 use crate::error::StoreError;
 use crate::row::{decode_tenant, encode_tenant};
 use crate::rules::begin_tenant;
@@ -21,8 +22,13 @@ const TENANT: &str = "tenant";
 
 impl Cql {
     pub(crate) async fn tenant(&self, id: &TenantId) -> Result<Option<Tenant>> {
-        let row = read(&self.shared, Statement::TenantRead, id).await?;
-        row.map(|(_, body)| decode_tenant(id.clone(), &body))
+        let shared = &self.shared;
+        let key = (ZERO, id.as_str());
+        let row: Option<(Vec<u8>,)> = shared
+            .calls
+            .row(Statement::TenantRead, home(shared), key)
+            .await?;
+        row.map(|(body,)| decode_tenant(id.clone(), &body))
             .transpose()
     }
 
@@ -30,23 +36,26 @@ impl Cql {
         let shared = &self.shared;
         let (id, op, body) = (&tenant.id, Uuid::now_v7(), encode_tenant(&tenant)?);
         let mut pace = Pace::default();
+        let mut found = trail_of(shared, id).await?;
         loop {
-            let home = home(shared);
-            let cas = match read(shared, Statement::TenantReadSerial, id).await? {
-                Some((last, _)) if last == op => return Ok(()),
-                Some((last, _)) => {
-                    let values = (op, &body, ZERO, id.as_str(), last);
+            let doubt = Doubt::of(op, found.as_ref().map(|(last, _)| *last));
+            let cas = match &found {
+                Some((last, trail)) => {
+                    let trail = trail.then(*last, op, is_quiet(*last, op));
+                    let values = (op, &body, trail.as_bytes(), ZERO, id.as_str(), last);
                     let calls = &shared.calls;
                     calls
-                        .condition(Statement::TenantReplace, home, values)
-                        .await?
+                        .condition(Statement::TenantReplace, home(shared), values)
+                        .await
                 }
-                None => make(shared, id, op, &body).await?,
+                None => make(shared, id, op, &body).await,
             };
-            if cas == Cas::Applied {
+            // Written once more over another's, it would undo that one.
+            if doubt.settle(cas, TENANT, trail_of(shared, id)).await? {
                 return Ok(());
             }
             pace.wait(TENANT).await?;
+            found = trail_of(shared, id).await?;
         }
     }
 
@@ -77,20 +86,29 @@ pub(super) async fn begin(shared: &Shared, id: &TenantId, created: UnixMillis) -
 }
 
 async fn make(shared: &Shared, id: &TenantId, op: Uuid, body: &[u8]) -> Result<Cas> {
-    let values = (ZERO, id.as_str(), op, body);
+    let trail = Trail::begin(op);
+    let values = (ZERO, id.as_str(), op, body, trail.as_bytes());
     shared
         .calls
         .condition(Statement::TenantMake, home(shared), values)
         .await
 }
 
-async fn read(
-    shared: &Shared,
-    statement: Statement,
-    id: &TenantId,
-) -> Result<Option<(Uuid, Vec<u8>)>> {
+/// What wrote a tenant's row last, and before, after everything that has been begun on it.
+async fn trail_of(shared: &Shared, id: &TenantId) -> Result<Option<(Uuid, Trail)>> {
     let key = (ZERO, id.as_str());
-    shared.calls.row(statement, home(shared), key).await
+    let row: Option<(Uuid, Option<Vec<u8>>)> = shared
+        .calls
+        .row(Statement::TenantReadSerial, home(shared), key)
+        .await?;
+    Ok(row.map(|(op, trail)| (op, trail.into())))
+}
+
+/// Whether so long has passed between two operations that nobody asks after what was before. Their
+/// ids tell, by the clocks of two machines: where these differ, trails are shorter.
+fn is_quiet(last: Uuid, op: Uuid) -> bool {
+    let at = |id: Uuid| id.get_timestamp().map_or(0, |at| at.to_unix().0);
+    at(op).saturating_sub(at(last)) > QUIET_MICROS / 1_000_000
 }
 
 fn home(shared: &Shared) -> Home {

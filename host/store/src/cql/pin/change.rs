@@ -8,7 +8,8 @@ use crate::cql::lane::{Call, Lanes, Reply};
 use crate::cql::pace::Pace;
 use crate::cql::statement::Statement;
 use crate::cql::stop::Stop;
-use crate::cql::wanted::{PinSeed, remove_if_unwanted, revive, touch};
+use crate::cql::trail::{Doubt, Trail};
+use crate::cql::wanted::{PinSeed, make, remove_if_unwanted, revive, touch};
 use crate::error::StoreError;
 use crate::rules::PIN;
 use crate::{Expect, Result};
@@ -56,7 +57,7 @@ impl Shared {
         let place = PinPlace::of(self, cid);
         match place.read_serially(self).await? {
             Some(row) if !row.is_wanted() && !row.is_grave() => {
-                remove_if_unwanted(self, &place, row.version).await
+                remove_if_unwanted(self, &place, &row).await
             }
             _ => Ok(()),
         }
@@ -110,7 +111,7 @@ fn answer_all(touches: Vec<Reply<Changed>>, touched: Result<u64>) {
 
 async fn change(shared: &Arc<Shared>, cid: &Cid, op: PinOp) -> Result<Changed> {
     let place = PinPlace::of(shared, cid);
-    let found = place.read(shared).await?;
+    let found = place.read_for_change(shared).await?;
     let mut change = Change {
         shared,
         cid,
@@ -162,20 +163,18 @@ impl Change<'_> {
         loop {
             expect.check(PIN, shown_version(found.as_ref()))?;
             self.announce().await?;
-            let old = found.as_ref().map_or(0, |row| row.version);
             let row = PinRecord {
-                version: self.shared.clock.next_after(old),
-                op: self.op,
-                requests: found.as_ref().map_or(0, |row| row.requests),
                 by_cluster: true,
                 expires,
                 body: body.clone(),
+                ..self.next(found.as_ref())
             };
             self.shared.note_expiry(&self.place, &row).await?;
             self.shared.stop(Stop::PinAnnounced)?;
-            let told = self.write(found.as_ref(), &row).await?;
+            let doubt = self.doubt(found.as_ref());
+            let told = self.write(found.as_ref(), &row).await;
             let before = found;
-            found = self.after(told, row).await?;
+            found = self.after(told, &doubt, row).await?;
             if let Some(row) = self.own(found.as_ref()) {
                 self.forget_expiry(before.as_ref(), row).await;
                 return Ok(Changed {
@@ -189,13 +188,7 @@ impl Change<'_> {
     async fn write(&mut self, old: Option<&PinRecord>, new: &PinRecord) -> Result<Cas> {
         self.is_tried = true;
         match old {
-            None => {
-                let (place, calls) = (&self.place, &self.shared.calls);
-                let values = new.values(place);
-                calls
-                    .condition(Statement::PinMake, place.home, values)
-                    .await
-            }
+            None => make(self.shared, &self.place, new).await,
             Some(old) => self.replace(old, new).await,
         }
     }
@@ -209,6 +202,7 @@ impl Change<'_> {
             new.op,
             new.expires.map(u64::cast_signed),
             &new.body,
+            new.trail.as_bytes(),
             self.place.prefix,
             &self.place.key,
             old.version.cast_signed(),
@@ -227,39 +221,42 @@ impl Change<'_> {
             };
             self.announce().await?;
             let unwanted = PinRecord {
-                version: self.shared.clock.next_after(row.version),
-                op: self.op,
                 by_cluster: false,
                 expires: None,
-                ..row.clone()
+                ..self.next(Some(&row))
             };
             let values = (
                 unwanted.version.cast_signed(),
                 self.op,
+                unwanted.trail.as_bytes(),
                 self.place.prefix,
                 &self.place.key,
                 row.version.cast_signed(),
             );
             self.is_tried = true;
-            let told = self.condition(Statement::PinUnput, values).await?;
-            found = self.after(told, unwanted).await?;
+            let doubt = self.doubt(Some(&row));
+            let told = self.condition(Statement::PinUnput, values).await;
+            found = self.after(told, &doubt, unwanted).await?;
             if let Some(own) = self.own(found.as_ref()) {
                 self.forget_expiry(Some(&row), own).await;
-                return Ok(self.deleted(own.version).await);
+                return Ok(self.deleted(own).await);
             }
         }
     }
 
     /// The cluster no longer wants the pin, whatever happens from here on: a row that is left
     /// behind is not shown.
-    async fn deleted(&self, version: u64) -> Changed {
-        if remove_if_unwanted(self.shared, &self.place, version)
+    async fn deleted(&self, row: &PinRecord) -> Changed {
+        if remove_if_unwanted(self.shared, &self.place, row)
             .await
             .is_err()
         {
             self.shared.tidy_pin(self.cid);
         }
-        Changed { version, pin: None }
+        Changed {
+            version: row.version,
+            pin: None,
+        }
     }
 
     async fn allocate(
@@ -276,21 +273,21 @@ impl Change<'_> {
             let mut pin = row.stored()?.pin;
             pin.allocations.clone_from(&peers);
             let placed = PinRecord {
-                version: self.shared.clock.next_after(row.version),
-                op: self.op,
                 body: pin.to_proto(),
-                ..row.clone()
+                ..self.next(Some(&row))
             };
             let values = (
                 placed.version.cast_signed(),
                 self.op,
                 &placed.body,
+                placed.trail.as_bytes(),
                 self.place.prefix,
                 &self.place.key,
                 row.version.cast_signed(),
             );
-            let told = self.condition(Statement::PinAllocate, values).await?;
-            found = self.after(told, placed).await?;
+            let doubt = self.doubt(Some(&row));
+            let told = self.condition(Statement::PinAllocate, values).await;
+            found = self.after(told, &doubt, placed).await?;
             if let Some(own) = self.own(found.as_ref()) {
                 return Ok(Changed {
                     version: own.version,
@@ -300,18 +297,45 @@ impl Change<'_> {
         }
     }
 
-    /// The row after an attempt. One that was refused after an attempt without an answer, and is no
-    /// longer there to be recognised, may have been applied and overwritten since.
-    async fn after(&mut self, cas: Cas, new: PinRecord) -> Result<Option<PinRecord>> {
-        if cas == Cas::Applied {
+    /// The row after an attempt: the new one, whoever has written since, or the one that was in the
+    /// way. An attempt of which nobody said what it came to is looked for in the row's trail.
+    async fn after(
+        &mut self,
+        told: Result<Cas>,
+        doubt: &Doubt,
+        new: PinRecord,
+    ) -> Result<Option<PinRecord>> {
+        let row = async {
+            let found = self.place.read_serially(self.shared).await?;
+            Ok(found.map(|row| (row.op, row.trail)))
+        };
+        if doubt.settle(told, PIN, row).await? {
             return Ok(Some(new));
         }
         self.pace.wait(PIN).await?;
-        let found = self.place.read_serially(self.shared).await?;
-        if cas == Cas::Doubted && self.own(found.as_ref()).is_none() {
-            return Err(StoreError::overtaken(PIN));
+        self.place.read_serially(self.shared).await
+    }
+
+    /// What this change makes of a row before it changes anything.
+    fn next(&self, old: Option<&PinRecord>) -> PinRecord {
+        let clock = &self.shared.clock;
+        match old {
+            Some(old) => old.then(self.op, clock.next_after(old.version)),
+            None => PinRecord {
+                version: clock.next(),
+                op: self.op,
+                requests: 0,
+                by_cluster: false,
+                expires: None,
+                body: Vec::new(),
+                trail: Trail::begin(self.op),
+            },
         }
-        Ok(found)
+    }
+
+    /// An attempt on a row that is about to be sent.
+    fn doubt(&self, old: Option<&PinRecord>) -> Doubt {
+        Doubt::of(self.op, old.map(|row| row.op))
     }
 
     /// Forgets when the pin was to go, if it no longer is. The pin has been changed: what stays

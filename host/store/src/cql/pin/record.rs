@@ -2,8 +2,10 @@
 
 use crate::Result;
 use crate::cql::Shared;
+use crate::cql::calls::OwnedRow;
 use crate::cql::home::Home;
 use crate::cql::statement::Statement;
+use crate::cql::trail::{QUIET_MICROS, Trail};
 use crate::error::StoreError;
 use holdfast_model::{Cid, Pin, StoredPin, UnixMillis};
 use uuid::Uuid;
@@ -11,8 +13,14 @@ use uuid::Uuid;
 /// The columns of a pin without its key, in the order in which every statement reads them.
 pub(crate) type PinColumns = (i64, Uuid, i64, bool, Option<i64>, Vec<u8>);
 
-/// The columns of a new row.
-type PinValues<'a> = (i64, Uuid, i64, bool, Option<i64>, &'a [u8], i32, &'a [u8]);
+/// The same with the trail, which only those read who may write the row.
+type PinColumnsForChange = (i64, Uuid, i64, bool, Option<i64>, Vec<u8>, Option<Vec<u8>>);
+
+/// The columns of a new row, and its key.
+type PinValues<'a> = (
+    (i64, Uuid, i64, bool, Option<i64>, &'a [u8], &'a [u8]),
+    (i32, &'a [u8]),
+);
 
 /// Stands in `expires` of a pin that was removed.
 pub(crate) const GRAVE: i64 = -1;
@@ -29,6 +37,8 @@ pub(crate) struct PinRecord {
     pub(crate) expires: Option<u64>,
     /// The pin in IPFS Cluster's protobuf form.
     pub(crate) body: Vec<u8>,
+    /// What wrote it before; nothing where it was not read.
+    pub(crate) trail: Trail,
 }
 
 impl From<PinColumns> for PinRecord {
@@ -40,6 +50,17 @@ impl From<PinColumns> for PinRecord {
             by_cluster,
             expires: expires.map(i64::cast_unsigned),
             body,
+            trail: Trail::default(),
+        }
+    }
+}
+
+impl From<PinColumnsForChange> for PinRecord {
+    fn from(columns: PinColumnsForChange) -> Self {
+        let (version, op, requests, by_cluster, expires, body, trail) = columns;
+        Self {
+            trail: trail.into(),
+            ..Self::from((version, op, requests, by_cluster, expires, body))
         }
     }
 }
@@ -51,18 +72,29 @@ impl PinRecord {
         self.by_cluster || self.requests > 0
     }
 
-    /// What a row is made of that does not exist yet.
+    /// What a row is made of that does not exist yet, and where.
     pub(crate) fn values<'a>(&'a self, place: &'a PinPlace) -> PinValues<'a> {
-        (
+        let columns = (
             self.version.cast_signed(),
             self.op,
             self.requests.cast_signed(),
             self.by_cluster,
             self.expires.map(u64::cast_signed),
-            &self.body,
-            place.prefix,
-            &place.key,
-        )
+            self.body.as_slice(),
+            self.trail.as_bytes(),
+        );
+        (columns, (place.prefix, &place.key))
+    }
+
+    /// The row after an operation that changes nothing else, under a version.
+    pub(crate) fn then(&self, op: Uuid, version: u64) -> Self {
+        let is_quiet = version.saturating_sub(self.version) > QUIET_MICROS;
+        Self {
+            version,
+            op,
+            trail: self.trail.then(self.op, op, is_quiet),
+            ..self.clone()
+        }
     }
 
     /// When the pin is to go by itself, as far as the store minds it.
@@ -115,20 +147,31 @@ impl PinPlace {
         }
     }
 
-    /// The row as a majority knows it.
+    /// The row as a majority knows it, without its trail.
     pub(crate) async fn read(&self, shared: &Shared) -> Result<Option<PinRecord>> {
-        self.look(shared, Statement::PinRead).await
+        self.look::<PinColumns>(shared, Statement::PinRead).await
+    }
+
+    /// The same with its trail, for who may write it.
+    pub(crate) async fn read_for_change(&self, shared: &Shared) -> Result<Option<PinRecord>> {
+        self.look::<PinColumnsForChange>(shared, Statement::PinReadForChange)
+            .await
     }
 
     /// The row after everything that has been begun on it.
     pub(crate) async fn read_serially(&self, shared: &Shared) -> Result<Option<PinRecord>> {
-        self.look(shared, Statement::PinReadSerial).await
+        self.look::<PinColumnsForChange>(shared, Statement::PinReadSerial)
+            .await
     }
 
-    async fn look(&self, shared: &Shared, statement: Statement) -> Result<Option<PinRecord>> {
+    async fn look<R: OwnedRow + Into<PinRecord>>(
+        &self,
+        shared: &Shared,
+        statement: Statement,
+    ) -> Result<Option<PinRecord>> {
         let key = (self.prefix, &self.key);
-        let row: Option<PinColumns> = shared.calls.row(statement, self.home, key).await?;
-        let record = row.map(PinRecord::from);
+        let row: Option<R> = shared.calls.row(statement, self.home, key).await?;
+        let record = row.map(R::into);
         if let Some(record) = &record {
             shared.clock.observe(record.version);
         }

@@ -11,6 +11,7 @@ use crate::cql::Shared;
 use crate::cql::calls::Cas;
 use crate::cql::pace::Pace;
 use crate::cql::stop::Stop;
+use crate::cql::trail::Doubt;
 use crate::error::StoreError;
 use crate::row::encode_placement;
 use crate::rules::PLACEMENT;
@@ -52,12 +53,12 @@ impl<'a> Change<'a> {
         loop {
             self.check(found.as_ref()).await?;
             placement.version = self.next_version(found.as_ref());
-            let new = self.record(placement.version, Some(placement.clone()));
-            let applied = self
-                .attempt(found.as_ref(), &new, placement.updated)
-                .await?;
+            let new = self.next(found.as_ref(), Some(placement.clone()));
+            let doubt = Doubt::of(self.op, found.as_ref().map(|old| old.op));
+            let updated = placement.updated;
+            let told = self.attempt(found.as_ref(), &new, updated).await;
             let before = found;
-            found = self.after(applied, new).await?;
+            found = self.after(told, &doubt, new).await?;
             if let Some(record) = self.own(found.as_ref()) {
                 placement.version = record.version;
                 self.end(before.as_ref(), record).await?;
@@ -75,10 +76,11 @@ impl<'a> Change<'a> {
                 return Ok(());
             };
             let updated = old.updated;
-            let new = self.record(self.next_version(found.as_ref()), None);
-            let applied = self.attempt(found.as_ref(), &new, updated).await?;
+            let new = self.next(found.as_ref(), None);
+            let doubt = Doubt::of(self.op, found.as_ref().map(|old| old.op));
+            let told = self.attempt(found.as_ref(), &new, updated).await;
             let before = found;
-            found = self.after(applied, new).await?;
+            found = self.after(told, &doubt, new).await?;
             if let Some(record) = self.own(found.as_ref()) {
                 return self.end(before.as_ref(), record).await;
             }
@@ -104,13 +106,12 @@ impl<'a> Change<'a> {
         }
         shared.stop(Stop::PlacementQueued)?;
         let old = old.map(|old| old.version);
-        let write = (new.version, self.op);
         match (&new.placement, old) {
             (Some(placement), old) => {
                 let body = encode_placement(placement)?;
-                self.place.write(shared, old, write, body).await
+                self.place.write(shared, old, new, body).await
             }
-            (None, Some(old)) => self.place.bury(shared, old, write).await,
+            (None, Some(old)) => self.place.bury(shared, old, new).await,
             (None, None) => Err(StoreError::NotFound(PLACEMENT)),
         }
     }
@@ -146,18 +147,23 @@ impl<'a> Change<'a> {
         found.filter(|record| record.op == self.op)
     }
 
-    /// The row after an attempt. One that was refused after an attempt without an answer, and is no
-    /// longer there to be recognised, may have been applied and overwritten since.
-    async fn after(&mut self, cas: Cas, new: Record) -> Result<Option<Record>> {
-        if cas == Cas::Applied {
+    /// The row after an attempt: the new one, whoever has written since, or the one that was in the
+    /// way. An attempt of which nobody said what it came to is looked for in the row's trail.
+    async fn after(
+        &mut self,
+        told: Result<Cas>,
+        doubt: &Doubt,
+        new: Record,
+    ) -> Result<Option<Record>> {
+        let row = async {
+            let found = self.place.read_serially(self.shared).await?;
+            Ok(found.map(|record| (record.op, record.trail)))
+        };
+        if doubt.settle(told, PLACEMENT, row).await? {
             return Ok(Some(new));
         }
         self.pace.wait(PLACEMENT).await?;
-        let found = self.place.read_serially(self.shared).await?;
-        if cas == Cas::Doubted && self.own(found.as_ref()).is_none() {
-            return Err(StoreError::overtaken(PLACEMENT));
-        }
-        Ok(found)
+        self.place.read_serially(self.shared).await
     }
 
     /// Whether the expectation holds. What the caller saw may have been a peer's row that a change
@@ -183,15 +189,15 @@ impl<'a> Change<'a> {
         answer
     }
 
-    fn next_version(&self, found: Option<&Record>) -> u64 {
-        self.shared.clock.next_after(found.map_or(0, |r| r.version))
+    fn next(&self, found: Option<&Record>, placement: Option<Placement>) -> Record {
+        let version = match &placement {
+            Some(placement) => placement.version,
+            None => self.next_version(found),
+        };
+        Record::over(found, self.op, version, placement)
     }
 
-    fn record(&self, version: u64, placement: Option<Placement>) -> Record {
-        Record {
-            version,
-            op: self.op,
-            placement,
-        }
+    fn next_version(&self, found: Option<&Record>) -> u64 {
+        self.shared.clock.next_after(found.map_or(0, |r| r.version))
     }
 }

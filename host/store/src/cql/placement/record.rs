@@ -9,12 +9,16 @@ use crate::cql::Shared;
 use crate::cql::calls::Cas;
 use crate::cql::home::Home;
 use crate::cql::statement::Statement;
+use crate::cql::trail::{QUIET_MICROS, Trail};
 use crate::row::decode_placement;
 use holdfast_model::{Cid, PeerId, Placement};
 use uuid::Uuid;
 
 /// The columns of a placement without its key, in the order in which every statement reads them.
 pub(super) type Columns = (i64, Uuid, Option<Vec<u8>>);
+
+/// The same with the trail, of one placement.
+type ColumnsOfOne = (i64, Uuid, Option<Vec<u8>>, Option<Vec<u8>>);
 
 /// Seconds that a grave stays: far longer than any statement lies in a node, frozen or not.
 const GRAVE_SECONDS: i32 = 600;
@@ -27,6 +31,8 @@ pub(super) struct Record {
     pub(super) op: Uuid,
     /// None: it was deleted, and this is its grave.
     pub(super) placement: Option<Placement>,
+    /// What wrote it before; nothing where it was not read.
+    pub(super) trail: Trail,
 }
 
 impl Record {
@@ -35,7 +41,37 @@ impl Record {
             version: version.cast_unsigned(),
             op,
             placement: body.as_deref().map(decode_placement).transpose()?,
+            trail: Trail::default(),
         })
+    }
+
+    fn of_one((version, op, body, trail): ColumnsOfOne) -> Result<Self> {
+        Ok(Self {
+            trail: trail.into(),
+            ..Self::of((version, op, body))?
+        })
+    }
+
+    /// The row that an operation writes over one, or over none.
+    pub(super) fn over(
+        old: Option<&Self>,
+        op: Uuid,
+        version: u64,
+        placement: Option<Placement>,
+    ) -> Self {
+        let trail = old.map_or_else(
+            || Trail::begin(op),
+            |old| {
+                let is_quiet = version.saturating_sub(old.version) > QUIET_MICROS;
+                old.trail.then(old.op, op, is_quiet)
+            },
+        );
+        Self {
+            version,
+            op,
+            placement,
+            trail,
+        }
     }
 }
 
@@ -77,8 +113,8 @@ impl Place {
 
     async fn look(&self, shared: &Shared, statement: Statement) -> Result<Option<Record>> {
         let key = (self.prefix, &self.cid, &self.peer);
-        let row: Option<Columns> = shared.calls.row(statement, self.home, key).await?;
-        let record = row.map(Record::of).transpose()?;
+        let row: Option<ColumnsOfOne> = shared.calls.row(statement, self.home, key).await?;
+        let record = row.map(Record::of_one).transpose()?;
         if let Some(record) = &record {
             shared.clock.observe(record.version);
         }
@@ -90,28 +126,31 @@ impl Place {
         &self,
         shared: &Shared,
         old: Option<u64>,
-        new: (u64, Uuid),
+        new: &Record,
         body: Vec<u8>,
     ) -> Result<Cas> {
-        let (version, op) = (new.0.cast_signed(), new.1);
+        let (version, op, trail) = (new.version.cast_signed(), new.op, new.trail.as_bytes());
         let (prefix, cid, peer) = (self.prefix, &self.cid, &self.peer);
         let calls = &shared.calls;
         let Some(old) = old else {
-            let values = (version, op, body, prefix, cid, peer);
+            let values = (version, op, body, trail, prefix, cid, peer);
             let made = calls.condition(Statement::PlacementMake, self.home, values);
             return made.await;
         };
-        let values = (version, op, body, prefix, cid, peer, old.cast_signed());
+        let old = old.cast_signed();
+        let values = (version, op, body, trail, prefix, cid, peer, old);
         let put = calls.condition(Statement::PlacementPut, self.home, values);
         put.await
     }
 
     /// Writes a grave over a version.
-    pub(super) async fn bury(&self, shared: &Shared, old: u64, new: (u64, Uuid)) -> Result<Cas> {
+    pub(super) async fn bury(&self, shared: &Shared, old: u64, grave: &Record) -> Result<Cas> {
         let values = (
             GRAVE_SECONDS,
-            new.0.cast_signed(),
-            new.1,
+            grave.version.cast_signed(),
+            grave.op,
+            // As all that is remembered of the placement, it goes with the grave.
+            grave.trail.as_bytes(),
             self.prefix,
             &self.cid,
             &self.peer,

@@ -1,7 +1,7 @@
 //! Placements when processes die between the steps, and what is due.
 
 use super::due::Due;
-use super::record::Place;
+use super::record::{Place, Record};
 use crate::Expect;
 use crate::contract::sample::{at, cid, peer, placement};
 use crate::contract::{Backend, Outcome, refusal};
@@ -177,8 +177,8 @@ async fn a_late_making_brings_nothing_back() -> Outcome {
         .await?;
     let place = Place::of(&store.shared, &made.cid, &made.peer);
     let body = crate::row::encode_placement(&made)?;
-    let late = (made.version, uuid::Uuid::now_v7());
-    let late = place.write(&store.shared, None, late, body).await?;
+    let late = Record::over(None, uuid::Uuid::now_v7(), made.version, Some(made.clone()));
+    let late = place.write(&store.shared, None, &late, body).await?;
     assert_eq!(late, crate::cql::calls::Cas::Refused);
     assert_eq!(store.placement(&made.cid, &made.peer).await?, None);
     let again = store.put_placement(due(1, None)?, Expect::Absent).await?;

@@ -6,7 +6,7 @@ use crate::cql::calls::Cas;
 use crate::cql::number::millis;
 use crate::cql::pace::Pace;
 use crate::cql::statement::Statement;
-use crate::error::StoreError;
+use crate::cql::trail::{Doubt, QUIET_MICROS, Trail};
 use crate::record::{RawRecord, RecordKey};
 use crate::rules::RECORD;
 use crate::{Expect, Result};
@@ -52,7 +52,9 @@ impl<'a> Change<'a> {
         let mut found = match self.expect {
             // What is put for the first time is most likely not there yet.
             Expect::Absent if new.is_some() => None,
-            Expect::Absent | Expect::Any | Expect::Version(_) => self.read(Statement::RecordRead).await?,
+            Expect::Absent | Expect::Any | Expect::Version(_) => {
+                self.read(Statement::RecordRead).await?
+            }
         };
         let mut is_current = false;
         loop {
@@ -71,17 +73,17 @@ impl<'a> Change<'a> {
             }
             let version = found.as_ref().map_or(0, |row| row.version);
             let version = self.shared.clock.next_after(version);
-            let cas = self.attempt(found.as_ref(), version, new).await?;
-            if cas == Cas::Applied {
+            let doubt = Doubt::of(self.op, found.as_ref().map(|row| row.op));
+            let answer = self.attempt(found.as_ref(), version, new).await;
+            let row = async {
+                let found = self.read(Statement::RecordReadSerial).await?;
+                Ok(found.map(|row| (row.op, row.trail)))
+            };
+            if doubt.settle(answer, RECORD, row).await? {
                 return Ok(version);
             }
-            found = self.read(Statement::RecordReadSerial).await?;
-            is_current = true;
-            match found.as_ref() {
-                Some(row) if row.op == self.op => return Ok(row.version),
-                _ if cas == Cas::Doubted => return Err(StoreError::overtaken(RECORD)),
-                _ => pace.wait(RECORD).await?,
-            }
+            pace.wait(RECORD).await?;
+            (found, is_current) = (self.read(Statement::RecordReadSerial).await?, true);
         }
     }
 
@@ -101,15 +103,25 @@ impl<'a> Change<'a> {
         let expires = new.and_then(|record| record.expires).map(millis);
         let body = new.map(|record| &record.json);
         let (kind, owner, id) = (key.kind, key.owner.as_str(), key.id.as_str());
+        let trail = old.map_or_else(
+            || Trail::begin(self.op),
+            |old| {
+                let is_quiet = version.cast_unsigned().saturating_sub(old.version) > QUIET_MICROS;
+                old.trail.then(old.op, self.op, is_quiet)
+            },
+        );
+        let trail = trail.as_bytes();
         let calls = &shared.calls;
         match old {
             None => {
-                let values = (ttl, version, op, expires, body, kind, owner, id);
+                let values = (ttl, version, op, expires, body, trail, kind, owner, id);
                 calls.condition(Statement::RecordMake, home, values).await
             }
             Some(old) => {
                 let last = old.version.cast_signed();
-                let values = (ttl, version, op, expires, body, kind, owner, id, last);
+                let values = (
+                    ttl, version, op, expires, body, trail, kind, owner, id, last,
+                );
                 calls
                     .condition(Statement::RecordReplace, home, values)
                     .await

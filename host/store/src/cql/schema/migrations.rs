@@ -56,6 +56,12 @@ const FILES: &[File] = &[
         needed: 5,
         text: include_str!("../../../../../schema/cql/0008_records.cql"),
     },
+    File {
+        name: "trails",
+        // Who knows no trails would leave one behind where it removes a pin, and the row with it.
+        needed: 9,
+        text: include_str!("../../../../../schema/cql/0009_trails.cql"),
+    },
 ];
 
 /// A migration.

@@ -6,6 +6,7 @@
 //! `*-CompressionInfo.db` says how many there were before compression.
 
 use crate::contract::{cassandra, sample};
+use crate::cql::trail::Trail;
 use crate::row::{MarkRow, encode, encode_placement, encode_request};
 use crate::rules::{begin_pin, begin_request};
 use crate::{CqlSettings, RequestDraft, schema};
@@ -51,10 +52,10 @@ type Row = (&'static str, Values);
 const COLUMNS: [(&str, &str); 8] = [
     (
         "pins",
-        "prefix, cid, version, op, requests, by_cluster, expires, body",
+        "prefix, cid, version, op, requests, by_cluster, expires, body, trail",
     ),
     ("pin_requests", "prefix, cid, account, id"),
-    ("placements", "prefix, cid, peer, version, op, body"),
+    ("placements", "prefix, cid, peer, version, op, body, trail"),
     ("placements_by_peer", "peer, bucket, cid, body"),
     ("requests", "id, bucket, body"),
     (
@@ -136,9 +137,19 @@ fn of_request(request: &PinRequest, n: u64) -> Vec<Row> {
             .to_proto(),
     );
     let body = blob(&encode_request(request).unwrap());
-    let (prefix, version, op) = (int(n % PREFIXES), bigint(at * 1_000), uuid(Uuid::new_v4()));
+    let (prefix, version, (op, trail)) = (int(n % PREFIXES), bigint(at * 1_000), written(1));
     let (not, status) = (Some(CqlValue::Boolean(false)), Some(CqlValue::TinyInt(2)));
-    let pin = [&prefix, &cid, &version, &op, &bigint(1), &not, &None, &pin];
+    let pin = [
+        &prefix,
+        &cid,
+        &version,
+        &op,
+        &bigint(1),
+        &not,
+        &None,
+        &pin,
+        &trail,
+    ];
     let listed = [&account, &int(0), &bigint(at), &id, &status, &cid, &body];
     vec![
         ("pins", pin.map(Clone::clone).to_vec()),
@@ -198,15 +209,28 @@ fn of_placement(cid: Cid, n: u64, copy: u64, now: UnixMillis) -> [Row; 2] {
     };
     let body = blob(&encode_placement(&placement).unwrap());
     let (peer, cid) = (blob(&placement.peer.to_bytes()), blob(&cid.to_bytes()));
-    let (version, op) = (bigint(placement.version), uuid(Uuid::new_v4()));
+    // Asked for, begun, done.
+    let (version, (op, trail)) = (bigint(placement.version), written(3));
     let derived = vec![peer.clone(), int(n % 4), cid.clone(), body.clone()];
     [
         (
             "placements",
-            vec![int(n % PREFIXES), cid, peer, version, op, body],
+            vec![int(n % PREFIXES), cid, peer, version, op, body, trail],
         ),
         ("placements_by_peer", derived),
     ]
+}
+
+/// The last operation and the trail of a row that was written so often.
+fn written(times: usize) -> (Option<CqlValue>, Option<CqlValue>) {
+    let mut op = Uuid::now_v7();
+    let mut trail = Trail::begin(op);
+    for _ in 1..times {
+        let next = Uuid::now_v7();
+        trail = trail.then(op, next, false);
+        op = next;
+    }
+    (uuid(op), blob(trail.as_bytes()))
 }
 
 async fn connect(settings: &CqlSettings) -> Session {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::cql::calls::{fetch, recording};
+use parking_lot::Mutex;
 
 const SLOW: Duration = Duration::from_millis(400);
 
@@ -103,6 +104,120 @@ async fn what_the_server_did_can_be_asked_for() {
     for trace in traces {
         assert!(trace.coordinator.is_some(), "{trace:?}");
         assert!(!trace.events.is_empty(), "{trace:?}");
+    }
+}
+
+/// When a second replica is asked is a matter of the settings alone: a histogram in milliseconds
+/// would tell that calls take none, and every call would be sent twice.
+#[tokio::test]
+async fn what_is_answered_soon_is_sent_once() {
+    let mut rig = Rig::with(|settings| {
+        settings.timeouts.read = Duration::from_secs(120);
+        settings.flow.speculate_after = Some(Duration::from_secs(60));
+    })
+    .await;
+    let mut heard = rig.first(statement(Class::Read), 0, RequestReaction::noop());
+    for _ in 0..200 {
+        rig.call(Class::Read).await.unwrap();
+    }
+    assert_eq!(heard.count(), 200);
+}
+
+/// A repeat bears the stamp of the first attempt, so one that a node carries out late changes
+/// nothing.
+#[tokio::test]
+async fn a_repeat_of_a_plain_write_bears_its_first_stamp() {
+    let mut rig = Rig::new().await;
+    let forge = RequestReaction::forge_with_error(scylla::errors::DbError::ServerError);
+    let mut heard = rig.first(Statement::FollowerWrite, 1, forge);
+    rig.call(Class::Write).await.unwrap();
+    let [first, second] = [heard.0.recv().await, heard.0.recv().await].map(Option::unwrap);
+    assert_eq!(first.0.body, second.0.body);
+
+    let name = Uuid::now_v7().to_string();
+    let stamp = i64::try_from(Clock::default().next()).unwrap();
+    for (value, stamp) in [(1i64, stamp), (2, stamp + 1), (1, stamp)] {
+        let row = (0i8, name.as_str(), value, stamp);
+        let written = rig.calls.write(Statement::FollowerWrite, HOME, row);
+        written.await.unwrap();
+    }
+    let found = rig
+        .calls
+        .row::<(i64,)>(Statement::FollowerRead, HOME, (0i8, name.as_str()));
+    assert_eq!(found.await.unwrap(), Some((2,)));
+}
+
+/// What is logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// One call in three asks the server for its trace, and what the server did ends in the log.
+#[tokio::test]
+async fn one_call_in_so_many_is_traced_into_the_log() {
+    /// The frame's flag that asks for a trace: native protocol v4, section 2.2.
+    const TRACING: u8 = 0x02;
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(move || writer.clone())
+        .with_ansi(false)
+        .finish();
+    let _here = tracing::subscriber::set_default(subscriber);
+    let mut rig = Rig::with(|settings| settings.flow.trace_one_in = 3).await;
+    let mut heard = rig.first(statement(Class::Write), 0, RequestReaction::noop());
+    let mut traced = Vec::new();
+    for _ in 0..7 {
+        rig.call(Class::Write).await.unwrap();
+        let (frame, _) = heard.0.recv().await.unwrap();
+        traced.push(frame.params.flags & TRACING > 0);
+    }
+    assert_eq!(traced, [true, false, false, true, false, false, true]);
+    let told = async {
+        loop {
+            let text = String::from_utf8(log.0.lock().clone()).unwrap();
+            let told = text.lines().filter(|l| l.contains("a sampled statement"));
+            if told.clone().count() == 3 {
+                let is_whole =
+                    |line: &str| line.contains("follower_write") && line.contains("activity: ");
+                assert!(told.clone().all(is_whole), "{text}");
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), told)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn frames_are_compressed_as_the_settings_say() {
+    use crate::cql::settings::Compression;
+    for (compression, is_compressed) in [
+        (Compression::None, false),
+        (Compression::Lz4, true),
+        (Compression::Snappy, true),
+    ] {
+        let mut rig = Rig::with(|settings| settings.connections.compression = compression).await;
+        let mut heard = rig.first(statement(Class::Write), 0, RequestReaction::noop());
+        rig.call(Class::Write).await.unwrap();
+        let (frame, _) = heard.0.recv().await.unwrap();
+        assert_eq!(
+            frame.params.is_compressed(),
+            is_compressed,
+            "{compression:?}"
+        );
+        rig.call(Class::Read).await.unwrap();
     }
 }
 
