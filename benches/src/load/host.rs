@@ -103,7 +103,7 @@ impl Drop for Host {
 }
 
 /// An address that was free a moment ago.
-fn free_addr() -> Result<SocketAddr> {
+pub(crate) fn free_addr() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 

@@ -2,6 +2,7 @@
 
 mod cql;
 mod http;
+mod opa;
 mod plugins;
 mod policy;
 mod store;
@@ -42,6 +43,7 @@ const ROWS: &[(&str, Measure)] = &[
     ("decide_10", policy::decide_10),
     ("decide_10000", policy::decide_10000),
     ("decide_new", policy::decide_new),
+    ("decide_opa", opa::decide_opa),
     ("start_ms", start_ms),
 ];
 

@@ -153,6 +153,18 @@ actions! {
     ReadTenant on TenantId, "readTenant";
     /// Set a tenant's attributes, or make a tenant.
     WriteTenant on TenantId, "writeTenant";
+    /// Read what a tenant says for itself: its own policies and its grants.
+    ReadPolicies on TenantId, "readPolicies";
+    /// Set or drop a tenant's own policies.
+    WritePolicies on TenantId, "writePolicies";
+    /// Make or revoke a grant within a tenant.
+    GrantAccess on TenantId, "grantAccess";
+    /// Learn why something was decided about somebody of a tenant.
+    ExplainDecision on TenantId, "explainDecision";
+    /// See how a candidate for the platform's policies differs on live decisions.
+    ReviewPolicies on Host, "reviewPolicies";
+    /// Try a candidate for the platform's policies, promote it or drop it.
+    SwitchPolicies on Host, "switchPolicies";
     /// See which plugins are loaded and how they fare.
     ListPlugins on Host, "listPlugins";
     /// Read what a plugin logged, and how its candidate differs from it on live calls.

@@ -77,7 +77,7 @@ fn run_one(
     let case: Case = serde_json::from_value(case).map_err(|e| e.to_string())?;
     let request = request(bundle, case.request)?;
     let entities = entities(bundle, folder, case.entities)?;
-    let verdict = bundle.ask(&request, policies, &entities);
+    let verdict = bundle.view(None).ask(&request, policies, &entities);
     compare(case.decision, &case.reason, case.num_errors, &verdict)
 }
 
@@ -141,7 +141,15 @@ fn entities(bundle: &Bundle, folder: &Path, written: Value) -> Result<Entities, 
             serde_json::from_str(&text.text).map_err(|e| format!("{name}: {e}"))?
         }
     };
-    Entities::from_json_value(written, Some(&bundle.schema)).map_err(|e| e.to_string())
+    Entities::from_json_value(written, Some(&bundle.schema)).map_err(|e| chain(&e))
+}
+
+/// An error with what is behind it, which says which entity it is.
+fn chain(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", chain(source)),
+        None => error.to_string(),
+    }
 }
 
 fn no_context() -> Value {

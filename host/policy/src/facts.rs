@@ -10,13 +10,16 @@ use cedar_policy::{
 };
 use holdfast_model::action::{KeyRef, RequestRef, Resource};
 use holdfast_model::principal::Proof;
-use holdfast_model::{AccountId, Action, Principal, TenantId};
+use holdfast_model::{AccountId, Action, Principal, Role, TenantId};
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 
 /// The id of a principal or thing whose own id no policy can tell from another's (see
 /// [`crate::bundle::memory`]).
 const ANY: &str = "any";
+
+/// The group of the actions that tenants may give to their own.
+const DELEGABLE: &str = "delegable";
 
 /// The kinds of entities that the host makes.
 #[derive(Debug, Clone)]
@@ -68,6 +71,12 @@ pub(crate) struct ActionFacts {
 }
 
 impl ActionFacts {
+    /// Whether a tenant may give it to its own by policies and grants of its own.
+    pub(crate) fn is_delegable(&self) -> bool {
+        let group = |uid: &EntityUid| uid.id().unescaped() == DELEGABLE;
+        self.groups.iter().any(group)
+    }
+
     /// Finds an action in the schema; `None` if it is not there.
     pub(crate) fn find(action: Action, schema: &Schema, all: &Entities) -> Option<Self> {
         let uid = schema
@@ -107,6 +116,14 @@ impl Named {
         principal: true,
         resource: true,
     };
+
+    /// What either leaves in stands in both.
+    pub(crate) const fn or(self, other: Self) -> Self {
+        Self {
+            principal: self.principal || other.principal,
+            resource: self.resource || other.resource,
+        }
+    }
 }
 
 impl Facts {
@@ -286,10 +303,12 @@ fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {
 }
 
 fn role_uids(kinds: &Kinds, principal: &Principal) -> impl Iterator<Item = EntityUid> {
-    principal
-        .roles
-        .iter()
-        .map(|role| uid(&kinds.role, role.as_str()))
+    principal.roles.iter().map(|role| role_uid(kinds, role))
+}
+
+/// A role as policies name it.
+pub(crate) fn role_uid(kinds: &Kinds, role: Role) -> EntityUid {
+    uid(&kinds.role, role.as_str())
 }
 
 fn account_uid(kinds: &Kinds, account: &AccountId) -> EntityUid {

@@ -1,21 +1,35 @@
 //! The door.
 
-use crate::bundle::{Bundle, Outcome, Verdict, compile};
+mod candidate;
+mod told;
+
+use crate::bundle::{Bundle, Outcome, Verdict, check_grant, compile};
 use crate::cases::{self, CaseReport};
 use crate::error::PolicyError;
 use crate::metrics::{PolicyMetrics, Reload};
 use crate::permit::Permit;
+use crate::seal::Seal;
+use crate::shadow::{Question, Trial};
 use crate::source::Source;
-use arc_swap::ArcSwap;
-use holdfast_model::action::{Act, KeyRef, RequestRef, Resource};
-use holdfast_model::{Action, Cid, Principal};
+use crate::tenant::{self, Compiled, Grant, TenantSet};
+use arc_swap::{ArcSwap, ArcSwapOption};
+use holdfast_model::action::{Act, Resource};
+use holdfast_model::principal::Proof;
+use holdfast_model::{Action, Cid, Principal, TenantId};
 use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::collections::hash_map::RandomState;
 use std::fmt;
+use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
+
+/// Sets that were in force before and are kept so that a decision of theirs can be explained. Each
+/// may be 100 MiB where ten thousand policies are in force.
+const FORMER_MAX: usize = 2;
 
 /// Names one decision in answers and in the audit log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,6 +53,20 @@ pub struct Context {
     pub cid: Option<Cid>,
     /// Where it came from.
     pub address: Option<IpAddr>,
+    /// What the caller's tenant says for itself; must be there if the gate asks tenants at all.
+    pub own: Option<Arc<TenantSet>>,
+}
+
+/// What a gate is opened with.
+#[derive(Debug, Default)]
+pub struct GateSettings {
+    /// The folder (`schema.cedarschema` and `*.cedar`); without it the built-in policies.
+    pub dir: Option<PathBuf>,
+    /// Who looks at the folder's signature, if somebody does.
+    pub seal: Option<Seal>,
+    /// Whether tenants say something for themselves. Then a call of somebody from outside about
+    /// their own tenant's things is denied unless the context has the tenant's set.
+    pub asks_tenants: bool,
 }
 
 /// What was decided, and by what.
@@ -69,33 +97,52 @@ pub struct Denial {
 /// The door.
 #[derive(Debug)]
 pub struct Gate {
-    dir: Option<PathBuf>,
-    bundle: ArcSwap<Bundle>,
+    settings: GateSettings,
+    pub(crate) bundle: ArcSwap<Bundle>,
+    /// What was in force before, the newest first.
+    former: Mutex<VecDeque<Arc<Bundle>>>,
+    /// A candidate that is tried beside them.
+    trial: ArcSwapOption<Trial>,
     /// Held while policies are read, so that the last reload wins.
     reloading: Mutex<()>,
     /// Decisions are numbered within a process, and processes told apart by a random part.
     process: u64,
     decisions: AtomicU64,
+    /// Hides the number: whoever knows one decision's name must not know the next one's.
+    names: RandomState,
     metrics: PolicyMetrics,
 }
 
 impl Gate {
     /// Opens with the policies of a folder (`schema.cedarschema` and `*.cedar`), or with the
-    /// built-in ones.
+    /// built-in ones; no tenant says anything for itself.
     ///
     /// # Errors
     /// Policies that cannot be used: everything that is wrong with them.
     pub fn open(dir: Option<&Path>) -> Result<Self, PolicyError> {
-        let source = read(dir)?;
-        let bundle = compile(&source).map_err(one)?;
+        Self::open_with(GateSettings {
+            dir: dir.map(Into::into),
+            ..GateSettings::default()
+        })
+    }
+
+    /// Opens with settings.
+    ///
+    /// # Errors
+    /// Policies that cannot be used: everything that is wrong with them.
+    pub fn open_with(settings: GateSettings) -> Result<Self, PolicyError> {
+        let bundle = compile(&read(&settings)?).map_err(one)?;
         let metrics = PolicyMetrics::new().map_err(|e| PolicyError::Setup(e.to_string()))?;
         metrics.policies.set(count(&bundle));
         Ok(Self {
-            dir: dir.map(Into::into),
+            settings,
             bundle: ArcSwap::from_pointee(bundle),
+            former: Mutex::default(),
+            trial: ArcSwapOption::empty(),
             reloading: Mutex::new(()),
             process: rand::random(),
             decisions: AtomicU64::new(0),
+            names: RandomState::new(),
             metrics,
         })
     }
@@ -137,28 +184,133 @@ impl Gate {
     ) -> Result<Decision, Denial> {
         let begun = Instant::now();
         let bundle = self.bundle.load();
-        let verdict = bundle.decide(action, principal, resource, context);
+        let own = self.own(&bundle, principal, action, resource, context);
+        let (verdict, revision) = match own.as_deref().map(|own| &own.overlay) {
+            // Why was logged when it was found.
+            Some(Err(_)) => (Arc::new(Verdict::unknown()), bundle.revision.clone()),
+            Some(Ok(Some(own))) => {
+                let view = bundle.view(Some(own));
+                let verdict = view.decide(action, principal, resource, context);
+                (verdict, own.revision.clone())
+            }
+            Some(Ok(None)) | None => {
+                let verdict = bundle.decide(action, principal, resource, context);
+                (verdict, bundle.revision.clone())
+            }
+        };
         self.metrics.decided(action, verdict.outcome);
         if verdict.errors > 0 {
             self.metrics.evaluation_errors.inc_by(verdict.errors);
         }
+        if let Some(trial) = &*self.trial.load() {
+            trial.offer(Question {
+                principal: principal.clone(),
+                action,
+                resource: resource.clone(),
+                context: context.clone(),
+                outcome: verdict.outcome,
+                determined_by: Arc::clone(&verdict.determined_by),
+            });
+        }
         let decision = Decision {
             id: self.next_id(),
-            revision: bundle.revision.clone(),
+            revision,
             determined_by: Arc::clone(&verdict.determined_by),
         };
         let answer = if verdict.outcome == Outcome::Allow {
             Ok(decision)
         } else {
+            let own = own
+                .as_deref()
+                .and_then(|own| own.overlay.as_ref().ok()?.as_ref());
+            let view = bundle.view(own);
             Err(Denial {
                 action,
                 decision,
-                hidden: is_hidden(&bundle, principal, action, resource, context),
-                messages: messages(&bundle, &verdict, action),
+                hidden: told::is_hidden(view, principal, action, resource, context),
+                messages: told::messages(&bundle, &verdict, action),
             })
         };
         self.metrics.seconds.observe(begun.elapsed().as_secs_f64());
         answer
+    }
+
+    /// What the caller's tenant says about something of its own.
+    pub(crate) fn own(
+        &self,
+        bundle: &Bundle,
+        principal: &Principal,
+        action: Action,
+        resource: &Resource,
+        context: &Context,
+    ) -> Option<Arc<Compiled>> {
+        if resource.tenant() != Some(principal.tenant()) || tenant::is_above_tenants(action) {
+            return None;
+        }
+        match &context.own {
+            Some(set) if set.tenant() == principal.tenant() => Some(set.above(bundle)),
+            // The host's own workers are of no tenant that says anything.
+            None if principal.proof == Proof::Internal => None,
+            None if !self.settings.asks_tenants => None,
+            _ => Some(Arc::new(Compiled::unknown(bundle))),
+        }
+    }
+
+    /// The bundle in force.
+    pub(crate) fn current(&self) -> Arc<Bundle> {
+        self.bundle.load_full()
+    }
+
+    /// A bundle that was in force before, if it is kept.
+    pub(crate) fn former(&self, revision: &str) -> Option<Arc<Bundle>> {
+        let former = self.former.lock();
+        former
+            .iter()
+            .find(|bundle| *bundle.revision.0 == *revision)
+            .cloned()
+    }
+
+    /// Compiles a tenant's set, so that the first call that needs it need not. What is wrong with
+    /// it is logged, and the tenant's calls are denied.
+    pub fn prepare(&self, set: &TenantSet) {
+        set.above(&self.bundle.load());
+    }
+
+    /// Whether a tenant's set could be used.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn check_own(&self, set: &TenantSet) -> Result<(), PolicyError> {
+        set.compile(&self.bundle.load()).map(drop).map_err(one)
+    }
+
+    /// Whether a grant would give something.
+    ///
+    /// # Errors
+    /// Why it would not: no such template, or a thing of another tenant.
+    pub fn check_grant(&self, tenant: &TenantId, grant: &Grant) -> Result<(), String> {
+        check_grant(&self.bundle.load(), tenant, grant)
+    }
+
+    /// What can be granted: each template's id, and what its author says of it (`@doc`).
+    #[must_use]
+    pub fn templates(&self) -> Vec<(String, String)> {
+        let bundle = self.bundle.load();
+        let told = bundle.templates.iter().map(|(id, template)| {
+            let doc = template.annotation("doc").unwrap_or_default();
+            (id.clone(), doc.to_owned())
+        });
+        told.collect()
+    }
+
+    /// What is to be signed of a folder: the SHA-256 of its schema and policies.
+    ///
+    /// # Errors
+    /// Policies that could not be used.
+    pub fn digest(dir: &Path) -> Result<[u8; 32], PolicyError> {
+        let source = Source::read(dir).map_err(one)?;
+        compile(&source).map_err(one)?;
+        Ok(source.digest())
     }
 
     /// Reads the folder again; a bad set leaves the good one in force. Reading what is in force
@@ -168,7 +320,7 @@ impl Gate {
     /// Policies that cannot be used: everything that is wrong with them.
     pub fn reload(&self) -> Result<Revision, PolicyError> {
         let _one_at_a_time = self.reloading.lock();
-        let reloaded = read(self.dir.as_deref()).and_then(|source| self.swap(&source));
+        let reloaded = read(&self.settings).and_then(|source| self.swap(&source));
         self.metrics
             .reloaded(reloaded.as_ref().map_or(Reload::Refused, |how| *how));
         reloaded.map(|_| self.revision())
@@ -201,21 +353,29 @@ impl Gate {
         }
         let bundle = compile(source).map_err(one)?;
         self.metrics.policies.set(count(&bundle));
-        self.bundle.store(Arc::new(bundle));
+        let former = self.bundle.swap(Arc::new(bundle));
+        let mut kept = self.former.lock();
+        kept.push_front(former);
+        kept.truncate(FORMER_MAX);
         Ok(Reload::Swapped)
     }
 
     fn next_id(&self) -> DecisionId {
         let number = self.decisions.fetch_add(1, Ordering::Relaxed);
-        DecisionId(u128::from(self.process) << 64 | u128::from(number))
+        let name = self.names.hash_one(number);
+        DecisionId(u128::from(self.process) << 64 | u128::from(name))
     }
 }
 
-fn read(dir: Option<&Path>) -> Result<Source, PolicyError> {
-    match dir {
-        Some(dir) => Source::read(dir).map_err(one),
-        None => Ok(Source::built_in()),
+fn read(settings: &GateSettings) -> Result<Source, PolicyError> {
+    let Some(dir) = settings.dir.as_deref() else {
+        return Ok(Source::built_in());
+    };
+    let source = Source::read(dir).map_err(one)?;
+    if let Some(seal) = &settings.seal {
+        seal.check(&source)?;
     }
+    Ok(source)
 }
 
 fn one(problems: Vec<PolicyError>) -> PolicyError {
@@ -225,57 +385,4 @@ fn one(problems: Vec<PolicyError>) -> PolicyError {
 
 fn count(bundle: &Bundle) -> i64 {
     i64::try_from(bundle.len()).unwrap_or(i64::MAX)
-}
-
-/// Whether the caller may not know that the thing exists: they may not read it either. That the
-/// host is there is no secret, nor are one's own tenant and its accounts.
-fn is_hidden(
-    bundle: &Bundle,
-    principal: &Principal,
-    action: Action,
-    resource: &Resource,
-    context: &Context,
-) -> bool {
-    let (read, of) = match resource {
-        Resource::Host => return false,
-        Resource::Request(RequestRef { .. }) => (Action::ReadRequest, resource.clone()),
-        Resource::Key(KeyRef { account, .. }) => (Action::ListKeys, account.clone().into()),
-        Resource::Tenant(_) | Resource::Account(_)
-            if resource.tenant() == Some(principal.tenant()) =>
-        {
-            return false;
-        }
-        Resource::Tenant(_) => (Action::ReadTenant, resource.clone()),
-        Resource::Account(_) => (Action::ReadUsage, resource.clone()),
-    };
-    read == action || bundle.decide(read, principal, &of, context).outcome != Outcome::Allow
-}
-
-/// What a caller may be told. Nothing of it depends on the thing or on anybody else.
-fn messages(bundle: &Bundle, verdict: &Verdict, action: Action) -> Vec<String> {
-    if verdict.outcome == Outcome::Error {
-        return vec![
-            "a policy could not be evaluated, so nothing is allowed; tell the operator".into(),
-        ];
-    }
-    if !verdict.messages.is_empty() {
-        return verdict.messages.clone();
-    }
-    if !verdict.determined_by.is_empty() {
-        return vec![format!("a policy forbids {action} here")];
-    }
-    let roles: Vec<&str> = bundle
-        .roles_that_can(action)
-        .into_iter()
-        .flatten()
-        .map(String::as_str)
-        .filter(|role| *role != "system")
-        .collect();
-    if roles.is_empty() {
-        return vec![format!("no policy grants {action} to anybody who calls")];
-    }
-    let roles = roles.join(", ");
-    vec![format!(
-        "no policy grants {action} here; roles that can, within their reach: {roles}"
-    )]
 }

@@ -19,7 +19,10 @@ use std::sync::atomic::AtomicBool;
 pub(crate) struct Rule {
     pub(crate) policy: Policy,
     pub(crate) forbids: bool,
+    /// What its author wants callers to be told when it denies.
     pub(crate) deny_message: Option<String>,
+    /// What its author wants callers to do about it.
+    pub(crate) remediation: Option<String>,
     pub(crate) reads_context: bool,
     /// Whether its failure has been logged.
     pub(crate) failed: AtomicBool,
@@ -32,6 +35,7 @@ impl Rule {
         Self {
             forbids: policy.effect() == Effect::Forbid,
             deny_message: policy.annotation("deny_message").map(Into::into),
+            remediation: policy.annotation("remediation").map(Into::into),
             // The word cannot be avoided by whoever reads the context; found elsewhere (in a text,
             // say) it only costs time.
             reads_context: policy
@@ -116,6 +120,11 @@ impl ActionIndex {
         index
     }
 
+    /// The actions that a policy would have a say in, were it in force.
+    pub(crate) fn has_any(&self) -> bool {
+        !self.entries.is_empty()
+    }
+
     /// The rules whose scope matches, in their order. What is itself goes first in each closure.
     pub(crate) fn matching(
         &self,
@@ -124,20 +133,56 @@ impl ActionIndex {
     ) -> Vec<RuleNumber> {
         let mut found = Vec::new();
         for (who_itself, who) in with_none(principal) {
-            let Some(by_resource) = self.entries.get(&who) else {
-                continue;
-            };
-            for (what_itself, what) in with_none(resource) {
-                let entries = by_resource.get(&what).into_iter().flatten();
-                found.extend(
-                    entries
-                        .filter(|entry| who_itself || !entry.principal_itself)
-                        .filter(|entry| what_itself || !entry.resource_itself)
-                        .map(|entry| entry.rule),
-                );
-            }
+            self.look(who_itself, &who, resource, &mut found);
         }
         found.sort_unstable();
+        found
+    }
+
+    /// The rules whose scope names just this for the principal, and whose resource matches.
+    pub(crate) fn of_principal(&self, who: &EntityUid, resource: &[EntityUid]) -> Vec<RuleNumber> {
+        let mut found = Vec::new();
+        self.look(false, &Some(who.clone()), resource, &mut found);
+        found
+    }
+
+    fn look(
+        &self,
+        who_itself: bool,
+        who: &Option<EntityUid>,
+        resource: &[EntityUid],
+        found: &mut Vec<RuleNumber>,
+    ) {
+        let Some(by_resource) = self.entries.get(who) else {
+            return;
+        };
+        for (what_itself, what) in with_none(resource) {
+            let entries = by_resource.get(&what).into_iter().flatten();
+            found.extend(
+                entries
+                    .filter(|entry| who_itself || !entry.principal_itself)
+                    .filter(|entry| what_itself || !entry.resource_itself)
+                    .map(|entry| entry.rule),
+            );
+        }
+    }
+
+    /// The rules that can match for a principal, whatever the thing is: each with the entity that
+    /// its scope names for the thing.
+    pub(crate) fn whatever(
+        &self,
+        principal: &[EntityUid],
+    ) -> Vec<(RuleNumber, Option<&EntityUid>)> {
+        let mut found = Vec::new();
+        for (who_itself, who) in with_none(principal) {
+            let by_resource = self.entries.get(&who).into_iter().flatten();
+            for (what, entries) in by_resource {
+                let entries = entries.iter();
+                let entries = entries.filter(|entry| who_itself || !entry.principal_itself);
+                found.extend(entries.map(|entry| (entry.rule, what.as_ref())));
+            }
+        }
+        found.sort_unstable_by_key(|(rule, _)| *rule);
         found
     }
 }

@@ -101,6 +101,17 @@ pub enum Verdict {
     },
 }
 
+/// What one authorizer said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// Its name.
+    pub name: String,
+    /// SHA-256 of its component, in hex.
+    pub digest: String,
+    /// `allow`, `deny` or `error`.
+    pub verdict: &'static str,
+}
+
 /// What a quote is asked for.
 #[derive(Debug, Clone)]
 pub struct QuoteCall<'a> {

@@ -53,7 +53,7 @@ mod watch;
 pub mod workbench;
 mod world;
 
-pub use call::{AuthorizeCall, Quote, QuoteCall, QuoteLine, Verdict};
+pub use call::{AuthorizeCall, Heard, Quote, QuoteCall, QuoteLine, Verdict};
 pub use compile::{Compiler, compile_as_child};
 pub use egress::{Lookup, Resolve};
 pub use error::PluginError;

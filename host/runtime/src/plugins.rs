@@ -2,7 +2,7 @@
 
 mod jobs;
 
-use crate::call::{AuthorizeCall, Quote, QuoteCall, Verdict};
+use crate::call::{AuthorizeCall, Heard, Quote, QuoteCall, Verdict};
 use crate::compile::Compiler;
 use crate::error::PluginError;
 use crate::foundry::Foundry;
@@ -118,9 +118,33 @@ impl Plugins {
     /// # Errors
     /// One fails. That is no permission: the caller must refuse.
     pub fn authorize(&self, call: &AuthorizeCall<'_>) -> Result<Verdict, PluginError> {
+        self.authorize_heard(call, &mut Vec::new())
+    }
+
+    /// The same, and which component said what: those that were asked, in their order. The last one
+    /// is the one that objected or failed, if one did.
+    ///
+    /// # Errors
+    /// One fails. That is no permission: the caller must refuse.
+    pub fn authorize_heard(
+        &self,
+        call: &AuthorizeCall<'_>,
+        heard: &mut Vec<Heard>,
+    ) -> Result<Verdict, PluginError> {
         let serving = self.registry.serving();
         for generation in &serving.authorizers {
-            let verdict = generation.call(|plugin| plugin.authorize(call))?;
+            let answer = generation.call(|plugin| plugin.authorize(call));
+            let candidate = &generation.plugin.candidate;
+            heard.push(Heard {
+                name: candidate.name.clone(),
+                digest: candidate.digest.clone(),
+                verdict: match &answer {
+                    Ok(Verdict::Allow) => "allow",
+                    Ok(Verdict::Deny { .. }) => "deny",
+                    Err(_) => "error",
+                },
+            });
+            let verdict = answer?;
             for trial in &serving.authorizer_trials {
                 if trial.is_for(&generation.plugin.candidate.name) {
                     self.registry.shadow().authorize(trial, call, &verdict);

@@ -8,6 +8,7 @@
 //! *Architecture invariants:* nothing else in the program knows HTTP statuses or JSON shapes; a
 //! handler reaches the store through verbs only.
 
+mod authz;
 mod body;
 mod context;
 mod delegates;
@@ -17,6 +18,7 @@ mod money;
 mod openapi;
 mod pinning;
 mod plugins;
+mod policies;
 mod problem;
 mod query;
 mod reply;

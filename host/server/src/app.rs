@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::ops::audit::Audit;
+use crate::policies::Policies;
 use crate::workers::peers::Peers;
 use holdfast_policy::Gate;
 use holdfast_runtime::Plugins;
@@ -15,6 +16,8 @@ pub struct App {
     pub store: Store,
     /// The policies.
     pub gate: Arc<Gate>,
+    /// What decides beside the platform's policies, and what was decided lately.
+    pub policies: Policies,
     /// The plugins.
     pub plugins: Arc<Plugins>,
     /// The time.

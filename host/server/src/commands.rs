@@ -50,7 +50,7 @@ enum Command {
     /// Make plugins, try them, and look after those of a running host.
     #[command(subcommand)]
     Plugin(plugins::Command),
-    /// Check and test policies.
+    /// Check, test, prove, sign and try policies; ask a running host why it decided something.
     #[command(subcommand)]
     Policy(policies::Command),
     /// Make and check the tables of a CQL store.
@@ -91,7 +91,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Quote(asked) => wait(asked.quote()),
         Command::Tenant(command) => wait(command.run()),
         Command::Plugin(command) => wait(command.run()),
-        Command::Policy(command) => command.run(),
+        Command::Policy(command) => wait(command.run()),
         Command::Schema(command) => wait(command.run()),
         Command::Doctor(doctor) => wait(doctor.run()),
         Command::Completions { shell } => {

@@ -15,4 +15,5 @@ pub mod config;
 pub mod identity;
 pub mod ops;
 pub mod pins;
+pub mod policies;
 pub mod workers;

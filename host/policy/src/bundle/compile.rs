@@ -4,16 +4,22 @@ mod contract;
 mod parse;
 
 use super::memory::Memory;
+use super::overlay;
 use super::{ActionRules, Bundle};
 use crate::error::{Finding, PolicyError};
 use crate::facts::Kinds;
 use crate::index::{ActionIndex, Rule};
 use crate::source::Source;
-use cedar_policy::{Authorizer, PolicySet, Schema, ValidationMode, Validator};
+use cedar_policy::{
+    Authorizer, EntityId, EntityTypeName, EntityUid, PolicySet, PolicySetError, Schema, Template,
+    ValidationMode, Validator,
+};
 use holdfast_model::Action;
 use miette::Diagnostic;
-use parse::Parsed;
 use std::collections::{HashMap, HashSet};
+
+pub(crate) use contract::{PINNING, sample};
+pub(super) use parse::{Parsed, policies as parse};
 
 /// Policies in force at once. Loading takes about 0.1 ms each, and ten thousand must fit.
 const POLICIES_MAX: usize = 50_000;
@@ -33,13 +39,11 @@ pub(crate) fn compile(source: &Source) -> Result<Bundle, Vec<PolicyError>> {
         .unwrap_or_default();
     let (parsed, found) = parse::policies(&source.policies);
     problems.extend(found);
-    if parsed.len() > POLICIES_MAX {
+    let count = parsed.policies.len();
+    if count > POLICIES_MAX {
         problems.push(Finding::whole(
             &source.schema.name,
-            format!(
-                "{} policies beside it, {POLICIES_MAX} at most",
-                parsed.len()
-            ),
+            format!("{count} policies beside it, {POLICIES_MAX} at most"),
             "scope one policy to many tenants instead of writing one for each",
         ));
     }
@@ -49,7 +53,11 @@ pub(crate) fn compile(source: &Source) -> Result<Bundle, Vec<PolicyError>> {
     if !problems.is_empty() {
         return Err(refused(problems));
     }
-    let rules: Vec<Rule> = parsed
+    let Parsed {
+        policies,
+        templates,
+    } = parsed;
+    let rules: Vec<Rule> = policies
         .into_iter()
         .map(|one| Rule::new(one.policy))
         .collect();
@@ -67,12 +75,43 @@ pub(crate) fn compile(source: &Source) -> Result<Bundle, Vec<PolicyError>> {
         schema,
         kinds,
         rules,
+        templates: templates
+            .iter()
+            .map(|one| (one.template.id().to_string(), one.template.clone()))
+            .collect(),
         actions,
         authorizer: Authorizer::new(),
         memory: Memory::new(),
     };
     contract::wall(&bundle).map_err(|hole| refused(vec![hole]))?;
-    Ok(bundle)
+    let beyond: Vec<Finding> = templates
+        .iter()
+        .filter_map(|one| {
+            let action = gives_too_much(&bundle, &one.template)?;
+            let why = format!("{action} is not a tenant's to give, and a grant of this would");
+            let mend = "name actions of Action::\"delegable\" in its scope";
+            Some(Finding::at(one.file.parts(), one.offset, why, mend))
+        })
+        .collect();
+    if beyond.is_empty() {
+        Ok(bundle)
+    } else {
+        Err(refused(beyond))
+    }
+}
+
+/// The first action that a grant of a template would give although no tenant may give it.
+fn gives_too_much(bundle: &Bundle, template: &Template) -> Option<Action> {
+    let kinds = &bundle.kinds;
+    let sample = |kind: &EntityTypeName, id| {
+        EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))
+    };
+    let on = [sample(&kinds.tenant, "t"), sample(&kinds.account, "t/a")];
+    on.into_iter().find_map(|on| {
+        let who = sample(&kinds.user, "sample");
+        let policy = overlay::instantiate(template, "sample", who, on).ok()?;
+        overlay::not_to_give(bundle, &policy)
+    })
 }
 
 fn refused(findings: Vec<Finding>) -> Vec<PolicyError> {
@@ -80,28 +119,22 @@ fn refused(findings: Vec<Finding>) -> Vec<PolicyError> {
 }
 
 /// Strict validation against the schema; a warning is an error.
-fn validate(schema: Schema, parsed: &[Parsed<'_>]) -> Vec<Finding> {
-    let policies = match PolicySet::from_policies(parsed.iter().map(|one| one.policy.clone())) {
+pub(super) fn validate(schema: Schema, parsed: &Parsed<'_>) -> Vec<Finding> {
+    let policies = match together(parsed) {
         Ok(policies) => policies,
         Err(why) => {
-            return vec![Finding::whole(
-                "policies",
-                why.to_string(),
-                "give each its own @id",
-            )];
+            let mend = "give each its own @id";
+            return vec![Finding::whole("policies", why.to_string(), mend)];
         }
     };
-    let by_id: HashMap<&str, &Parsed<'_>> = parsed
-        .iter()
-        .map(|one| (one.policy.id().as_ref(), one))
-        .collect();
+    let places = parsed.places();
     let result =
         Validator::new(schema).validate_with_level(&policies, ValidationMode::Strict, STEPS_MAX);
     let about = |id: &str, problem: &dyn Diagnostic, mend: &str| {
-        let Some(one) = by_id.get(id) else {
+        let Some(place) = places.get(id) else {
             return Finding::whole("policies", problem.to_string(), mend);
         };
-        parse::finding(one.file, one.offset, problem, mend)
+        parse::finding(place.file, place.offset, problem, mend)
     };
     // Of a policy that has errors or several warnings the first says most.
     let mut told = HashSet::new();
@@ -118,4 +151,13 @@ fn validate(schema: Schema, parsed: &[Parsed<'_>]) -> Vec<Finding> {
         }
     }
     findings
+}
+
+fn together(parsed: &Parsed<'_>) -> Result<PolicySet, Box<PolicySetError>> {
+    let policies = parsed.policies.iter().map(|one| one.policy.clone());
+    let mut set = PolicySet::from_policies(policies)?;
+    for one in &parsed.templates {
+        set.add_template(one.template.clone())?;
+    }
+    Ok(set)
 }

@@ -26,6 +26,12 @@ const SCENES_MAX: usize = 8_192;
 /// actions, and tenants with policies of their own that are active at the same time.
 const SLICES_MAX: usize = 4_096;
 
+/// The same for a tenant that has policies of its own: some accounts times the actions of each.
+const TENANT_SCENES_MAX: usize = 256;
+
+/// Sets of policies that are remembered for such a tenant.
+const TENANT_SLICES_MAX: usize = 64;
+
 /// All that an answer can depend on, the context aside.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Question {
@@ -83,6 +89,14 @@ impl Memory {
         Self {
             scenes: Cache::new(SCENES_MAX),
             slices: Cache::new(SLICES_MAX),
+        }
+    }
+
+    /// For the questions within one tenant.
+    pub(super) fn of_tenant() -> Self {
+        Self {
+            scenes: Cache::new(TENANT_SCENES_MAX),
+            slices: Cache::new(TENANT_SLICES_MAX),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Index and memory against Cedar with every policy and every id, over made-up policies.
 
-use super::{Bundle, Outcome, compile};
+use super::{Bundle, Outcome, View, compile};
 use crate::error::PolicyError;
 use crate::facts;
 use crate::gate::Context;
@@ -68,7 +68,7 @@ const CONDITION: &[&str] = &[
 ];
 
 /// A policy in one line, without its id.
-fn policy() -> impl Strategy<Value = String> {
+pub(crate) fn policy() -> impl Strategy<Value = String> {
     let effect = select(&["permit", "forbid"][..]);
     let parts = (
         effect,
@@ -82,7 +82,7 @@ fn policy() -> impl Strategy<Value = String> {
     })
 }
 
-fn principal() -> impl Strategy<Value = Principal> {
+pub(crate) fn principal() -> impl Strategy<Value = Principal> {
     let name = select(&["first1", "other2"][..]);
     let account = select(&["acme/web", "acme/app", "umbra/web"][..]);
     let roles = prop::collection::vec(select(&Role::ALL[..]), 0..3);
@@ -103,7 +103,7 @@ fn principal() -> impl Strategy<Value = Principal> {
     })
 }
 
-fn context() -> impl Strategy<Value = Context> {
+pub(crate) fn context() -> impl Strategy<Value = Context> {
     let cid = prop::option::of(select(
         &["bafkqaaa", "QmP63DkAFEnDYNjDYBpyNDfttu1fvUw99x1brscPzpqmmq"][..],
     ));
@@ -116,10 +116,11 @@ fn context() -> impl Strategy<Value = Context> {
     (cid, address).prop_map(|(cid, address)| Context {
         cid: cid.map(|cid| Cid::parse(cid).unwrap()),
         address,
+        own: None,
     })
 }
 
-fn question() -> impl Strategy<Value = (Principal, Action, Resource, Context)> {
+pub(crate) fn question() -> impl Strategy<Value = (Principal, Action, Resource, Context)> {
     let owner = select(&["acme/web", "acme/app", "umbra/web", "umbra/app"][..]);
     let action = select(Action::ALL);
     (principal(), action, owner, 0..2_usize, context()).prop_map(
@@ -157,7 +158,7 @@ fn built_in() -> &'static Bundle {
 }
 
 /// The built-in policies and more; those that validation refuses are left out.
-fn with(policies: &[String]) -> Bundle {
+pub(crate) fn with(policies: &[String]) -> Bundle {
     let mut source = Source::built_in();
     let numbered = policies.iter().enumerate();
     let mut lines: Vec<String> = numbered
@@ -187,21 +188,48 @@ fn with(policies: &[String]) -> Bundle {
 }
 
 /// Asks three times (unknown, remembered, after the others) and compares with Cedar.
-fn compare(bundle: &Bundle, questions: &[(Principal, Action, Resource, Context)]) {
+fn compare(view: View<'_>, questions: &[(Principal, Action, Resource, Context)]) {
     let plain =
         |(principal, action, resource, context): &(Principal, Action, Resource, Context)| {
-            bundle.decide_plainly(*action, principal, resource, context)
+            view.decide_plainly(*action, principal, resource, context)
         };
     let plain: Vec<_> = questions.iter().map(plain).collect();
     for round in 0..3 {
         for ((principal, action, resource, context), plain) in questions.iter().zip(&plain) {
-            let ours = bundle.decide(*action, principal, resource, context);
+            let ours = view.decide(*action, principal, resource, context);
             assert_eq!(
                 &*ours, plain,
                 "round {round}: {action} by {principal:?} on {resource:?} with {context:?}"
             );
         }
     }
+}
+
+/// What a tenant wrote, those left out that are refused.
+fn own(bundle: &Bundle, policies: &[String]) -> crate::bundle::Overlay {
+    let compiled = |lines: &[String]| {
+        let tenant = holdfast_model::TenantId::parse("acme").unwrap();
+        let set = crate::TenantSet::new(tenant, lines.join("\n"), Vec::new());
+        super::compile_own(bundle, &set)
+    };
+    let numbered = policies.iter().enumerate();
+    let mut lines: Vec<String> = numbered
+        .map(|(n, text)| format!("@id(\"own-{n}\") {text}"))
+        .collect();
+    for _ in 0..3 {
+        match compiled(&lines) {
+            Ok(overlay) => return overlay,
+            Err(problems) => {
+                for problem in problems {
+                    let PolicyError::Refused(finding) = problem else {
+                        panic!("{problem}")
+                    };
+                    lines[finding.line - 1].clear();
+                }
+            }
+        }
+    }
+    panic!("still refused");
 }
 
 proptest! {
@@ -212,14 +240,39 @@ proptest! {
         policies in prop::collection::vec(policy(), 0..24),
         questions in prop::collection::vec(question(), 32),
     ) {
-        compare(&with(&policies), &questions);
+        compare(with(&policies).view(None), &questions);
+    }
+
+    /// The same with a tenant's own policies above the platform's, for questions in the tenant.
+    #[test]
+    fn tenants_policies_say_what_cedar_says(
+        platform in prop::collection::vec(policy(), 0..8),
+        policies in prop::collection::vec(policy(), 1..16),
+        questions in prop::collection::vec(question(), 32),
+    ) {
+        let bundle = with(&platform);
+        let overlay = own(&bundle, &policies);
+        compare(bundle.view(Some(&overlay)), &questions);
     }
 
     #[test]
     fn the_default_policies_say_what_cedar_says(
         questions in prop::collection::vec(question(), 32),
     ) {
-        compare(built_in(), &questions);
+        compare(built_in().view(None), &questions);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_shrink_iters: 64, ..ProptestConfig::with_cases(12) })]
+
+    /// The same at length: six thousand questions of a hundred policies and more at a time.
+    #[test]
+    fn the_index_says_what_cedar_says_over_many_policies(
+        policies in prop::collection::vec(policy(), 80..160),
+        questions in prop::collection::vec(question(), 500),
+    ) {
+        compare(with(&policies).view(None), &questions);
     }
 }
 

@@ -39,6 +39,11 @@ impl Verdict {
     /// That the host could not even ask. Nothing is allowed then.
     pub(super) fn unanswerable(why: &str) -> Self {
         tracing::error!(why, "a policy decision could not be prepared; denied");
+        Self::unknown()
+    }
+
+    /// That it is not known what the policies say. Nothing is allowed then.
+    pub(crate) fn unknown() -> Self {
         Self {
             outcome: Outcome::Error,
             determined_by: Arc::default(),

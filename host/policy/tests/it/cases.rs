@@ -65,3 +65,49 @@ fn a_case_that_does_not_hold_says_why() {
     let refused = gate.run_cases(&file).unwrap_err().to_string();
     assert!(refused.contains("mine.json: no list of cases"), "{refused}");
 }
+
+/// Entities that a host never makes, but a file of cases may have.
+#[test]
+fn entities_that_cannot_be_are_refused_and_missing_ones_are_errors() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("mine.json");
+    let gate = Gate::open(None).unwrap();
+    let run = |entities: serde_json::Value, errors: u64| {
+        let case = serde_json::json!([{
+            "request": {
+                "principal": "User::\"key:a\"",
+                "action": "Action::\"listRequests\"",
+                "resource": "Account::\"acme/web\"",
+            },
+            "entities": entities,
+            "decision": "deny",
+            "reason": [],
+            "num_errors": errors,
+        }]);
+        fs::write(&file, case.to_string()).unwrap();
+        gate.run_cases(&file).unwrap().remove(0).failure
+    };
+    let tenant = serde_json::json!({"__entity": {"type": "Tenant", "id": "acme"}});
+    let account = |id: &str, parent: &str| {
+        serde_json::json!({
+            "uid": {"type": "Account", "id": id},
+            "attrs": {"tenant": tenant},
+            "parents": [{"type": "Tenant", "id": parent}],
+        })
+    };
+    let cyclic = serde_json::json!([
+        {"uid": {"type": "User", "id": "a"}, "attrs": {"tenant": tenant,
+            "account": {"__entity": {"type": "Account", "id": "acme/web"}}, "proof": "key"},
+            "parents": [{"type": "User", "id": "a"}]},
+    ]);
+    let refused = run(cyclic, 0).unwrap();
+    assert!(refused.contains("User::\"a\""), "{refused}");
+    let twice = serde_json::json!([account("acme/web", "acme"), account("acme/web", "umbra")]);
+    let refused = run(twice, 0).unwrap();
+    assert!(refused.contains("duplicate"), "{refused}");
+    // The wall reads the principal's tenant; a principal that is not there fails it, which denies.
+    assert_eq!(
+        run(serde_json::json!([account("acme/web", "acme")]), 1),
+        None
+    );
+}

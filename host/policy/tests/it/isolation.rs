@@ -54,7 +54,8 @@ proptest! {
         action in select(Action::ALL),
         theirs in select(&["acme/web", "acme/app", "umbra/web"][..]),
     ) {
-        let writes = !(action.as_str().starts_with("read") || action.as_str().starts_with("list"));
+        let reads = ["read", "list", "review", "explain"];
+        let writes = !reads.iter().any(|verb| action.as_str().starts_with(verb));
         let caller = holder("acme/web", roles.into_iter().chain([Role::Auditor]));
         let decided = gate().decide(&caller, action, &thing(action, theirs), &Context::default());
         prop_assert!(!writes || decided.is_err());

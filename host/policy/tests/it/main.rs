@@ -3,12 +3,16 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "a test fails by panicking"
 )]
 
 mod cases;
+mod explanations;
 mod isolation;
 mod matrix;
 mod people;
 mod refusal;
 mod reload;
+mod shadow;
+mod tenants;

@@ -42,8 +42,15 @@ pub(crate) fn thing(action: Action, of: &str) -> Resource {
             let id = KeyId::parse("other1").unwrap();
             KeyRef { account, id }.into()
         }
-        Action::ReadTenant | Action::WriteTenant => account.tenant().clone().into(),
-        Action::ListPlugins
+        Action::ReadTenant
+        | Action::WriteTenant
+        | Action::ReadPolicies
+        | Action::WritePolicies
+        | Action::GrantAccess
+        | Action::ExplainDecision => account.tenant().clone().into(),
+        Action::ReviewPolicies
+        | Action::SwitchPolicies
+        | Action::ListPlugins
         | Action::ReadPlugin
         | Action::InstallPlugin
         | Action::SwitchPlugin

@@ -124,11 +124,27 @@ fn two_policies_with_one_id_are_refused() {
 }
 
 #[test]
-fn templates_are_refused() {
+fn templates_give_what_tenants_may_give() {
     check(
-        "@id(\"a\") permit (principal == ?principal, action, resource);",
-        &["mine.cedar:1:1: a template", "?principal"],
+        "@id(\"a\") permit (principal == ?principal, action == Action::\"writeTenant\", resource);",
+        &["mine.cedar:1:1: writeTenant is not a tenant's to give"],
     );
+    check(
+        "@id(\"a\") forbid (principal == ?principal, action, resource);",
+        &["mine.cedar:1:1: a template that forbids"],
+    );
+    check(
+        "permit (principal == ?principal, action == Action::\"readRequest\", resource);",
+        &["mine.cedar:1:1: a policy without an id"],
+    );
+    check(
+        "@id(\"reader\") permit (principal == ?principal, action == Action::\"readRequest\", resource);",
+        &["@id(\"reader\") is taken already by ", "grants.cedar:"],
+    );
+    let many: Vec<String> = (0..40)
+        .map(|n| format!("@id(\"t{n}\") permit (principal == ?principal, action == Action::\"readRequest\", resource);"))
+        .collect();
+    check(&many.join("\n"), &["44 templates, 40 at most"]);
 }
 
 #[test]
@@ -162,7 +178,7 @@ fn what_is_too_large_is_refused() {
     for n in 0..256 {
         fs::write(dir.path().join(format!("{n}.cedar")), "").unwrap();
     }
-    assert!(problems(dir.path())[0].contains("259 files of policies, 256 at most"));
+    assert!(problems(dir.path())[0].contains("260 files of policies, 256 at most"));
 }
 
 #[test]
@@ -173,7 +189,12 @@ fn a_schema_that_does_not_fit_the_host_is_refused() {
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains(from));
         fs::write(&path, text.replace(from, to)).unwrap();
-        for entry in ["host.cedar", "tenant.cedar", "isolation.cedar"] {
+        for entry in [
+            "grants.cedar",
+            "host.cedar",
+            "tenant.cedar",
+            "isolation.cedar",
+        ] {
             fs::remove_file(dir.path().join(entry)).unwrap();
         }
         problems(dir.path()).join("\n")

@@ -115,6 +115,7 @@ fn content_can_be_forbidden_under_every_spelling_of_its_cid() {
         let context = Context {
             cid: cid.map(|cid| Cid::parse(cid).unwrap()),
             address: None,
+            own: None,
         };
         gate.decide(&caller, Action::CreateRequest, &on, &context)
             .is_ok()

@@ -4,8 +4,9 @@ use crate::accounts::AccountError;
 use crate::app::App;
 use crate::identity::keys::mint;
 use holdfast_model::action::{CreateKey, KeyRef, ListKeys, RevokeKey};
-use holdfast_model::{ApiKey, Invalid, KeyId, Principal, Role, Roles, UnixMillis};
-use holdfast_policy::Permit;
+use holdfast_model::{ApiKey, Invalid, KeyId, Principal, Role, Roles, TenantId, UnixMillis};
+use holdfast_policy::{Context, Permit};
+use std::collections::BTreeSet;
 
 /// Characters of a key's label.
 const LABEL_CHARS_MAX: usize = 255;
@@ -112,6 +113,39 @@ pub async fn list(
         let Some(last) = rows.last() else { break };
         after = Some(last.id.clone());
         found.extend(rows.into_iter().filter(|key| key.account == *account));
+    }
+    found.truncate(limit);
+    Ok(found)
+}
+
+/// The keys of a tenant's accounts that the caller may list, by id after `after`, `limit` at most.
+/// Complete, as [`list`] is.
+///
+/// # Errors
+/// The store fails.
+pub async fn list_of_tenant(
+    app: &App,
+    (caller, context): (&Principal, &Context),
+    tenant: &TenantId,
+    after: Option<KeyId>,
+    limit: usize,
+) -> Result<Vec<ApiKey>, AccountError> {
+    let reach = app.gate.reach::<ListKeys>(caller, context);
+    let is_out = |tenants: BTreeSet<&TenantId>| !tenants.contains(tenant);
+    if reach.tenants().is_some_and(is_out) {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    let mut after = after;
+    while found.len() < limit {
+        let rows = app.store.keys(tenant, after.as_ref(), SCAN_ROWS).await?;
+        let Some(last) = rows.last() else { break };
+        after = Some(last.id.clone());
+        let may = |key: &ApiKey| {
+            app.gate
+                .lets::<ListKeys>(caller, key.account.clone(), context)
+        };
+        found.extend(rows.into_iter().filter(may));
     }
     found.truncate(limit);
     Ok(found)

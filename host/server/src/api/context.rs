@@ -14,15 +14,16 @@ use crate::api::trace;
 use crate::api::trail::{self, Decided};
 use crate::app::App;
 use crate::identity::{AuthError, Authenticator};
+use crate::policies::Recorded;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use futures_util::FutureExt;
-use holdfast_model::action::Act;
+use holdfast_model::action::{Act, Resource};
 use holdfast_model::{Cid, Invalid, Principal};
-use holdfast_policy::{Context, Permit};
+use holdfast_policy::{Context, Permit, TenantSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -60,6 +61,8 @@ pub(crate) struct Call {
     pub(crate) parts: Parts,
     pub(crate) body: Option<Body>,
     pub(crate) principal: Option<Arc<Principal>>,
+    /// What their tenant says for itself.
+    pub(crate) own: Option<Arc<TenantSet>>,
     pub(crate) decided: Option<Decided>,
     /// What the audit log is to know of what was done.
     pub(crate) noted: Option<String>,
@@ -117,6 +120,7 @@ async fn serve(place: Place, request: Request, request_id: u128) -> Response {
         parts,
         body: Some(body),
         principal: None,
+        own: None,
         decided: None,
         noted: None,
         traced: None,
@@ -157,7 +161,9 @@ async fn serve(place: Place, request: Request, request_id: u128) -> Response {
 async fn answer(call: &mut Call) -> Result<Reply, Problem> {
     if call.route.access != Access::Open {
         let edge = &call.station.edge;
-        call.principal = Some(edge.authenticator.authenticate(&call.parts.headers).await?);
+        let principal = edge.authenticator.authenticate(&call.parts.headers).await?;
+        call.own = Some(edge.app.policies.of(principal.tenant()).await?);
+        call.principal = Some(principal);
     }
     match trace::wanted(call) {
         Some(cluster) => trace::traced(call, &cluster).await,
@@ -230,11 +236,11 @@ impl Call {
         on: A::On,
         cid: Option<Cid>,
     ) -> Result<Permit<A>, Problem> {
-        let address = trail::remote(&self.parts).map(|remote| remote.ip());
+        let context = self.circumstances(cid);
         let principal = self.principal()?;
-        let resource = on.clone().into();
-        let gate = &self.station.edge.app.gate;
-        let answer = gate.permit::<A>(principal, on, &Context { cid, address });
+        let resource: Resource = on.clone().into();
+        let app = &self.station.edge.app;
+        let answer = app.gate.permit::<A>(principal, on, &context);
         let decision = match &answer {
             Ok(permit) => permit.decision().clone(),
             Err(denial) => {
@@ -242,12 +248,32 @@ impl Call {
                 denial.decision.clone()
             }
         };
+        app.policies.remember(Recorded {
+            id: decision.id,
+            at: app.clock.now(),
+            principal: Arc::clone(principal),
+            action: A::ACTION,
+            resource: resource.clone(),
+            context,
+            revision: decision.revision.clone(),
+            is_allowed: answer.is_ok(),
+            components: Arc::default(),
+        });
         self.decided = Some(Decided {
             action: A::ACTION,
             resource,
             decision,
         });
         answer.map_err(Problem::from)
+    }
+
+    /// The facts of this call that policies may look at.
+    pub(crate) fn circumstances(&self, cid: Option<Cid>) -> Context {
+        Context {
+            cid,
+            address: trail::remote(&self.parts).map(|remote| remote.ip()),
+            own: self.own.clone(),
+        }
     }
 
     /// The last segment of the path: the `{…}` of the route. Ids need no escapes, so one that has

@@ -7,7 +7,7 @@ use crate::api::reply::Reply;
 use axum::http::StatusCode;
 use holdfast_model::action::{CreateKey, KeyRef, ListKeys, RevokeKey};
 use holdfast_model::limits::PAGE_ROWS_MAX;
-use holdfast_model::{AccountId, ApiKey, Invalid, KeyId, Role, UnixMillis};
+use holdfast_model::{AccountId, ApiKey, Invalid, KeyId, Role, TenantId, UnixMillis};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -77,6 +77,8 @@ pub(crate) struct Listed {
 struct Parameters {
     /// `tenant/account`; the caller's own when it is missing.
     account: Option<String>,
+    /// Instead of `account`: all accounts of this tenant whose keys the caller may list.
+    tenant: Option<String>,
     /// The key after whose id the page begins.
     after: Option<String>,
     /// Rows at most, 1 to 1000; 100 when it is missing.
@@ -118,22 +120,37 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, Problem> {
     responses((status = 200, description = "A page of keys", body = Listed))
 )]
 pub(crate) async fn list(call: &mut Call) -> Result<Reply, Problem> {
-    let query = call.query(&["account", "after", "limit"])?;
-    let account = match query.one("account")? {
-        Some(text) => AccountId::parse(text)?,
-        None => call.principal()?.account.clone(),
-    };
-    let permit = call.permit::<ListKeys>(account)?;
+    let query = call.query(&["account", "tenant", "after", "limit"])?;
     let after = query.one("after")?.map(KeyId::parse).transpose()?;
+    let (account, tenant) = (query.one("account")?, query.one("tenant")?);
     let limit = limit(query.one("limit")?)?;
-    let found = keys::list(call.app(), &permit, after, limit).await?;
+    let found = match (account, tenant) {
+        (Some(_), Some(_)) => {
+            let why = "is there beside account; send one of them";
+            return Err(Invalid::new("tenant", why).into());
+        }
+        (None, Some(tenant)) => {
+            let tenant = TenantId::parse(tenant)?;
+            let context = call.circumstances(None);
+            let caller = (&**call.principal()?, &context);
+            keys::list_of_tenant(call.app(), caller, &tenant, after, limit).await?
+        }
+        (account, None) => {
+            let account = match account {
+                Some(text) => AccountId::parse(text)?,
+                None => call.principal()?.account.clone(),
+            };
+            let permit = call.permit::<ListKeys>(account)?;
+            keys::list(call.app(), &permit, after, limit).await?
+        }
+    };
     let is_full = found.len() == limit;
     let next = found.last().filter(|_| is_full).map(|key| key.id.clone());
     let keys = found.into_iter().map(KeyView::of).collect();
     Reply::json(StatusCode::OK, &Listed { keys, next })
 }
 
-fn limit(text: Option<&str>) -> Result<usize, Invalid> {
+pub(super) fn limit(text: Option<&str>) -> Result<usize, Invalid> {
     let Some(text) = text else {
         return Ok(KEYS_DEFAULT);
     };

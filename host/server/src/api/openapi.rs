@@ -3,7 +3,7 @@
 use crate::api::context::Call;
 use crate::api::problem::Problem;
 use crate::api::reply::Reply;
-use crate::api::{keys, money, pinning, plugins, tenants, whoami};
+use crate::api::{authz, keys, money, pinning, plugins, policies, tenants, whoami};
 use axum::http::StatusCode;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -20,9 +20,12 @@ use utoipa::{Modify, OpenApi};
         pinning::list, pinning::create, pinning::read, pinning::replace, pinning::delete,
         money::usage, money::quote,
         keys::list, keys::create, keys::revoke,
-        tenants::read, tenants::write,
+        tenants::list, tenants::read, tenants::write,
         plugins::list, plugins::read, plugins::install, plugins::promote, plugins::rollback,
         plugins::shadow, plugins::logs,
+        policies::read, policies::write, policies::remove,
+        policies::grants, policies::grant, policies::revoke,
+        authz::explain, authz::begin, authz::report, authz::promote, authz::drop_it,
         whoami::show, show
     ),
     components(schemas(

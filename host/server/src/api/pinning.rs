@@ -40,7 +40,8 @@ pub(crate) async fn list(call: &mut Call) -> Result<Reply, Problem> {
     let account = call.principal()?.account.clone();
     let permit = call.permit::<ListRequests>(account)?;
     let (filter, limit) = filter::read(call)?;
-    let page = pins::list(call.app(), &permit, &filter, limit).await?;
+    let context = call.circumstances(None);
+    let page = pins::list(call.app(), &permit, &filter, limit, &context).await?;
     let delegates = call.delegates();
     Reply::json(StatusCode::OK, &Page::of(&page, &delegates.texts))
 }

@@ -87,7 +87,7 @@ impl Problem {
         self.0.plugin.as_ref()
     }
 
-    fn saying_no(mut self) -> Self {
+    pub(crate) fn saying_no(mut self) -> Self {
         self.0.is_denial = true;
         self
     }

@@ -3,7 +3,7 @@
 use crate::api::context::Call;
 use crate::api::problem::Problem;
 use crate::api::reply::Reply;
-use crate::api::{keys, money, openapi, pinning, plugins, tenants, whoami};
+use crate::api::{authz, keys, money, openapi, pinning, plugins, policies, tenants, whoami};
 use axum::http::Method;
 use std::future::ready;
 use std::pin::Pin;
@@ -22,6 +22,8 @@ pub enum Shape {
 pub enum Access {
     /// A permit from the policies.
     Permit,
+    /// To be somebody; the policies are asked about each row of the answer.
+    Rows,
     /// To be somebody, whoever it is.
     Known,
     /// Nothing.
@@ -51,6 +53,8 @@ pub enum Operation {
     ListKeys,
     /// Revokes an API key.
     RevokeKey,
+    /// The tenants that the caller may read.
+    ListTenants,
     /// A tenant's attributes.
     ReadTenant,
     /// Sets a tenant's attributes.
@@ -69,6 +73,28 @@ pub enum Operation {
     ReadShadow,
     /// What a plugin logged.
     ReadLogs,
+    /// What a tenant says for itself.
+    ReadPolicies,
+    /// Sets a tenant's own policies.
+    WritePolicies,
+    /// Drops a tenant's own policies.
+    DropPolicies,
+    /// A tenant's grants.
+    ListGrants,
+    /// A new grant.
+    GrantAccess,
+    /// Revokes a grant.
+    RevokeGrant,
+    /// Why something was decided.
+    ExplainDecision,
+    /// Tries a candidate for the platform's policies.
+    TryPolicies,
+    /// How that candidate differs.
+    ReviewPolicies,
+    /// Has that candidate decide.
+    PromotePolicies,
+    /// Drops that candidate.
+    DropCandidate,
     /// Who the caller is taken for.
     WhoAmI,
     /// This API, described.
@@ -137,6 +163,7 @@ pub static ROUTES: &[Route] = &[
     Route::ours(Method::GET, "/v1/keys", Op::ListKeys),
     Route::ours(Method::POST, "/v1/keys", Op::CreateKey),
     Route::ours(Method::DELETE, "/v1/keys/{id}", Op::RevokeKey),
+    Route::ours(Method::GET, "/v1/tenants", Op::ListTenants).needing(Access::Rows),
     Route::ours(Method::GET, "/v1/tenants/{tenant}", Op::ReadTenant),
     Route::ours(Method::PUT, "/v1/tenants/{tenant}", Op::WriteTenant),
     Route::ours(Method::GET, "/v1/plugins", Op::ListPlugins),
@@ -154,6 +181,21 @@ pub static ROUTES: &[Route] = &[
     ),
     Route::ours(Method::GET, "/v1/plugins/{name}/shadow", Op::ReadShadow),
     Route::ours(Method::GET, "/v1/plugins/{name}/logs", Op::ReadLogs),
+    Route::ours(Method::GET, "/v1/policies", Op::ReadPolicies),
+    Route::ours(Method::PUT, "/v1/policies", Op::WritePolicies),
+    Route::ours(Method::DELETE, "/v1/policies", Op::DropPolicies),
+    Route::ours(Method::GET, "/v1/grants", Op::ListGrants),
+    Route::ours(Method::POST, "/v1/grants", Op::GrantAccess),
+    Route::ours(Method::DELETE, "/v1/grants/{id}", Op::RevokeGrant),
+    Route::ours(Method::POST, "/v1/authz/explain", Op::ExplainDecision),
+    Route::ours(Method::PUT, "/v1/policies/candidate", Op::TryPolicies),
+    Route::ours(Method::GET, "/v1/policies/candidate", Op::ReviewPolicies),
+    Route::ours(
+        Method::POST,
+        "/v1/policies/candidate/promote",
+        Op::PromotePolicies,
+    ),
+    Route::ours(Method::DELETE, "/v1/policies/candidate", Op::DropCandidate),
     Route::ours(Method::GET, "/v1/whoami", Op::WhoAmI).needing(Access::Known),
     Route::ours(Method::GET, "/openapi.json", Op::Describe).needing(Access::Open),
 ];
@@ -175,6 +217,7 @@ pub(crate) fn handle(call: &mut Call) -> Handling<'_> {
         Op::CreateKey => Box::pin(keys::create(call)),
         Op::ListKeys => Box::pin(keys::list(call)),
         Op::RevokeKey => Box::pin(keys::revoke(call)),
+        Op::ListTenants => Box::pin(tenants::list(call)),
         Op::ReadTenant => Box::pin(tenants::read(call)),
         Op::WriteTenant => Box::pin(tenants::write(call)),
         Op::ListPlugins => Box::pin(ready(plugins::list(call))),
@@ -184,6 +227,17 @@ pub(crate) fn handle(call: &mut Call) -> Handling<'_> {
         Op::RollBackPlugin => Box::pin(plugins::rollback(call)),
         Op::ReadShadow => Box::pin(ready(plugins::shadow(call))),
         Op::ReadLogs => Box::pin(ready(plugins::logs(call))),
+        Op::ReadPolicies => Box::pin(policies::read(call)),
+        Op::WritePolicies => Box::pin(policies::write(call)),
+        Op::DropPolicies => Box::pin(policies::remove(call)),
+        Op::ListGrants => Box::pin(policies::grants(call)),
+        Op::GrantAccess => Box::pin(policies::grant(call)),
+        Op::RevokeGrant => Box::pin(policies::revoke(call)),
+        Op::ExplainDecision => Box::pin(authz::explain(call)),
+        Op::TryPolicies => Box::pin(authz::begin(call)),
+        Op::ReviewPolicies => Box::pin(ready(authz::report(call))),
+        Op::PromotePolicies => Box::pin(authz::promote(call)),
+        Op::DropCandidate => Box::pin(ready(authz::drop_it(call))),
         Op::WhoAmI => Box::pin(ready(whoami::show(call))),
         Op::Describe => Box::pin(ready(openapi::show(call))),
     }

@@ -2,6 +2,7 @@
 
 use crate::accounts::tenants;
 use crate::api::context::Call;
+use crate::api::keys::limit;
 use crate::api::problem::Problem;
 use crate::api::reply::Reply;
 use axum::http::StatusCode;
@@ -9,7 +10,7 @@ use holdfast_model::action::{ReadTenant, WriteTenant};
 use holdfast_model::{Tenant, TenantId, UnixMillis};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// What an operator puts.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -29,6 +30,46 @@ pub(crate) struct TenantView {
     created: UnixMillis,
     /// What policies and plugins may read: `quota_bytes`, `plan`, ….
     attributes: BTreeMap<String, String>,
+}
+
+/// A page of tenants.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Tenants)]
+pub(crate) struct Listed {
+    tenants: Vec<TenantView>,
+    /// Send it as `after` to get the next page; null on the last one.
+    #[schema(value_type = Option<String>)]
+    next: Option<TenantId>,
+}
+
+/// The parameters, for the document only.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what `list` takes apart")]
+struct Parameters {
+    /// The tenant after whose name the page begins.
+    after: Option<String>,
+    /// Rows at most, 1 to 1000; 100 when it is missing.
+    limit: Option<u32>,
+}
+
+/// List the tenants that the caller may read.
+#[utoipa::path(
+    get, path = "/v1/tenants", tag = "tenants", operation_id = "listTenants", params(Parameters),
+    responses((status = 200, description = "A page of tenants", body = Listed))
+)]
+pub(crate) async fn list(call: &mut Call) -> Result<Reply, Problem> {
+    let query = call.query(&["after", "limit"])?;
+    let after = query.one("after")?.map(TenantId::parse).transpose()?;
+    let limit = limit(query.one("limit")?)?;
+    let context = call.circumstances(None);
+    let caller = call.principal()?;
+    let found = tenants::list(call.app(), caller, &context, after, limit).await?;
+    let is_full = found.len() == limit;
+    let last = found.last().filter(|_| is_full);
+    let next = last.map(|tenant| tenant.id.clone());
+    let tenants = found.into_iter().map(TenantView::of).collect();
+    Reply::json(StatusCode::OK, &Listed { tenants, next })
 }
 
 /// Read a tenant's attributes.

@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 pub(super) use cluster::{alter, cluster_of, unsafe_in_production};
+pub(super) use settings::to_sign;
 
 /// The longest time for the workers to put down what they are doing.
 const WORKERS_STOP_MAX: Duration = Duration::from_secs(10);

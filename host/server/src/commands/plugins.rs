@@ -14,6 +14,8 @@ mod running;
 mod sign;
 mod vectors;
 
+pub(super) use sign::signing_key;
+
 use super::Failure;
 use clap::Subcommand;
 use std::process::ExitCode;

@@ -1,72 +1,60 @@
-//! `holdfast policy …`: works on files, needs no running host.
+//! `holdfast policy …`: on files without a running host, and on what a running host decides by.
 
-use super::{Failure, terminal};
+mod candidate;
+mod files;
+mod tenants;
+
+use super::Failure;
 use clap::Subcommand;
-use holdfast_policy::Gate;
-use serde_json::json;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Name everything that is wrong with the policies of a folder.
-    Check {
-        /// The folder, with `schema.cedarschema` and `*.cedar`.
-        #[arg(default_value = "policies")]
-        dir: PathBuf,
-        /// For machines.
-        #[arg(long)]
-        json: bool,
-    },
+    Check(files::Check),
     /// Run the cases of a file (as `cedar run-tests` has them) against the policies of a folder.
-    Test {
-        /// The cases.
-        cases: PathBuf,
-        /// The folder; without it the policies that are built in.
-        #[arg(long)]
-        dir: Option<PathBuf>,
-        /// For machines.
-        #[arg(long)]
-        json: bool,
-    },
+    Test(files::Test),
+    /// Print who may do what to whose as a table, or compare it with the one that was agreed.
+    Matrix(files::Matrix),
+    /// Prove that policies never fail and keep tenants apart, and that they grant nothing new.
+    Prove(files::Prove),
+    /// Sign a folder of policies.
+    Sign(files::Sign),
+    /// Show what a tenant says for itself.
+    Show(tenants::Show),
+    /// Set a tenant's own policies.
+    Set(tenants::Set),
+    /// Drop a tenant's own policies.
+    Drop(tenants::Drop),
+    /// List a tenant's grants, and what can be granted.
+    Grants(tenants::Show),
+    /// Grant something to somebody.
+    Grant(tenants::Grant),
+    /// Revoke a grant.
+    Revoke(tenants::Revoke),
+    /// Tell why a running host decided something.
+    Explain(tenants::Explain),
+    /// Try a candidate for the platform's policies on a running host's live decisions.
+    #[command(subcommand)]
+    Shadow(candidate::Shadow),
 }
 
 impl Command {
-    pub(super) fn run(self) -> Result<ExitCode, Failure> {
+    pub(super) async fn run(self) -> Result<ExitCode, Failure> {
         match self {
-            Self::Check { dir, json } => {
-                let problems: Vec<String> =
-                    Gate::check(&dir).iter().map(ToString::to_string).collect();
-                if json {
-                    terminal::json(&json!({ "problems": problems }))?;
-                } else if problems.is_empty() {
-                    terminal::say(&format!("the policies in {} are good", dir.display()))?;
-                } else {
-                    terminal::say(&problems.join("\n"))?;
-                }
-                Ok(code(problems.is_empty()))
-            }
-            Self::Test { cases, dir, json } => {
-                let reports = Gate::open(dir.as_deref())?.run_cases(&cases)?;
-                let failed = reports
-                    .iter()
-                    .filter(|report| report.failure.is_some())
-                    .count();
-                if json {
-                    let cases: Vec<_> = reports
-                        .iter()
-                        .map(|report| json!({ "name": report.name, "failure": report.failure }))
-                        .collect();
-                    terminal::json(&json!({ "cases": cases }))?;
-                } else {
-                    for report in &reports {
-                        let failure = report.failure.as_deref().unwrap_or("ok");
-                        terminal::say(&format!("{}: {failure}", report.name))?;
-                    }
-                    terminal::say(&format!("{} cases, {failed} failed", reports.len()))?;
-                }
-                Ok(code(failed == 0))
-            }
+            Self::Check(check) => check.run(),
+            Self::Test(test) => test.run(),
+            Self::Matrix(matrix) => matrix.run(),
+            Self::Prove(prove) => prove.run().await,
+            Self::Sign(sign) => sign.run(),
+            Self::Show(show) => show.policies().await,
+            Self::Set(set) => set.run().await,
+            Self::Drop(drop) => drop.run().await,
+            Self::Grants(show) => show.grants().await,
+            Self::Grant(grant) => grant.run().await,
+            Self::Revoke(revoke) => revoke.run().await,
+            Self::Explain(explain) => explain.run().await,
+            Self::Shadow(shadow) => shadow.run().await,
         }
     }
 }

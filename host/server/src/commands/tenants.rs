@@ -1,6 +1,6 @@
 //! `holdfast tenant …`.
 
-use super::client::Target;
+use super::client::{Target, cell, query, rows};
 use super::{Failure, terminal};
 use anyhow::{Context, bail};
 use clap::Subcommand;
@@ -10,6 +10,11 @@ use std::process::ExitCode;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// List the tenants that you may read.
+    List {
+        #[command(flatten)]
+        target: Target,
+    },
     /// Show a tenant's attributes.
     Show {
         #[command(flatten)]
@@ -32,6 +37,7 @@ pub(super) enum Command {
 impl Command {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
         match self {
+            Self::List { target } => list(&target).await?,
             Self::Show { target, tenant } => {
                 let found = target.find(&path(&tenant)?).await?;
                 show(
@@ -71,6 +77,28 @@ fn path(tenant: &str) -> Result<String, Failure> {
         Ok(tenant) => Ok(format!("/v1/tenants/{tenant}")),
         Err(e) => bail!(e),
     }
+}
+
+async fn list(target: &Target) -> Result<(), Failure> {
+    let mut all = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let path = query("/v1/tenants", &[("after", after.as_deref())]);
+        let page = target.call(Method::GET, &path, None).await?;
+        all.extend(rows(&page, "/tenants").iter().cloned());
+        match page.get("next").and_then(Value::as_str) {
+            Some(next) => after = Some(next.to_owned()),
+            None => break,
+        }
+    }
+    if target.json {
+        return terminal::json(&all);
+    }
+    let rows: Vec<[String; 2]> = all
+        .iter()
+        .map(|tenant| ["/tenant", "/created"].map(|field| cell(tenant, field)))
+        .collect();
+    Ok(terminal::table(["TENANT", "CREATED"], &rows)?)
 }
 
 fn attributes_of(tenant: &Value) -> Map<String, Value> {

@@ -180,6 +180,13 @@ section! {
         /// The watched folder, with `schema.cedarschema` and `*.cedar`; without it the policies
         /// that are built in.
         dir: Option<PathBuf> = None, Restart;
+        /// Whether the folder is refused without a good `policies.sig`: `holdfast policy sign`.
+        require_signature: bool = false, Restart;
+        /// Whose signatures over the folder are good; `holdfast plugin keygen` makes keys.
+        trusted_keys: Vec<PublicKey> = Vec::new(), Restart;
+        /// A solver (cvc5). With one, a tenant's policies are taken only when it has proved that
+        /// none of them can fail.
+        solver: Option<PathBuf> = None, Restart;
     }
 }
 

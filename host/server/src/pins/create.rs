@@ -23,6 +23,7 @@ pub async fn create(
         principal: permit.principal(),
         account: permit.on(),
         asked: Some(&asked),
+        decision: permit.decision(),
     };
     hooks::authorize(app, change).await?;
     let draft = RequestDraft {

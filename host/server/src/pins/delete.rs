@@ -17,6 +17,7 @@ pub async fn delete(app: &App, permit: &Permit<DeleteRequest>) -> Result<(), Pin
         principal: permit.principal(),
         account: &request.account,
         asked: None,
+        decision: permit.decision(),
     };
     hooks::authorize(app, change).await?;
     let now = app.clock.now();

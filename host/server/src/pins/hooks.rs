@@ -6,6 +6,7 @@
 use crate::app::App;
 use crate::pins::PinError;
 use holdfast_model::{AccountId, Action, Cid, NewRequest, PlacementState, Principal};
+use holdfast_policy::Decision;
 use holdfast_runtime::{AuthorizeCall, Verdict};
 use holdfast_store::StoreError;
 use std::collections::BTreeMap;
@@ -16,6 +17,8 @@ pub(crate) struct Change<'a> {
     pub(crate) principal: &'a Principal,
     pub(crate) account: &'a AccountId,
     pub(crate) asked: Option<&'a NewRequest>,
+    /// What the policies decided, which this is added to.
+    pub(crate) decision: &'a Decision,
 }
 
 /// Asks every authorizer; gathers what they may look at only if there is one.
@@ -24,7 +27,7 @@ pub(crate) async fn authorize(app: &App, change: Change<'_>) -> Result<(), PinEr
         return Ok(());
     }
     let facts = Facts::gather(app, &change).await?;
-    let verdict = app.plugins.authorize(&AuthorizeCall {
+    let call = AuthorizeCall {
         action: change.action,
         principal: &change.principal.id,
         roles: change.principal.roles,
@@ -36,8 +39,11 @@ pub(crate) async fn authorize(app: &App, change: Change<'_>) -> Result<(), PinEr
         pinned_bytes: facts.pinned_bytes,
         dag_size: facts.dag_size,
         time: app.clock.now(),
-    })?;
-    match verdict {
+    };
+    let mut heard = Vec::new();
+    let verdict = app.plugins.authorize_heard(&call, &mut heard);
+    app.policies.heard(change.decision.id, heard);
+    match verdict? {
         Verdict::Allow => Ok(()),
         Verdict::Deny {
             plugin,

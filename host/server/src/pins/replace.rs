@@ -23,6 +23,7 @@ pub async fn replace(
         principal: permit.principal(),
         account: &old.account,
         asked: Some(&asked),
+        decision: permit.decision(),
     };
     hooks::authorize(app, change).await?;
     let draft = RequestDraft {

@@ -24,6 +24,8 @@ mod plugin_compile;
 #[cfg(test)]
 mod plugins;
 #[cfg(test)]
+mod policies;
+#[cfg(test)]
 mod psa;
 #[cfg(test)]
 mod support;

@@ -22,7 +22,7 @@ const MEND: &str =
     "start from the schema that comes with this release; types and actions may be added";
 
 /// What never crosses from one tenant to another.
-const PINNING: [Action; 5] = [
+pub(crate) const PINNING: [Action; 5] = [
     Action::CreateRequest,
     Action::ListRequests,
     Action::ReadRequest,
@@ -50,7 +50,7 @@ pub(super) fn check(
             problems.push(wrong(format!("action {action} is missing")));
             continue;
         };
-        let on = sample(action).map_err(|e| e.to_string());
+        let on = other(action).map_err(|e| e.to_string());
         let asked = on.and_then(|on| {
             ask(schema, kinds, &found, &on)?;
             Ok(kinds.of(&on).clone())
@@ -83,7 +83,7 @@ pub(super) fn wall(bundle: &Bundle) -> Result<(), Finding> {
             ..anybody().map_err(setup)?
         };
         for action in PINNING {
-            let theirs = sample(action).map_err(setup)?;
+            let theirs = other(action).map_err(setup)?;
             let context = Context::default();
             if bundle.decide(action, &stranger, &theirs, &context).outcome == Outcome::Allow {
                 return Err(Finding::whole(
@@ -105,6 +105,7 @@ fn ask(schema: &Schema, kinds: &Kinds, action: &ActionFacts, on: &Resource) -> R
     let full = Context {
         cid: Some(Cid::parse("bafkqaaa").map_err(|e| e.to_string())?),
         address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        own: None,
     };
     for context in [Context::default(), full] {
         Request::new(
@@ -129,9 +130,13 @@ fn anybody() -> Result<Principal, Invalid> {
     })
 }
 
-/// A thing of the kind that an action is done to.
-fn sample(action: Action) -> Result<Resource, Invalid> {
-    let account = AccountId::parse("tenant/other")?;
+fn other(action: Action) -> Result<Resource, Invalid> {
+    sample(action, &AccountId::parse("tenant/other")?)
+}
+
+/// A thing of an account, of the kind that an action is done to.
+pub(crate) fn sample(action: Action, account: &AccountId) -> Result<Resource, Invalid> {
+    let account = account.clone();
     Ok(match action {
         Action::CreateRequest
         | Action::ListRequests
@@ -147,8 +152,15 @@ fn sample(action: Action) -> Result<Resource, Invalid> {
             let id = KeyId::parse("sample")?;
             KeyRef { account, id }.into()
         }
-        Action::ReadTenant | Action::WriteTenant => account.tenant().clone().into(),
-        Action::ListPlugins
+        Action::ReadTenant
+        | Action::WriteTenant
+        | Action::ReadPolicies
+        | Action::WritePolicies
+        | Action::GrantAccess
+        | Action::ExplainDecision => account.tenant().clone().into(),
+        Action::ReviewPolicies
+        | Action::SwitchPolicies
+        | Action::ListPlugins
         | Action::ReadPlugin
         | Action::InstallPlugin
         | Action::SwitchPlugin

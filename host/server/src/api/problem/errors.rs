@@ -5,6 +5,7 @@ use crate::accounts::AccountError;
 use crate::billing::BillingError;
 use crate::identity::AuthError;
 use crate::pins::PinError;
+use crate::policies::PoliciesError;
 use axum::http::{HeaderValue, StatusCode, header};
 use holdfast_model::{ErrorKind, Invalid};
 use holdfast_policy::Denial;
@@ -129,6 +130,21 @@ impl From<BillingError> for Problem {
                 problem.by_plugin(&failed)
             }
             BillingError::Died(cause) => Self::internal("a quote died", &cause),
+        }
+    }
+}
+
+impl From<PoliciesError> for Problem {
+    fn from(error: PoliciesError) -> Self {
+        match error {
+            PoliciesError::Store(error) => error.into(),
+            PoliciesError::Missing(_) => Self::not_found(),
+            PoliciesError::Failed(why) => Self::internal("policies", &why),
+            // Whoever writes policies must know what is wrong with them.
+            PoliciesError::Invalid(_)
+            | PoliciesError::Policy(_)
+            | PoliciesError::Refuted(_)
+            | PoliciesError::Changed => Self::of_kind(error.kind(), error.to_string()),
         }
     }
 }

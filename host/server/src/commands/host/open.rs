@@ -8,6 +8,7 @@ use crate::config::{Config, Live, StoreKind};
 use crate::identity;
 use crate::ops::audit::{Audit, AuditSettings};
 use crate::ops::health::Health;
+use crate::policies::Policies;
 use crate::workers::peers::Peers;
 use crate::workers::tuning::Retry;
 use anyhow::{Context, anyhow, bail};
@@ -43,7 +44,7 @@ pub(super) async fn open(
         })?,
         false => Audit::off(),
     };
-    let gate = Gate::open(config.policies.dir.as_deref())?;
+    let gate = Arc::new(Gate::open_with(settings::gate(&config))?);
     let (store, cluster) = store(live, clock, health).await?;
     let config = live.get();
     let peers = Peers::open(
@@ -53,8 +54,10 @@ pub(super) async fn open(
     );
     Ok(Opened {
         app: App {
+            policies: Policies::new(store.clone(), Arc::clone(&gate), clock.clone())
+                .proved_by(config.policies.solver.as_deref()),
             store,
-            gate: Arc::new(gate),
+            gate,
             plugins,
             clock: clock.clone(),
             audit,

@@ -6,6 +6,9 @@ use crate::ops::listen::Bounds;
 use crate::workers::kubo::Patience;
 use crate::workers::tuning::{Retry, Tuning};
 use holdfast_model::Origin;
+use holdfast_policy::{GateSettings, Seal};
+use holdfast_runtime::{PublicKey, Signature};
+use sha2::{Digest, Sha256};
 use std::time::Duration;
 
 /// Connections of the ops listener: probes and scrapers, which are few.
@@ -21,6 +24,51 @@ pub(super) fn edge(config: &Config) -> api::Settings {
         call_timeout: config.server.call_timeout.get(),
         calls_max: config.limits.calls_max.count(),
     }
+}
+
+/// What the policies are opened with.
+pub(super) fn gate(config: &Config) -> GateSettings {
+    let policies = &config.policies;
+    let is_looked_at = policies.require_signature || !policies.trusted_keys.is_empty();
+    let seal = is_looked_at.then(|| {
+        let (keys, is_required) = (policies.trusted_keys.clone(), policies.require_signature);
+        seal(keys, is_required)
+    });
+    GateSettings {
+        dir: policies.dir.clone(),
+        seal,
+        asks_tenants: true,
+    }
+}
+
+/// Looks for a signature by one of `keys`. One that is there must be good even where none is
+/// required.
+fn seal(keys: Vec<PublicKey>, is_required: bool) -> Seal {
+    Seal::new(move |signature, digest| {
+        let Some(text) = signature else {
+            return match is_required {
+                true => Err("is missing, and policies.require_signature wants one".into()),
+                false => Ok(()),
+            };
+        };
+        let signature = Signature::parse(text).map_err(|_| {
+            "is none; it must be one line as `holdfast policy sign` writes it".to_owned()
+        })?;
+        let checked = signature.verify(&keys, &to_sign(digest));
+        checked.map(drop).map_err(|_| {
+            let key = signature.key_id();
+            format!("by key {key} is not over these policies, or that key is not among policies.trusted_keys")
+        })
+    })
+}
+
+/// What is signed of a folder: not its bare digest, so that no signature over a plugin passes for
+/// one over policies.
+pub(in crate::commands) fn to_sign(digest: &[u8; 32]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(b"holdfast policies v1\0");
+    hash.update(digest);
+    hash.finalize().into()
 }
 
 pub(super) fn bounds(config: &Config) -> Bounds {
@@ -70,4 +118,70 @@ pub(super) fn delegates(config: &Config) -> Vec<Origin> {
         .iter()
         .filter_map(|text| Origin::parse(text).ok())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use holdfast_policy::Gate;
+    use holdfast_runtime::SigningKey;
+    use std::fs;
+    use std::path::Path;
+
+    /// A signature over just these policies, by a key that is trusted, opens; all else does not.
+    #[test]
+    fn a_folder_is_taken_by_its_signature() {
+        let dir = tempfile::tempdir().unwrap();
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
+        for entry in fs::read_dir(shipped).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                fs::copy(&path, dir.path().join(path.file_name().unwrap())).unwrap();
+            }
+        }
+        let (ours, other) = (key(), key());
+        let digest = Gate::digest(dir.path()).unwrap();
+        let open = |signature: Option<String>, is_required| {
+            let file = dir.path().join("policies.sig");
+            match signature {
+                Some(signature) => fs::write(&file, signature).unwrap(),
+                None => fs::remove_file(&file).unwrap_or_default(),
+            }
+            let opened = Gate::open_with(GateSettings {
+                dir: Some(dir.path().into()),
+                seal: Some(seal(vec![ours.public()], is_required)),
+                asks_tenants: false,
+            });
+            opened.map(drop).map_err(|e| e.to_string())
+        };
+        assert_eq!(
+            open(Some(ours.sign(&to_sign(&digest)).to_string()), true),
+            Ok(())
+        );
+        assert_eq!(open(None, false), Ok(()));
+        for (signature, said) in [
+            (None, "is missing"),
+            (
+                Some(other.sign(&to_sign(&digest)).to_string()),
+                "not among policies.trusted_keys",
+            ),
+            (
+                Some(ours.sign(&to_sign(&[0; 32])).to_string()),
+                "not over these policies",
+            ),
+            // What would be a signature over a plugin.
+            (
+                Some(ours.sign(&digest).to_string()),
+                "not over these policies",
+            ),
+            (Some("x".into()), "is none"),
+        ] {
+            let refused = open(signature, true).unwrap_err();
+            assert!(refused.contains(said), "{refused}");
+        }
+    }
+
+    fn key() -> SigningKey {
+        SigningKey::generate().unwrap()
+    }
 }

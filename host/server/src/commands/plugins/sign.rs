@@ -101,7 +101,8 @@ impl Sign {
     }
 }
 
-fn signing_key(path: &Path) -> Result<SigningKey, Failure> {
+/// Reads a private key that nobody else can read.
+pub(in crate::commands) fn signing_key(path: &Path) -> Result<SigningKey, Failure> {
     let text = draft::text(path)?;
     let mode = fs::metadata(path)?.permissions().mode();
     if mode & 0o077 != 0 {

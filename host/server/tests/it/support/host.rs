@@ -9,9 +9,10 @@ use holdfast::identity::jwt::Issuers;
 use holdfast::identity::{Authenticator, keys};
 use holdfast::ops::audit::{Audit, AuditSettings};
 use holdfast::ops::listen::{Bounds, Listener};
+use holdfast::policies::Policies;
 use holdfast::workers::peers::Peers;
 use holdfast_model::{AccountId, Origin, Role};
-use holdfast_policy::Gate;
+use holdfast_policy::{Gate, GateSettings};
 use holdfast_runtime::{Plugins, PluginsConfig};
 use holdfast_store::Store;
 use http_body_util::{BodyExt, Full};
@@ -36,6 +37,10 @@ pub(crate) struct Options {
     pub(crate) embedded: bool,
     /// How long a request's head may take to arrive.
     pub(crate) head_timeout: Duration,
+    /// The folder of policies; without it the built-in ones.
+    pub(crate) policies: Option<PathBuf>,
+    /// What proves tenants' policies before they are taken.
+    pub(crate) solver: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -45,6 +50,8 @@ impl Default for Options {
             settings: Settings::default(),
             embedded: false,
             head_timeout: Duration::from_secs(10),
+            policies: None,
+            solver: None,
         }
     }
 }
@@ -105,9 +112,17 @@ impl Host {
             dir: dir.path().join("plugins"),
             ..PluginsConfig::default()
         };
+        let gate = GateSettings {
+            dir: options.policies.clone(),
+            asks_tenants: true,
+            ..GateSettings::default()
+        };
+        let gate = Arc::new(Gate::open_with(gate).unwrap());
         let app = App {
             store: store.clone(),
-            gate: Arc::new(Gate::open(None).unwrap()),
+            policies: Policies::new(store.clone(), Arc::clone(&gate), options.clock.clone())
+                .proved_by(options.solver.as_deref()),
+            gate,
             plugins: Arc::new(Plugins::open(plugins).unwrap()),
             clock: options.clock.clone(),
             audit: Audit::open(audit).unwrap(),

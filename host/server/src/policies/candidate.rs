@@ -1,0 +1,67 @@
+//! The verbs on a candidate for the platform's policies.
+
+use super::PoliciesError;
+use crate::app::App;
+use holdfast_model::action::{ReviewPolicies, SwitchPolicies};
+use holdfast_policy::{Gate, Permit, PolicyError, Revision, ShadowReport};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Tries a candidate on live decisions: file names with their text.
+///
+/// # Errors
+/// Files that could not be used: everything that is wrong with them.
+pub async fn begin_shadow(
+    app: &App,
+    _permit: &Permit<SwitchPolicies>,
+    files: BTreeMap<String, String>,
+) -> Result<Revision, PoliciesError> {
+    aside(app, move |gate| gate.shadow(files)).await
+}
+
+/// How the candidate differs.
+///
+/// # Errors
+/// There is none.
+pub fn shadow_report(
+    app: &App,
+    _permit: &Permit<ReviewPolicies>,
+) -> Result<ShadowReport, PoliciesError> {
+    let report = app.gate.shadow_report();
+    report.ok_or(PoliciesError::Missing("candidate"))
+}
+
+/// Has the candidate decide from now on.
+///
+/// # Errors
+/// There is none, or its files cannot be kept.
+pub async fn promote_shadow(
+    app: &App,
+    _permit: &Permit<SwitchPolicies>,
+) -> Result<Revision, PoliciesError> {
+    if app.gate.shadow_report().is_none() {
+        return Err(PoliciesError::Missing("candidate"));
+    }
+    aside(app, Gate::promote_shadow).await
+}
+
+/// Drops the candidate.
+///
+/// # Errors
+/// There is none.
+pub fn drop_shadow(app: &App, _permit: &Permit<SwitchPolicies>) -> Result<(), PoliciesError> {
+    match app.gate.drop_shadow() {
+        true => Ok(()),
+        false => Err(PoliciesError::Missing("candidate")),
+    }
+}
+
+/// Compiling and writing files is no work for a thread that answers.
+async fn aside(
+    app: &App,
+    work: impl FnOnce(&Gate) -> Result<Revision, PolicyError> + Send + 'static,
+) -> Result<Revision, PoliciesError> {
+    let gate = Arc::clone(&app.gate);
+    let done = tokio::task::spawn_blocking(move || work(&gate)).await;
+    Ok(done.map_err(|died| PoliciesError::Failed(format!("a candidate died: {died}")))??)
+}
