@@ -24,6 +24,9 @@ const KUBO_TIMEOUT: Duration = Duration::from_secs(5);
 /// 64 MiB anew, several at a time.
 const DISK_MEBIBYTES_MIN: u64 = 1_024;
 
+/// Free space in which not even one such file finds room: writes fail, now or at the next flush.
+const DISK_MEBIBYTES_ILL: u64 = 64;
+
 /// Bytes of a node's answer that are looked at.
 const ANSWER_BYTES_MAX: u64 = 4_096;
 
@@ -110,9 +113,11 @@ impl Doctor {
             policies(&config),
             plugins(&config),
         ];
-        if config.store.kind == StoreKind::Embedded {
-            findings.push(disk(&config.store_dir()));
-        }
+        findings.push(match config.store.kind {
+            StoreKind::Embedded => disk(&config.store_dir(), "store.dir"),
+            // The nodes' disks are theirs to watch; what the host itself keeps is here.
+            _ => disk(&config.general.data, "data"),
+        });
         findings.extend(cluster::findings(&config).await);
         for api in &config.kubo.api {
             findings.push(kubo(api).await);
@@ -162,26 +167,32 @@ fn directory(dir: &Path) -> Finding {
 }
 
 /// Whether there is room for what is written next.
-fn disk(store: &Path) -> Finding {
-    /// The nearest directory that is there: the store may still be to be made.
+fn disk(dir: &Path, key: &str) -> Finding {
+    /// The nearest directory that is there: it may still be to be made.
     fn found(path: &Path) -> &Path {
         let there = path.ancestors().find(|path| path.is_dir());
         there.unwrap_or(Path::new("."))
     }
-    match rustix::fs::statvfs(found(store)) {
+    match rustix::fs::statvfs(found(dir)) {
         Ok(disk) => {
-            let mebibytes = disk.f_bavail.saturating_mul(disk.f_frsize) >> 20;
-            let detail = format!("{mebibytes} MiB are free at {}", store.display());
-            match mebibytes < DISK_MEBIBYTES_MIN {
-                true => Finding::doubt(
-                    "disk",
-                    detail,
-                    "free space, or set store.dir to a larger one",
-                ),
-                false => Finding::well("disk", detail),
-            }
+            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+            room(free >> 20, dir, key)
         }
-        Err(e) => Finding::ill("disk", format!("{}: {e}", store.display()), "set store.dir"),
+        Err(e) => {
+            let mend = format!("set {key} to a directory that can be read");
+            Finding::ill("disk", format!("{}: {e}", dir.display()), mend)
+        }
+    }
+}
+
+/// What to say of so much room.
+fn room(mebibytes: u64, dir: &Path, key: &str) -> Finding {
+    let detail = format!("{mebibytes} MiB are free at {}", dir.display());
+    let mend = format!("free space, or set {key} to a larger one");
+    match mebibytes {
+        ..DISK_MEBIBYTES_ILL => Finding::ill("disk", detail, mend),
+        DISK_MEBIBYTES_ILL..DISK_MEBIBYTES_MIN => Finding::doubt("disk", detail, mend),
+        _ => Finding::well("disk", detail),
     }
 }
 
@@ -289,4 +300,35 @@ fn address(api: &str) -> Option<(String, u16)> {
         url.host_str()?.trim_matches(['[', ']']).to_owned(),
         url.port_or_known_default()?,
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_is_full_is_bad_and_one_that_fills_up_is_a_doubt() {
+        let of = |mebibytes| room(mebibytes, Path::new("/srv/pins"), "store.dir");
+        for full in [0, DISK_MEBIBYTES_ILL - 1] {
+            let full = of(full);
+            assert!(!full.ok, "{full:?}");
+            assert!(full.detail.contains("/srv/pins"), "{full:?}");
+            assert!(full.mend.unwrap().contains("store.dir"));
+        }
+        for little in [DISK_MEBIBYTES_ILL, DISK_MEBIBYTES_MIN - 1] {
+            let little = of(little);
+            assert!(little.ok && little.mend.is_some(), "{little:?}");
+        }
+        assert!(of(DISK_MEBIBYTES_MIN).mend.is_none());
+    }
+
+    /// What is told is what the file system says, also of a directory that is still to be made.
+    #[test]
+    fn the_room_is_that_of_the_directory_or_of_what_it_will_lie_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let later = dir.path().join("not/yet");
+        let told = disk(&later, "data");
+        assert!(told.detail.contains(" MiB are free at "), "{told:?}");
+        assert!(told.detail.contains(&later.display().to_string()));
+    }
 }

@@ -4,7 +4,7 @@ use super::STEP_TIMEOUT;
 use crate::clock::Clock;
 use crate::commands::doctor::Finding;
 use crate::commands::host::{alter, unsafe_in_production};
-use holdfast_model::Invalid;
+use holdfast_model::{Invalid, UnixMillis};
 use holdfast_store::schema::{self, SchemaStatus};
 use holdfast_store::{CqlSettings, Login, Probe, SeenRole, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,7 +32,7 @@ pub(super) async fn of(probe: &Probe, settings: &CqlSettings, is_production: boo
     }
     let (schema, is_there) = schema(settings).await;
     findings.extend(schema);
-    findings.push(clock(probe).await);
+    findings.push(clock(probe, &Clock::System).await);
     if is_there {
         findings.push(match probe.serial_read().await {
             Ok(()) => Finding::well("conditional writes", "their replicas answer"),
@@ -258,14 +258,17 @@ async fn schema(settings: &CqlSettings) -> (Vec<Finding>, bool) {
 }
 
 /// A node's clock beside ours. The way there and back makes it uncertain by half of its time.
-async fn clock(probe: &Probe) -> Finding {
+async fn clock(probe: &Probe, ours: &Clock) -> Finding {
+    let before = ours.now();
+    match probe.time().await {
+        Ok(theirs) => skew(before, theirs, ours.now()),
+        Err(error) => unanswered("clock", &error),
+    }
+}
+
+/// What to say of a node's time that came between two of ours.
+fn skew(before: UnixMillis, theirs: UnixMillis, after: UnixMillis) -> Finding {
     const WHAT: &str = "clock";
-    let before = Clock::System.now();
-    let theirs = match probe.time().await {
-        Ok(theirs) => theirs,
-        Err(error) => return unanswered(WHAT, &error),
-    };
-    let after = Clock::System.now();
     let half = after.millis_since(before) / 2;
     let ours = before.plus_millis(half);
     let off = ours.millis_since(theirs).max(theirs.millis_since(ours));
@@ -276,5 +279,54 @@ async fn clock(probe: &Probe) -> Finding {
         SKEW_MILLIS_ILL.. => Finding::ill(WHAT, detail, mend),
         SKEW_MILLIS_DOUBT.. => Finding::doubt(WHAT, detail, mend),
         _ => Finding::well(WHAT, detail),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use holdfast_store::contract::cassandra;
+
+    #[test]
+    fn a_clock_that_is_off_is_told_as_far_as_it_is_certain() {
+        let of = |before, theirs, after| {
+            let [before, theirs, after] = [before, theirs, after].map(UnixMillis::new);
+            skew(before, theirs, after)
+        };
+        let state = |finding: &Finding| (finding.ok, finding.mend.is_some());
+        let (well, doubt, ill) = ((true, false), (true, true), (false, true));
+        for (theirs, told) in [
+            (10_000, well),
+            (10_099, well),
+            (10_100, doubt),
+            (9_900, doubt),
+            (11_999, doubt),
+            (12_000, ill),
+            (8_000, ill),
+            (0, ill),
+        ] {
+            let finding = of(10_000, theirs, 10_000);
+            assert_eq!(state(&finding), told, "{finding:?}");
+        }
+        // An answer that took three seconds may have been given at any time of these.
+        assert_eq!(state(&of(10_000, 11_400, 13_000)), well);
+        assert_eq!(state(&of(10_000, 15_000, 13_000)), ill);
+        let finding = of(10_000, 12_500, 10_200);
+        assert!(finding.detail.contains("2400 ms off"), "{finding:?}");
+        assert!(finding.mend.unwrap().contains("NTP"));
+    }
+
+    /// A real node, beside a clock of ours that is an hour fast, and one that is right.
+    #[tokio::test]
+    async fn a_real_node_s_clock_is_compared_with_ours() {
+        let node = tokio::task::spawn_blocking(cassandra::single);
+        let node = node.await.unwrap().unwrap();
+        let probe = Probe::open(node.settings("unused")).await.unwrap();
+        let found = clock(&probe, &Clock::System).await;
+        assert!(found.ok, "{found:?}");
+        let ahead = Clock::System.now().plus_millis(3_600_000);
+        let found = clock(&probe, &Clock::manual(ahead)).await;
+        assert!(!found.ok, "{found:?}");
+        assert!(found.mend.unwrap().contains("NTP"));
     }
 }
