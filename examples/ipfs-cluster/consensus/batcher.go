@@ -7,27 +7,32 @@ import (
 
 	"github.com/ipfs-cluster/ipfs-cluster/api"
 
+	"holdfast.invalid/examples/ipfs-cluster/client"
 	"holdfast.invalid/examples/ipfs-cluster/pinset"
 )
 
-// lastCommit is how long a peer that stops waits for its last batch.
+// lastCommit is how long a peer that stops waits for its last batches.
 const lastCommit = 30 * time.Second
 
 // batcher gathers writes and commits them when there are enough, or when the oldest has waited long enough. What it holds is in
 // memory only, as in IPFS Cluster's own batching: a peer that is killed loses what it had not committed.
 type batcher struct {
-	state    *pinset.Batching
+	client   *client.Client
 	settings Batching
 	work     chan struct{}
 	stop     chan struct{}
 	stopped  chan struct{}
-	mu       sync.Mutex
-	closed   bool
+
+	mu     sync.Mutex
+	closed bool
+	// open takes writes. Those that are full wait in their order: a later write of a pin must not be overtaken by an earlier.
+	open *pinset.Batching
+	full []*pinset.Batching
 }
 
-func newBatcher(state *pinset.Batching, settings Batching) *batcher {
+func newBatcher(c *client.Client, settings Batching) *batcher {
 	b := &batcher{
-		state: state, settings: settings,
+		client: c, settings: settings, open: pinset.NewBatching(c),
 		work: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	go b.run()
@@ -35,24 +40,27 @@ func newBatcher(state *pinset.Batching, settings Batching) *batcher {
 }
 
 func (b *batcher) put(pin api.Pin) error {
-	return b.keep(func() error { return b.state.Add(context.Background(), pin) })
+	return b.keep(func(into *pinset.Batching) error { return into.Add(context.Background(), pin) })
 }
 
 func (b *batcher) remove(cid api.Cid) error {
-	return b.keep(func() error { return b.state.Rm(context.Background(), cid) })
+	return b.keep(func(into *pinset.Batching) error { return into.Rm(context.Background(), cid) })
 }
 
-func (b *batcher) keep(write func() error) error {
+func (b *batcher) keep(write func(into *pinset.Batching) error) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed {
+	switch {
+	case b.closed:
 		return ErrShutdown
-	}
-	if b.state.Pending() >= b.settings.MaxQueueSize {
+	case b.pending() >= b.settings.MaxQueueSize:
 		return ErrQueueFull
 	}
-	if err := write(); err != nil {
+	if err := write(b.open); err != nil {
 		return err
+	}
+	if b.open.Pending() >= b.settings.MaxBatchSize {
+		b.seal()
 	}
 	select {
 	case b.work <- struct{}{}:
@@ -61,43 +69,76 @@ func (b *batcher) keep(write func() error) error {
 	return nil
 }
 
-// run commits until the batcher is closed. A commit that fails leaves its changes pending and is tried again when the next is
-// due.
+// pending is how many writes wait. The lock is held.
+func (b *batcher) pending() int {
+	count := b.open.Pending()
+	for _, batch := range b.full {
+		count += batch.Pending()
+	}
+	return count
+}
+
+// seal closes the open batch, if there is anything in it. The lock is held.
+func (b *batcher) seal() {
+	if b.open.Pending() > 0 {
+		b.full = append(b.full, b.open)
+		b.open = pinset.NewBatching(b.client)
+	}
+}
+
+// run commits until the batcher is closed. A batch that cannot be committed is tried again when the next is due.
 func (b *batcher) run() {
 	defer close(b.stopped)
 	age := time.NewTimer(b.settings.MaxBatchAge)
 	age.Stop()
-	waiting := false
+	ages := false
 	for {
+		due := false
 		select {
 		case <-b.stop:
 			return
 		case <-b.work:
-			if !waiting {
-				age.Reset(b.settings.MaxBatchAge)
-				waiting = true
-			}
-			if b.state.Pending() < b.settings.MaxBatchSize {
-				continue
-			}
 		case <-age.C:
+			due, ages = true, false
 		}
-		age.Stop()
-		b.commit(context.Background())
-		waiting = b.state.Pending() > 0
-		if waiting {
+		b.commit(context.Background(), due)
+		b.mu.Lock()
+		left := b.pending()
+		b.mu.Unlock()
+		if left > 0 && !ages {
 			age.Reset(b.settings.MaxBatchAge)
+			ages = true
 		}
 	}
 }
 
-func (b *batcher) commit(ctx context.Context) {
-	count := b.state.Pending()
-	if err := b.state.Commit(ctx); err != nil {
-		logger.Errorf("a batch of %d changes: %s", count, err)
-		return
+// commit commits the full batches in their order, and the open one too if it is due, as far as it gets.
+func (b *batcher) commit(ctx context.Context, due bool) {
+	for {
+		b.mu.Lock()
+		if due && len(b.full) == 0 {
+			b.seal()
+			due = false
+		}
+		if len(b.full) == 0 {
+			b.mu.Unlock()
+			return
+		}
+		batch := b.full[0]
+		b.mu.Unlock()
+		count := batch.Pending()
+		if err := batch.Commit(ctx); err != nil {
+			logger.Errorf("a batch of %d changes: %s", count, err)
+		} else {
+			logger.Infof("a batch of %d changes is written", count)
+		}
+		if batch.Pending() > 0 {
+			return
+		}
+		b.mu.Lock()
+		b.full = b.full[1:]
+		b.mu.Unlock()
 	}
-	logger.Infof("a batch of %d changes is written", count)
 }
 
 // close takes no more and commits what is there.
@@ -107,9 +148,7 @@ func (b *batcher) close() {
 	b.mu.Unlock()
 	close(b.stop)
 	<-b.stopped
-	if b.state.Pending() > 0 {
-		ctx, cancel := context.WithTimeout(context.Background(), lastCommit)
-		defer cancel()
-		b.commit(ctx)
-	}
+	ctx, cancel := context.WithTimeout(context.Background(), lastCommit)
+	defer cancel()
+	b.commit(ctx, true)
 }

@@ -84,7 +84,7 @@ func New(h host.Host, cfg *Config, store ds.Datastore) (*Consensus, error) {
 		rpcReady: make(chan struct{}), ready: make(chan struct{}, 1), usable: make(chan struct{}),
 	}
 	if cfg.Batching.On() {
-		consensus.batch = newBatcher(pinset.NewBatching(c), cfg.Batching)
+		consensus.batch = newBatcher(c, cfg.Batching)
 	}
 	consensus.running.Add(1)
 	go consensus.run()

@@ -4,13 +4,16 @@ package hosts
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -21,11 +24,14 @@ import (
 // binaryName is the environment's name for the program to start.
 const binaryName = "HOLDFAST_BIN"
 
-// key is of the hosts' first administrator; its roles are those of a first key.
-const key = "the-first-key-of-a-host-that-lives-as-long-as-a-test"
+// firstKey is of the hosts' first administrator.
+const firstKey = "the-first-key-of-a-host-that-lives-as-long-as-a-test"
 
 // startMax is how long a host may take to answer on a machine that runs many tests at once.
 const startMax = 60 * time.Second
+
+// askEvery is between two looks whether a host answers.
+const askEvery = 20 * time.Millisecond
 
 // Options are those of a client of the host.
 type Options = client.Options
@@ -60,15 +66,19 @@ func Start() (Options, error) {
 		return Options{}, err
 	}
 	command := exec.Command(binary, "serve", "--data", filepath.Join(folder, "data"), "--listen", listen, "--role", "api")
-	command.Env = append(os.Environ(), "HOLDFAST_BOOTSTRAP_ADMIN_KEY="+key, "HOLDFAST_OPS__LISTEN="+ops)
+	command.Env = append(os.Environ(), "HOLDFAST_BOOTSTRAP_ADMIN_KEY="+firstKey, "HOLDFAST_OPS__LISTEN="+ops)
 	command.Dir = folder
 	// Without this, hosts would outlive a suite that is killed.
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := launch(command); err != nil {
 		return Options{}, err
 	}
-	options := Options{Hosts: []string{"http://" + listen}, Key: key}
-	return options, waitFor(options)
+	base := "http://" + listen
+	key, err := nodeKey(base)
+	if err != nil {
+		return Options{}, fmt.Errorf("the host %s does not answer: %w", base, err)
+	}
+	return Options{Hosts: []string{base}, Key: key}, nil
 }
 
 // launch starts a command from a thread that lasts as long as the process: the signal above is sent when the thread that
@@ -87,22 +97,43 @@ func launch(command *exec.Cmd) error {
 	return <-asked.started
 }
 
-func waitFor(options Options) error {
-	c, err := client.New(options)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
+// nodeKey waits until a host answers and has it make a key for a cluster's node.
+func nodeKey(base string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startMax)
 	defer cancel()
 	for {
-		if _, err = c.Head(ctx); err == nil {
-			return nil
+		key, err := makeKey(ctx, base)
+		if err == nil || ctx.Err() != nil {
+			return key, err
 		}
-		if ctx.Err() != nil {
-			return fmt.Errorf("the host %s does not answer: %w", options.Hosts[0], err)
+		select {
+		case <-ctx.Done():
+			return "", err
+		case <-time.After(askEvery):
 		}
 	}
+}
+
+func makeKey(ctx context.Context, base string) (string, error) {
+	wanted := strings.NewReader(`{"roles": ["cluster-node"]}`)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/v1/keys", wanted)
+	if err != nil {
+		return "", err
+	}
+	request.Header.Set("Authorization", "Bearer "+firstKey)
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusCreated {
+		return "", fmt.Errorf("making a key: %s", response.Status)
+	}
+	var made struct {
+		Secret string `json:"secret"`
+	}
+	return made.Secret, json.NewDecoder(response.Body).Decode(&made)
 }
 
 func freeAddress() (string, error) {
