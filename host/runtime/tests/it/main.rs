@@ -11,6 +11,7 @@ mod jobs;
 mod kit;
 mod languages;
 mod leak;
+mod limits;
 mod metrics;
 mod pricing;
 mod reload;
