@@ -18,9 +18,20 @@ use wasmtime::{
 /// How finely time is told to guests. A deadline can be late by one tick.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
 
-/// Bytes of an instance's memory that stay resident between two uses of its slot: what a small Rust
-/// guest dirties. More is slower, because it is zeroed whether dirty or not.
-const KEEP_RESIDENT_BYTES: usize = 64 * 1024;
+/// Bytes at the bottom of an instance's memory that stay in place between two uses of its slot, and
+/// are put in order for the next guest: all that a small guest with a small stack uses, so that its
+/// instances are made and called without a page fault. The rest goes back to the kernel.
+///
+/// The kernel could be asked which pages are dirty (`pagemap_scan`), so that only those need be put in
+/// order, wherever they are. Wasmtime 48 then leaves out a dirty page that is not in memory just now,
+/// swapped out or about to be moved, and the next guest in the slot would find it as it was left
+/// (bytecodealliance/wasmtime#14357). That would be as quick for guests with large stacks, and no
+/// isolation.
+const KEEP_RESIDENT_BYTES: usize = 128 * 1024;
+
+/// The same of a table: two thousand functions. Most have a page or two, and to zero them costs less
+/// than to give them back.
+const KEEP_RESIDENT_TABLE_BYTES: usize = 16 * 1024;
 
 /// How code is compiled. What is compiled by one recipe runs on that recipe's engine alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,7 +158,8 @@ fn pool() -> InstanceAllocationStrategy {
         .max_tables_per_component(parts)
         .max_memory_size(MEMORY_BYTES_CEILING)
         .table_elements(TABLE_ELEMENTS_MAX)
-        .linear_memory_keep_resident(KEEP_RESIDENT_BYTES);
+        .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
+        .table_keep_resident(KEEP_RESIDENT_TABLE_BYTES);
     InstanceAllocationStrategy::Pooling(pool)
 }
 

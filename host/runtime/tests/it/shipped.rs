@@ -33,6 +33,28 @@ fn every_shipped_plugin_loads_with_its_example_and_its_vectors() {
     }
 }
 
+/// A small stack leaves their data low in their memory, where the host keeps it in place from one
+/// instance to the next: what `plugins/build` sets, and a page fault per call if it is lost.
+#[test]
+fn hot_plugins_begin_with_little_memory() {
+    for (name, kind) in SHIPPED {
+        if !matches!(*kind, "authorizer" | "pricing") {
+            continue;
+        }
+        let wasm = fs::read(dist().join(format!("{name}.wasm"))).unwrap();
+        let mut pages = 0;
+        for part in wasmparser::Parser::new(0).parse_all(&wasm) {
+            if let wasmparser::Payload::MemorySection(memories) = part.unwrap() {
+                pages += memories
+                    .into_iter()
+                    .map(|m| m.unwrap().initial)
+                    .sum::<u64>();
+            }
+        }
+        assert!((1..=3).contains(&pages), "{name} begins with {pages} pages");
+    }
+}
+
 /// What is shipped is all that has vectors, so that a new one cannot be forgotten here.
 #[test]
 fn the_list_is_whole() {
