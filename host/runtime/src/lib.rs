@@ -41,6 +41,7 @@ mod package;
 mod plugin;
 mod plugins;
 mod pool;
+mod priority;
 mod promotion;
 mod quote;
 mod registry;

@@ -1,5 +1,6 @@
 //! The thread that follows the folder.
 
+use crate::priority::step_back;
 use crate::registry::{Look, Registry, Scan};
 use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecursiveMode, Watcher};
@@ -48,6 +49,7 @@ impl Watch {
         let thread = std::thread::Builder::new()
             .name("plugin-watch".into())
             .spawn(move || {
+                step_back();
                 // It ends with the thread, not before.
                 let _watcher = watcher;
                 follow(&received, &registry, poll);

@@ -9,6 +9,7 @@ use super::{CODE_BYTES_MAX, time_limit};
 use crate::engine::Recipe;
 use crate::guest::printable;
 use crate::limits::WASM_BYTES_CEILING;
+use crate::priority::step_back;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use std::io::{Read, Write};
 use std::path::Path;
@@ -47,6 +48,7 @@ pub fn compile_as_child(
     from: &mut dyn Read,
     to: &mut dyn Write,
 ) -> Result<(), String> {
+    step_back();
     let recipe = Recipe::named(recipe).ok_or_else(|| {
         format!("{recipe} is no recipe of this host; is it of the version that asks?")
     })?;
