@@ -53,7 +53,10 @@ impl Facts {
         self.principal.clear();
         self.principal.push_str(call.principal.as_str());
         self.roles = call.roles;
-        self.account = Some(call.account.clone());
+        // Often it is the one of the call before, and counting its holders takes longer than a look.
+        if self.account.as_ref() != Some(call.account) {
+            self.account = Some(call.account.clone());
+        }
         self.attributes.fill(Some(call.attributes));
         self.cid = call.cid;
         self.meta.fill(call.meta);

@@ -29,7 +29,7 @@ const SECONDS_CEILING: Duration = Duration::from_secs(300);
 
 /// Of so many calls one has its processor time taken: reading the thread's clock twice takes as
 /// long as a third of a warm call.
-const CPU_SAMPLED: u64 = 16;
+const CPU_SAMPLED: u64 = 64;
 
 /// All metrics of this crate.
 #[derive(Debug, Clone)]
@@ -85,7 +85,7 @@ impl RuntimeMetrics {
             )?,
             cpu_seconds: histogram(
                 "holdfast_plugin_call_cpu_seconds",
-                "processor time of calls into a plugin, taken of one call in 16",
+                "processor time of calls into a plugin, taken of one call in 64",
             )?,
             fuel: counter(
                 "holdfast_plugin_fuel_units_total",
