@@ -190,3 +190,43 @@ pub(crate) fn call(addr: SocketAddr, request: &[u8]) -> Result<(u16, Vec<u8>)> {
         bytes.extend_from_slice(chunk.get(..n).unwrap_or_default());
     }
 }
+
+/// Sends the same request at an even pace over one connection: what each answer took, in
+/// microseconds, from when its request was due, so that none hides another.
+pub(crate) fn paced(
+    addr: SocketAddr,
+    request: &[u8],
+    pace: Duration,
+    stretch: Duration,
+) -> Result<Vec<f64>> {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(addr)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let (mut bytes, mut chunk) = (Vec::new(), [0; READ_BYTES]);
+    let mut micros = Vec::new();
+    let begin = Instant::now();
+    let mut due = begin;
+    while begin.elapsed() < stretch {
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        stream.write_all(request)?;
+        loop {
+            if let Some((answer, length)) = parse(&bytes)? {
+                if answer.status != 200 || answer.closes {
+                    bail!("{addr} answers {}, or closes the connection", answer.status);
+                }
+                bytes.drain(..length);
+                break;
+            }
+            let n = stream.read(&mut chunk)?;
+            if n == 0 {
+                bail!("{addr} closed the connection before its answer was whole");
+            }
+            bytes.extend_from_slice(chunk.get(..n).unwrap_or_default());
+        }
+        #[expect(clippy::float_arithmetic, reason = "a duration for people, no money")]
+        micros.push(due.elapsed().as_secs_f64() * 1e6);
+        due += pace;
+    }
+    Ok(micros)
+}

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Pairs that are measured in turn for each row.
-const ROUNDS: usize = 3;
+const ROUNDS: u32 = 3;
 
 /// What all rows need.
 pub(crate) struct Plan {
@@ -38,7 +38,9 @@ const ROWS: &[(&str, Measure)] = &[
     ("start_cached", plugins::start_cached),
     ("rate_day", plugins::rate_day),
     ("quote_extism", plugins::quote_extism),
+    ("fuel_cost", plugins::fuel_cost),
     ("hostile_neighbour", plugins::hostile_neighbour),
+    ("hostile_get", plugins::hostile_get),
     ("reload_p99", plugins::reload_p99),
     ("decide_10", policy::decide_10),
     ("decide_10000", policy::decide_10000),

@@ -1,5 +1,6 @@
 //! The result: rows for people and for machines.
 
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 /// One row of the speed table.
@@ -19,6 +20,13 @@ pub(crate) struct Row {
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// So many of a hundred took no longer.
+pub(crate) fn percentile(mut values: Vec<f64>, percent: usize) -> Result<f64> {
+    values.sort_by(f64::total_cmp);
+    let found = values.get(values.len().saturating_mul(percent) / 100);
+    found.copied().context("nothing was measured")
 }
 
 impl Row {

@@ -78,7 +78,7 @@ fn beside_bare_hyper(
 }
 
 /// Makes the `n`-th pin request and gives back its id.
-fn make_request(host: &Host, n: usize) -> Result<String> {
+pub(super) fn make_request(host: &Host, n: usize) -> Result<String> {
     let body = format!(
         "{{\"cid\":\"{}\",\"name\":\"load-{n}\"}}",
         super::store::cid(n as u64)

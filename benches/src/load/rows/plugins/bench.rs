@@ -1,10 +1,13 @@
 //! A plugins folder in this process, and calls to it.
 
 use crate::host::repository;
+use crate::rows::Plan;
 use anyhow::{Context, Result, anyhow, ensure};
 use holdfast_model::usage::Operations;
 use holdfast_model::{AccountId, Action, Cid, Period, PrincipalId, Role, Roles, UnixMillis, Usage};
-use holdfast_runtime::{AuthorizeCall, Plugins, PluginsConfig, Quote, QuoteCall, Verdict};
+use holdfast_runtime::{
+    AuthorizeCall, Compiler, Plugins, PluginsConfig, Quote, QuoteCall, Verdict,
+};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,6 +17,9 @@ use tempfile::TempDir;
 const CALLS: u32 = 1_000;
 
 const DAY_MILLIS: u64 = 86_400_000;
+
+/// What the tenant of the calls may have.
+pub(super) const QUOTA_BYTES: u64 = 1_000_000_000_000;
 
 /// Plugins, and somebody who calls them.
 pub(super) struct Bench {
@@ -26,11 +32,16 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    /// Each plugin by its component, its name and its manifest.
-    pub(super) fn with(plugins: &[(&str, &str, &str)]) -> Result<Self> {
+    /// Each plugin by its component, its name and its manifest; compiled where a host does it, in a
+    /// process of its own.
+    pub(super) fn with(plan: &Plan, plugins: &[(&str, &str, &str)]) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let config = PluginsConfig {
             dir: dir.path().to_owned(),
+            compiler: Compiler::Child {
+                program: plan.binary.clone(),
+                args: ["plugin", "compile"].map(str::to_owned).into(),
+            },
             ..PluginsConfig::default()
         };
         let bench = Self {
@@ -38,7 +49,7 @@ impl Bench {
             dir,
             account: AccountId::parse("acme/web")?,
             principal: PrincipalId::of_worker("bench"),
-            attributes: BTreeMap::from([("quota_bytes".to_owned(), "1000000000000".to_owned())]),
+            attributes: BTreeMap::from([("quota_bytes".to_owned(), QUOTA_BYTES.to_string())]),
             cid: Cid::parse("bafkqaaa")?,
         };
         for (component, name, manifest) in plugins {

@@ -15,7 +15,7 @@ const COMPARED: u64 = 20;
 
 /// A warm quote by `pricing-tiered` as a component, beside the same source as an Extism plug-in.
 pub(in super::super) fn quote_extism(plan: &Plan) -> Result<Row> {
-    let bench = Bench::with(&[("pricing-tiered", "price", "")])?;
+    let bench = Bench::with(plan, &[("pricing-tiered", "price", "")])?;
     let mut peer = Peer::start()?;
     for number in 0..COMPARED {
         let (ours, theirs) = (bench.quote(number)?.total.micros, peer.price(number)?);
