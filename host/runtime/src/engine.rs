@@ -22,15 +22,15 @@ pub(crate) const TICK: Duration = Duration::from_millis(1);
 /// are put in order for the next guest: all that a small guest with a small stack uses, so that its
 /// instances are made and called without a page fault. The rest goes back to the kernel.
 ///
-/// The kernel could be asked which pages are dirty (`pagemap_scan`), so that only those need be put in
-/// order, wherever they are. Wasmtime 48 then leaves out a dirty page that is not in memory just now,
-/// swapped out or about to be moved, and the next guest in the slot would find it as it was left
-/// (bytecodealliance/wasmtime#14357). That would be as quick for guests with large stacks, and no
-/// isolation.
+/// The kernel could be asked which pages are dirty (`pagemap_scan`), so that only those need be put
+/// in order, wherever they are. Wasmtime 48 then leaves out a dirty page that is not in memory just
+/// now, swapped out or about to be moved, and the next guest in the slot would find it as it was
+/// left (bytecodealliance/wasmtime#14357). That would be as quick for guests with large stacks, and
+/// no isolation.
 const KEEP_RESIDENT_BYTES: usize = 128 * 1024;
 
-/// The same of a table: two thousand functions. Most have a page or two, and to zero them costs less
-/// than to give them back.
+/// The same of a table: two thousand functions. Most have a page or two, and to zero them costs
+/// less than to give them back.
 const KEEP_RESIDENT_TABLE_BYTES: usize = 16 * 1024;
 
 /// How code is compiled. What is compiled by one recipe runs on that recipe's engine alone.

@@ -53,7 +53,7 @@ impl Facts {
         self.principal.clear();
         self.principal.push_str(call.principal.as_str());
         self.roles = call.roles;
-        // Often it is the one of the call before, and counting its holders takes longer than a look.
+        // Often it is the one of the call before, and a look is quicker than to hold it.
         if self.account.as_ref() != Some(call.account) {
             self.account = Some(call.account.clone());
         }

@@ -3,8 +3,8 @@
 #[cfg(target_os = "linux")]
 use rustix::process::{getpriority_process, setpriority_process};
 
-/// How far it steps back: to a tenth of a processor on a machine that is wholly busy, so that what is
-/// compiled there still is done in its time.
+/// How far it steps back: to a tenth of a processor on a machine that is wholly busy, so that what
+/// is compiled there still is done in its time.
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 10;
 

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 /// Between two calls of the load: 10,000 a second.
 const PACE: Duration = Duration::from_micros(100);
 
-/// Pairs of short stretches, as long together as other rows' three: a moment in which the machine has
-/// something else to do then spoils one of many, and the median stays.
+/// Pairs of short stretches, as long together as other rows' three: a moment in which the machine
+/// has something else to do then spoils one of many, and the median stays.
 pub(super) const PAIRS: u32 = 9;
 
 /// Of a hundred calls, this many are quicker.

@@ -21,8 +21,8 @@ const DEED: Duration = Duration::from_millis(500);
 /// By when a plugin that was put into the folder must serve.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// GETs of a pin request while somebody asks a hostile pricing plugin for quotes all the time, beside
-/// the same GETs with nothing going on.
+/// GETs of a pin request while somebody asks a hostile pricing plugin for quotes all the time,
+/// beside the same GETs with nothing going on.
 pub(in super::super) fn hostile_get(plan: &Plan) -> Result<Row> {
     let host = Host::start(&plan.binary)?;
     let id = make_request(&host, 0)?;
