@@ -3,6 +3,7 @@
 use holdfast_model::{
     AccountId, Action, Cid, Currency, Money, PrincipalId, Roles, TenantId, UnixMillis, Usage,
 };
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A call that an authorizer is asked about: what Cedar has already allowed.
@@ -155,7 +156,8 @@ impl OwnedQuoteCall {
 }
 
 /// One line of a quote.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct QuoteLine {
     /// What it is for, short.
     pub item: String,

@@ -145,6 +145,9 @@ impl From<wasmtime::Error> for Fault {
             Some(Over::Wall) => return Self::Wall,
             None => {}
         }
+        if error.downcast_ref::<wasmtime_wasi::I32Exit>().is_some() {
+            return Self::Trap("it exited".into());
+        }
         // Wasmtime keeps the types of these two errors to itself.
         let root = error.root_cause().to_string();
         if root.contains("allocated for hostcalls") {

@@ -1,6 +1,7 @@
 //! Asking a payment plugin for the next step of collecting an invoice, and checking what it says.
 
-use super::plugin::JobPlugin;
+use super::guest::JobGuest;
+use super::plugin::{Asking, JobPlugin};
 use crate::bindings::authorizer::holdfast::plugin::types::{
     Line, LineKind, Money as WitMoney, Period as WitPeriod, U128,
 };
@@ -14,8 +15,10 @@ use crate::facts::halves;
 use crate::guest::printable;
 use crate::limits::MESSAGE_BYTES_MAX;
 use holdfast_model::{AccountId, Currency, Money, Period, UnixMillis};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use wasmtime::Store;
 
 /// Bytes of what a plugin remembers between two steps: some ids.
 const MEMO_BYTES_MAX: usize = 4 * 1024;
@@ -33,7 +36,8 @@ const AGAIN_AFTER_MIN: Duration = Duration::from_secs(1);
 const AGAIN_AFTER_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// What is owed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Invoice {
     /// Unique, for ever.
     pub id: String,
@@ -49,6 +53,30 @@ pub struct Invoice {
     pub total: Money,
     /// Until when it is to be paid.
     pub due: UnixMillis,
+}
+
+impl Invoice {
+    /// Whether it can be collected at all.
+    ///
+    /// # Errors
+    /// It is over nothing, or does not add up.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let none = Money {
+            micros: 0,
+            ..self.total
+        };
+        let sum = self
+            .lines
+            .iter()
+            .try_fold(none, |sum, line| sum.checked_add(line.amount));
+        if self.total.micros <= 0 {
+            return Err("its total is nothing, or less");
+        }
+        if sum != Some(self.total) {
+            return Err("its lines do not sum up to its total");
+        }
+        Ok(())
+    }
 }
 
 /// How far the collecting has come.
@@ -122,41 +150,50 @@ impl JobPlugin<Payment> {
         progress: &Progress,
     ) -> Result<Step, CollectError> {
         check_asked(invoice, progress)?;
-        let (said_invoice, said_progress) = (of_invoice(invoice), of_progress(progress));
-        let total = invoice.total;
-        let asked = self
-            .ask(move |world, store| {
-                Box::pin(async move {
-                    let answer = world
-                        .holdfast_plugin_collection()
-                        .call_collect(store, &said_invoice, &said_progress)
-                        .await?;
-                    checked(answer, total)
-                })
-            })
-            .await;
+        let asked = self.ask(asking(invoice, progress)).await;
+        self.answered(asked)
+    }
+
+    /// The same for a caller that is no future.
+    pub(crate) fn collect_blocking(
+        &self,
+        invoice: &Invoice,
+        progress: &Progress,
+    ) -> Result<Step, CollectError> {
+        check_asked(invoice, progress)?;
+        self.answered(self.ask_blocking(None, asking(invoice, progress)))
+    }
+
+    fn answered(&self, asked: Result<Answer, Fault>) -> Answer {
         asked
             .map_err(|fault| CollectError::from(PluginError::of(&self.candidate.name, &fault)))
             .and_then(|answer| answer)
     }
 }
 
+/// The question, ready to be put to an instance.
+fn asking(
+    invoice: &Invoice,
+    progress: &Progress,
+) -> impl for<'a> FnOnce(&'a Payment, &'a mut Store<JobGuest>) -> Asking<'a, Answer> + Send + 'static
+{
+    let (invoice, progress, total) = (of_invoice(invoice), of_progress(progress), invoice.total);
+    move |world, store| {
+        Box::pin(async move {
+            let answer = world
+                .holdfast_plugin_collection()
+                .call_collect(store, &invoice, &progress)
+                .await?;
+            checked(answer, total)
+        })
+    }
+}
+
 /// What is asked must make sense before it costs anybody money.
 fn check_asked(invoice: &Invoice, progress: &Progress) -> Result<(), CollectError> {
     let wrong = |why: &str| Err(CollectError::InvalidInvoice(why.to_owned()));
-    let none = Money {
-        micros: 0,
-        ..invoice.total
-    };
-    let sum = invoice
-        .lines
-        .iter()
-        .try_fold(none, |sum, line| sum.checked_add(line.amount));
-    if invoice.total.micros <= 0 {
-        return wrong("its total is nothing, or less");
-    }
-    if sum != Some(invoice.total) {
-        return wrong("its lines do not sum up to its total");
+    if let Err(why) = invoice.check() {
+        return wrong(why);
     }
     let key = &progress.idempotency_key;
     let is_plain = key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
@@ -169,9 +206,11 @@ fn check_asked(invoice: &Invoice, progress: &Progress) -> Result<(), CollectErro
     Ok(())
 }
 
-type Answer = Result<Step, CollectError>;
+/// What became of an attempt, or why it came to nothing.
+pub(super) type Answer = Result<Step, CollectError>;
 
-fn checked(answer: Result<WitStep, WitError>, total: Money) -> Result<Answer, Fault> {
+/// Holds an answer against the contract that holds for every one.
+pub(super) fn checked(answer: Result<WitStep, WitError>, total: Money) -> Result<Answer, Fault> {
     let nonsense = |why: String| Err(Fault::Nonsense(why));
     Ok(match answer {
         Ok(WitStep::Collected(receipt)) => {

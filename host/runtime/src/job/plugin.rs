@@ -196,21 +196,24 @@ impl<W: JobWorld> Mould<W> {
     async fn start(&self) -> Result<(Description, Vec<Need>), String> {
         let stage = self.usual();
         let bare = self.bare(&stage).await;
-        let (world, mut store) = bare.map_err(|fault| format!("cannot be started: {fault}"))?;
+        let (world, mut store) =
+            bare.map_err(|fault| format!("cannot be started: {}", at_start(&fault)))?;
         let meter = begin(&store, INIT_CPU);
         let said = async { Ok(world.describe(&mut store).await?) };
         let said = within(meter, INIT_WALL, said).await;
         let description = said
             .and_then(check_description)
-            .map_err(|fault| format!("describe: {}", store.data().with_last_words(fault)))?;
+            .map_err(|fault| store.data().with_last_words(fault))
+            .map_err(|fault| format!("describe: {}", at_start(&fault)))?;
         self.init(&world, &mut store, &stage)
             .await
-            .map_err(|fault| format!("init: {fault}"))?;
+            .map_err(|fault| format!("init: {}", at_start(&fault)))?;
         let meter = begin(&store, INIT_CPU);
         let needs = async { Ok(world.needs(&mut store).await?) };
         let needs = within(meter, INIT_WALL, needs).await;
-        let needs =
-            needs.map_err(|fault| format!("needs: {}", store.data().with_last_words(fault)))?;
+        let needs = needs
+            .map_err(|fault| store.data().with_last_words(fault))
+            .map_err(|fault| format!("needs: {}", at_start(&fault)))?;
         Ok((description, needs))
     }
 
@@ -294,6 +297,22 @@ impl<W: JobWorld> Mould<W> {
         let world = within(meter, INIT_WALL, world).await?;
         self.metrics.created.inc();
         Ok((world, store))
+    }
+}
+
+/// A fault as the operator reads it who has just put the plugin there. The time to start is not
+/// among its limits, so there is none to raise.
+fn at_start(fault: &Fault) -> String {
+    match fault {
+        Fault::Deadline => format!(
+            "ran over its deadline of {} ms and was stopped; leave the work to the calls",
+            INIT_CPU.as_millis()
+        ),
+        Fault::Wall => format!(
+            "took more than {} s by the clock and was stopped; leave the work to the calls",
+            INIT_WALL.as_secs()
+        ),
+        other => other.to_string(),
     }
 }
 

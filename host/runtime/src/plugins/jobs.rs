@@ -1,9 +1,11 @@
 //! Jobs at the door: collecting invoices, supplying and checking configuration.
 
 use super::Plugins;
+use crate::bindings::payment::Payment;
 use crate::breaker::End;
 use crate::error::PluginError;
-use crate::job::{CollectError, Entry, Finding, Invoice, Progress, Snapshot, Step};
+use crate::generation::Generation;
+use crate::job::{CollectError, Entry, Finding, Invoice, JobPlugin, Progress, Snapshot, Step};
 use std::sync::Arc;
 
 impl Plugins {
@@ -24,12 +26,30 @@ impl Plugins {
         invoice: &Invoice,
         progress: &Progress,
     ) -> Result<Step, CollectError> {
-        let plugin = self.registry.serving().payments.get(plugin).cloned();
-        let plugin = plugin.ok_or(PluginError::None("payment"))?;
+        let plugin = self.collector(plugin)?;
         let pass = plugin.enter()?;
         let step = plugin.plugin.collect(invoice, progress).await;
         plugin.leave(pass, end(&step));
         step
+    }
+
+    /// The same for a caller that is no future. It must not be called from within one.
+    pub(crate) fn collect_blocking(
+        &self,
+        plugin: &str,
+        invoice: &Invoice,
+        progress: &Progress,
+    ) -> Result<Step, CollectError> {
+        let plugin = self.collector(plugin)?;
+        let pass = plugin.enter()?;
+        let step = plugin.plugin.collect_blocking(invoice, progress);
+        plugin.leave(pass, end(&step));
+        step
+    }
+
+    fn collector(&self, name: &str) -> Result<Arc<Generation<JobPlugin<Payment>>>, PluginError> {
+        let plugin = self.registry.serving().payments.get(name).cloned();
+        plugin.ok_or(PluginError::None("payment"))
     }
 
     /// Whether any config plugin is live.

@@ -21,9 +21,7 @@ impl Authorizer for Hostile {
 
     fn init(settings: &str) -> Result<Self, String> {
         let deed = settings.split('"').nth(3).unwrap_or("allow").to_owned();
-        if let Some(deed) = deed.strip_prefix("init-") {
-            deeds::common(deed);
-        }
+        deeds::init(&deed)?;
         Ok(Self { deed })
     }
 

@@ -33,6 +33,35 @@ pub fn in_describe() -> &'static str {
     before().strip_prefix("describe-").unwrap_or_default()
 }
 
+/// The name that `describe` gives, or what it is told to give in its place.
+#[must_use]
+pub fn name(deed: &str, usual: &str) -> String {
+    match deed {
+        "long" => "x".repeat(300),
+        "control" => "a\nb".into(),
+        "gigabyte" => gigabyte(),
+        _ => usual.into(),
+    }
+}
+
+/// Does what `init` is told; an error if it is to refuse its settings.
+///
+/// # Errors
+/// As told.
+pub fn init(deed: &str) -> Result<(), String> {
+    let Some(deed) = deed.strip_prefix("init-") else {
+        return Ok(());
+    };
+    common(deed);
+    Err(match deed {
+        "error" => "settings.do: this will never do".into(),
+        "error-control-characters" => "a\u{1b}[31mb\nERROR all is lost".into(),
+        "error-long" => "x".repeat(1 << 16),
+        "error-gigabyte" => gigabyte(),
+        other => format!("settings.do: no such deed: init-{other}"),
+    })
+}
+
 /// A text that claims to have a gigabyte, in a memory of a few.
 #[must_use]
 pub fn gigabyte() -> String {

@@ -15,12 +15,7 @@ impl Pricing for Hostile {
         let deed = deeds::in_describe();
         deeds::common(deed);
         Metadata {
-            name: match deed {
-                "long" => "x".repeat(300),
-                "control" => "a\nb".into(),
-                "gigabyte" => deeds::gigabyte(),
-                _ => "hostile-pricing".into(),
-            },
+            name: deeds::name(deed, "hostile-pricing"),
             version: env!("CARGO_PKG_VERSION").into(),
             description: "misbehaves as told".into(),
         }
@@ -28,17 +23,8 @@ impl Pricing for Hostile {
 
     fn init(settings: &str) -> Result<Self, String> {
         let deed = settings.split('"').nth(3).unwrap_or("price-1").to_owned();
-        match deed.strip_prefix("init-") {
-            Some("error") => Err("settings.do: this will never do".into()),
-            Some("error-control-characters") => Err("a\u{1b}[31mb\nERROR all is lost".into()),
-            Some("error-long") => Err("x".repeat(1 << 16)),
-            Some("error-gigabyte") => Err(deeds::gigabyte()),
-            Some(other) => {
-                deeds::common(other);
-                Err(format!("settings.do: no such deed: {deed}"))
-            }
-            None => Ok(Self { deed }),
-        }
+        deeds::init(&deed)?;
+        Ok(Self { deed })
     }
 
     fn rate(&self, _usage: Usage) -> Result<Quote, RatingError> {

@@ -1,0 +1,216 @@
+//! A plugins folder with well-behaved plugins, into which cases are let one by one.
+
+use super::calls::{self, FAIR_PRICE};
+use super::case::{Answer, Case, Isolation, Target};
+use super::{Attacked, Kit, KitError};
+use crate::plugins::{Plugins, PluginsConfig};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// The name under which each case is put into the folder.
+const ATTACKER: &str = "hostile";
+
+/// A call is made twice: what the first one spoils must not be there for the second.
+const CALLS: usize = 2;
+
+/// A well-behaved plugin of each kind, by the order of their names.
+const FAIR: [(&str, Target); 4] = [
+    ("fair-config", Target::Config),
+    ("fair-gate", Target::Authorizer),
+    ("fair-pay", Target::Payment),
+    ("fair-price", Target::Pricing),
+];
+
+/// A plugins folder with a well-behaved plugin of each kind, into which cases are let one by one.
+#[derive(Debug)]
+pub struct Arena {
+    dir: PathBuf,
+    isolation: Isolation,
+    plugins: Plugins,
+}
+
+impl Arena {
+    /// Opens a folder, which should be empty; cases run as `isolation` says.
+    ///
+    /// # Errors
+    /// A folder that cannot be written, or the well-behaved plugins do not work.
+    pub fn open(kit: &Kit, dir: &Path, isolation: Isolation) -> Result<Self, KitError> {
+        let fair = format!("[settings]\ndo = \"price-{FAIR_PRICE}\"\n");
+        place(dir, "fair-price.toml", fair.as_bytes(), None)?;
+        for (name, target) in FAIR {
+            let component = kit.component(target.component())?;
+            place(dir, &format!("{name}.wasm"), &component, None)?;
+        }
+        let config = PluginsConfig {
+            dir: dir.to_owned(),
+            ..PluginsConfig::default()
+        };
+        let plugins = Plugins::open(config).map_err(|error| KitError::Arena(error.to_string()))?;
+        let arena = Self {
+            dir: dir.to_owned(),
+            isolation,
+            plugins,
+        };
+        match arena.hurt() {
+            Some(how) => Err(KitError::Arena(how)),
+            None => Ok(arena),
+        }
+    }
+
+    /// The plugins, for whoever wants to look at them between the cases.
+    #[must_use]
+    pub const fn plugins(&self) -> &Plugins {
+        &self.plugins
+    }
+
+    /// Lets a case in, calls it, and puts it out again.
+    ///
+    /// # Errors
+    /// A folder that cannot be written, or a case that cannot be made of the kit's files.
+    pub fn attack(&self, kit: &Kit, case: &Case) -> Result<Attacked, KitError> {
+        let start = Instant::now();
+        let bytes = case.bytes(kit)?;
+        let file = |ending: &str| format!("{ATTACKER}.{ending}");
+        place(
+            &self.dir,
+            &file("toml"),
+            case.manifest(self.isolation).as_bytes(),
+            None,
+        )?;
+        place(&self.dir, &file("wasm"), &bytes, case.file.grow_to_bytes)?;
+        self.plugins.rescan();
+        let mut said = self.said(case);
+        let expected = case.answer.text();
+        let mut is_held = fits(expected, &said);
+        let while_there = self.hurt_beside(case.target);
+        for ending in ["wasm", "toml"] {
+            let path = self.dir.join(file(ending));
+            fs::remove_file(&path).map_err(|source| KitError::File { path, source })?;
+        }
+        self.plugins.rescan();
+        if let Some(how) = while_there.or_else(|| self.hurt()) {
+            is_held = false;
+            said.push_str("; and beside it: ");
+            said.push_str(&how);
+        }
+        Ok(Attacked {
+            case: case.name.clone(),
+            expected: expected.to_owned(),
+            said,
+            is_held,
+            millis: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+
+    /// What the host says to a case that lies in the folder.
+    fn said(&self, case: &Case) -> String {
+        let infos = self.plugins.list();
+        let Some(info) = infos.into_iter().rfind(|info| info.name == ATTACKER) else {
+            return "it is not listed".into();
+        };
+        match (&case.answer, info.error) {
+            (Answer::Refused(_), Some(error)) => return error,
+            (Answer::Refused(_), None) => return format!("it was taken in: {}", info.state),
+            (_, Some(error)) => return format!("it was refused: {error}"),
+            (_, None) => {}
+        }
+        let mut said = String::new();
+        for _ in 0..CALLS {
+            let again = calls::ask(&self.plugins, case.target, ATTACKER);
+            let again = again.err().unwrap_or_default();
+            if !fits(case.answer.text(), &again) {
+                return again;
+            }
+            said = again;
+        }
+        said
+    }
+
+    /// How the well-behaved plugins are hurt, or what else is not as it was.
+    fn hurt(&self) -> Option<String> {
+        let infos = self.plugins.list();
+        let names: Vec<&str> = infos.iter().map(|info| info.name.as_str()).collect();
+        if names != FAIR.map(|(name, _)| name) || infos.iter().any(|info| info.error.is_some()) {
+            return Some(format!("the folder has {infos:?}"));
+        }
+        FAIR.into_iter().find_map(|fair| self.hurt_of(fair))
+    }
+
+    /// The same while a hostile plugin is there. Those of its own kind are asked together with it,
+    /// or it is asked in their place; only payment plugins are asked by name.
+    fn hurt_beside(&self, hostile: Target) -> Option<String> {
+        let is_apart =
+            |(_, target): &(&str, Target)| *target == Target::Payment || *target != hostile;
+        FAIR.into_iter()
+            .filter(is_apart)
+            .find_map(|fair| self.hurt_of(fair))
+    }
+
+    fn hurt_of(&self, (name, target): (&str, Target)) -> Option<String> {
+        let told = calls::ask(&self.plugins, target, name);
+        told.err().map(|why| format!("{name} says {why}"))
+    }
+}
+
+/// Puts a file into a folder as an installer does: beside, then by a rename.
+fn place(dir: &Path, name: &str, bytes: &[u8], grow_to: Option<u64>) -> Result<(), KitError> {
+    let beside = dir.join(format!(".{name}.tmp"));
+    let write = || {
+        fs::write(&beside, bytes)?;
+        if let Some(length) = grow_to {
+            fs::File::options()
+                .write(true)
+                .open(&beside)?
+                .set_len(length)?;
+        }
+        fs::rename(&beside, dir.join(name))
+    };
+    write().map_err(|source| KitError::File {
+        path: dir.join(name),
+        source,
+    })
+}
+
+/// Whether a text is as written, where `*` stands for anything.
+fn fits(pattern: &str, text: &str) -> bool {
+    let Some((begin, rest)) = pattern.split_once('*') else {
+        return pattern == text;
+    };
+    let Some(mut left) = text.strip_prefix(begin) else {
+        return false;
+    };
+    let (middles, end) = rest.rsplit_once('*').unwrap_or(("", rest));
+    for middle in middles.split('*') {
+        match left.split_once(middle) {
+            Some((_, after)) => left = after,
+            None => return false,
+        }
+    }
+    left.ends_with(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_anything_and_all_else_for_itself() {
+        for (pattern, text, is_fit) in [
+            ("", "", true),
+            ("", "a", false),
+            ("abc", "abc", true),
+            ("abc", "abcd", false),
+            ("a*c", "ac", true),
+            ("a*c", "abbc", true),
+            ("a*c", "abcd", false),
+            ("a*c*e", "abcde", true),
+            ("a*c*e", "abde", false),
+            ("*b", "ab", true),
+            ("a*", "ba", false),
+            ("ab*ba", "aba", false),
+        ] {
+            assert_eq!(fits(pattern, text), is_fit, "{pattern} {text}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! A config plugin that misbehaves as its settings say (`{"do": "loop"}`); see `hostile-pricing`.
+//! What begins with `check-` is done in `check`, all else in `supply`.
+
+use holdfast_plugin::config::{
+    Config, ConfigError, Entry, Finding, Host, Metadata, Need, Severity, Snapshot,
+};
+use hostile_deeds as deeds;
+
+struct Hostile {
+    deed: String,
+}
+
+impl Config for Hostile {
+    fn describe() -> Metadata {
+        let deed = deeds::in_describe();
+        deeds::common(deed);
+        Metadata {
+            name: deeds::name(deed, "hostile-config"),
+            version: env!("CARGO_PKG_VERSION").into(),
+            description: "misbehaves as told".into(),
+        }
+    }
+
+    fn init(settings: &str) -> Result<Self, String> {
+        let deed = settings.split('"').nth(3).unwrap_or("nothing").to_owned();
+        deeds::init(&deed)?;
+        Ok(Self { deed })
+    }
+
+    fn needs(&self) -> Vec<Need> {
+        if let Some(deed) = self.deed.strip_prefix("needs-") {
+            deeds::common(deed);
+        }
+        Vec::new()
+    }
+
+    fn supply(&self, _current: &Snapshot, host: &Host<'_>) -> Result<Vec<Entry>, ConfigError> {
+        deeds::common(&self.deed);
+        let entry = |key: &str, value: String| Entry {
+            key: key.into(),
+            value,
+        };
+        let one = |key: &str, value: &str| Ok(vec![entry(key, value.into())]);
+        match self.deed.as_str() {
+            "call-storm" => loop {
+                std::hint::black_box(host.environment.get("PATH"));
+            },
+            "giant-question" => {
+                std::hint::black_box(host.environment.get(&"x".repeat(1 << 21)));
+                Ok(Vec::new())
+            }
+            "many-entries" => Ok(vec![entry("limits.pins", "1".into()); 1_001]),
+            "million-entries" => Ok(vec![entry("limits.pins", "1".into()); 1_000_000]),
+            "twice" => Ok(vec![entry("limits.pins", "1".into()); 2]),
+            "gigabyte-value" => Ok(vec![entry("limits.pins", deeds::gigabyte())]),
+            "not-utf8" => Ok(vec![entry("limits.pins", deeds::not_utf8())]),
+            "giant-value" => Ok(vec![entry(
+                "limits.pins",
+                format!("{:?}", "x".repeat(1 << 21)),
+            )]),
+            "long-value" => Ok(vec![entry(
+                "limits.pins",
+                format!("{:?}", "x".repeat(1 << 17)),
+            )]),
+            "long-key" => one(&"x".repeat(257), "1"),
+            "empty-key" => one("", "1"),
+            "key-control-characters" => one("a\r\nb", "1"),
+            "no-json" => one("limits.pins", "{\u{1b}[2J"),
+            "unavailable" => Err(ConfigError::Unavailable("a\r\nb\u{1b}[2J".into())),
+            "gigabyte-error" => Err(ConfigError::Malformed(deeds::gigabyte())),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn check(
+        &self,
+        _proposed: &Snapshot,
+        _current: Option<&Snapshot>,
+        _host: &Host<'_>,
+    ) -> Result<Vec<Finding>, ConfigError> {
+        let Some(deed) = self.deed.strip_prefix("check-") else {
+            return Ok(Vec::new());
+        };
+        deeds::common(deed);
+        let finding = |severity: Severity, message: &str| Finding {
+            key: "limits.pins".into(),
+            severity,
+            message: message.into(),
+        };
+        match deed {
+            "many-findings" => Ok(vec![finding(Severity::Warn, "x"); 1_001]),
+            "million-findings" => Ok(vec![finding(Severity::Warn, "x"); 1_000_000]),
+            "gigabyte-message" => Ok(vec![finding(Severity::Warn, &deeds::gigabyte())]),
+            "control-characters" => Ok(vec![finding(Severity::Warn, "a\r\nERROR all is lost")]),
+            "long-message" => Ok(vec![finding(Severity::Refuse, &"x".repeat(1_025))]),
+            "other-severity" => Ok(vec![finding(Severity::Other("dire\r\n".into()), "x")]),
+            _ => Ok(Vec::new()),
+        }
+    }
+}
+
+/// Runs while an instance is made, before anything is asked of it.
+#[used]
+#[expect(
+    unsafe_code,
+    reason = "a section that the linker takes the first calls from"
+)]
+#[unsafe(link_section = ".init_array")]
+static AT_START: extern "C" fn() = deeds::at_start;
+
+holdfast_plugin::export_config!(Hostile);
