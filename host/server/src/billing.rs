@@ -1,5 +1,7 @@
-//! What was used, and what it costs: reads what was committed and changes nothing.
+//! What was used, and what it costs, which is read from what was committed; and the queue of
+//! invoices on their way to being paid.
 
+pub mod collecting;
 mod meter;
 mod period;
 mod quote;

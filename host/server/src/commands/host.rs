@@ -8,6 +8,7 @@ mod settings;
 
 use crate::api::{self, ApiMetrics};
 use crate::app::App;
+use crate::billing::collecting::{CollectMetrics, Collecting};
 use crate::clock::Clock;
 use crate::config::{Complaint, Config, Live};
 use crate::identity::{self, Authenticator};
@@ -55,6 +56,8 @@ pub struct Host {
     app: App,
     reloader: Arc<Reloader>,
     workers: Crew,
+    /// Takes invoices to payment plugins, if this process does.
+    collecting: Option<AbortOnDropHandle<()>>,
     /// The main listener, if this process has it.
     main: Option<Serving>,
     ops: Serving,
@@ -180,6 +183,10 @@ impl Host {
             let tuning = settings::tuning(&config);
             *workers.lock() = Some(Workers::spawn(Handles::from(&app), tuning, work_metrics)?);
         }
+        let collecting = match does(Role::Billing) {
+            true => Some(collect(&config, &app, &metrics).await?),
+            false => None,
+        };
         health.begin(parts(&app, &workers));
         let reloader = Arc::new(Reloader::new(live, &app, metrics));
         reloader.subscribe_all(&authenticator, certificate.as_ref(), &workers, telemetry);
@@ -197,6 +204,7 @@ impl Host {
             app,
             reloader,
             workers,
+            collecting,
             main,
             ops,
             watching,
@@ -237,11 +245,14 @@ impl Host {
             app,
             reloader: _,
             workers,
+            collecting,
             main,
             ops,
             watching,
         } = self;
         drop(watching);
+        // An attempt that is under way is made again by the next start, by the same key.
+        drop(collecting);
         let mut all = match main {
             Some(main) => main.end().await,
             None => true,
@@ -312,6 +323,20 @@ fn register(
     metrics.register(authenticator.metrics())?;
     metrics.register(api.collectors())?;
     metrics.register(work.collectors())
+}
+
+/// Opens the queue of payments and has it worked on.
+async fn collect(
+    config: &Config,
+    app: &App,
+    metrics: &Metrics,
+) -> anyhow::Result<AbortOnDropHandle<()>> {
+    let counts = CollectMetrics::new()?;
+    metrics.register(counts.collectors())?;
+    let (dir, clock) = (config.general.data.join("payments"), app.clock.clone());
+    let opening = tokio::task::spawn_blocking(move || Collecting::open(&dir, clock, counts));
+    let working = opening.await??.run(app.plugins.clone());
+    Ok(AbortOnDropHandle::new(tokio::spawn(working)))
 }
 
 /// What health is asked of.

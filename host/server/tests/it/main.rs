@@ -20,6 +20,8 @@ mod kubo;
 #[cfg(test)]
 mod ops;
 #[cfg(test)]
+mod payments;
+#[cfg(test)]
 mod plugin_compile;
 #[cfg(test)]
 mod plugins;

@@ -43,6 +43,8 @@ pub(crate) fn dist() -> &'static Path {
             "authorizer-quota",
             "hostile-pricing",
             "hostile-authorizer",
+            "hostile-payment",
+            "payment-webhook",
             "config-env-overlay",
             "config-guard",
         ];
