@@ -21,7 +21,7 @@ impl Plugin<Authorizer> {
             let decision = exports
                 .holdfast_plugin_authorization()
                 .call_authorize(store, Resource::new_borrow(CALL))?;
-            verdict(&self.candidate.name, decision)
+            verdict(&self.load.candidate.name, decision)
         })
     }
 }

@@ -115,7 +115,7 @@ impl fmt::Display for Fault {
                 "ran over its deadline (it used up its processor time) and was stopped; mend its loop or raise cpu_ms under [limits]",
             ),
             Self::Wall => f.write_str(
-                "took too long by the clock and was stopped, though it used little processor time; the machine is overloaded, or wall_ms under [limits] is too low",
+                "took too long by the clock and was stopped, though it used little processor time; whom it calls is slow, the machine is overloaded, or wall_ms under [limits] is too low",
             ),
             Self::Fuel => f.write_str(
                 "used up its fuel and was stopped; mend its loop or raise fuel under [limits]",
@@ -148,14 +148,16 @@ impl From<wasmtime::Error> for Fault {
         if error.downcast_ref::<wasmtime_wasi::I32Exit>().is_some() {
             return Self::Trap("it exited".into());
         }
-        // Wasmtime keeps the types of these two errors to itself.
+        // Wasmtime keeps the types of these errors to itself, or wraps them.
         let root = error.root_cause().to_string();
         if root.contains("allocated for hostcalls") {
             return Self::Nonsense(
                 "more bytes than one call may carry; answer less or raise hostcall_bytes under [limits]".into(),
             );
         }
-        if root.contains("store handle limit exceeded") {
+        if root.contains("store handle limit exceeded")
+            || root.contains("resource table has no free keys")
+        {
             return Self::Memory(
                 "holds more handles at once than it may; drop them earlier or raise handles under [limits]".into(),
             );

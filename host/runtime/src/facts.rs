@@ -122,7 +122,7 @@ impl Pairs {
 
 impl HostCall for Guest {
     fn action(&mut self, _: Resource<Facts>) -> WitAction {
-        match self.asked().action {
+        match self.asked("action", "").action {
             Action::CreateRequest => WitAction::CreateRequest,
             Action::ListRequests => WitAction::ListRequests,
             Action::ReadRequest => WitAction::ReadRequest,
@@ -135,55 +135,64 @@ impl HostCall for Guest {
     }
 
     fn principal(&mut self, _: Resource<Facts>) -> String {
-        self.asked().principal.clone()
+        self.asked("principal", "").principal.clone()
     }
 
     fn has_role(&mut self, _: Resource<Facts>, name: String) -> bool {
-        self.asked().roles.iter().any(|role| role.as_str() == name)
+        self.asked("has_role", &name)
+            .roles
+            .iter()
+            .any(|role| role.as_str() == name)
     }
 
     fn account(&mut self, _: Resource<Facts>) -> String {
-        let account = self.asked().account.as_ref();
+        let account = self.asked("account", "").account.as_ref();
         account.map_or_else(String::new, |account| account.as_str().to_owned())
     }
 
     fn tenant(&mut self, _: Resource<Facts>) -> String {
-        let account = self.asked().account.as_ref();
+        let account = self.asked("tenant", "").account.as_ref();
         account.map_or_else(String::new, |account| account.tenant().as_str().to_owned())
     }
 
     fn attribute(&mut self, _: Resource<Facts>, name: String) -> Option<String> {
-        self.asked().attributes.get(&name).map(str::to_owned)
+        self.asked("attribute", &name)
+            .attributes
+            .get(&name)
+            .map(str::to_owned)
     }
 
     fn attribute_number(&mut self, _: Resource<Facts>, name: String) -> Option<Result<u64, ()>> {
-        let text = self.asked().attributes.get(&name)?;
+        let text = self
+            .asked("attribute_number", &name)
+            .attributes
+            .get(&name)?;
         Some(text.trim().parse().map_err(|_| ()))
     }
 
     fn cid(&mut self, _: Resource<Facts>) -> Option<String> {
-        self.asked().cid.map(|cid| cid.to_string())
+        self.asked("cid", "").cid.map(|cid| cid.to_string())
     }
 
     fn meta(&mut self, _: Resource<Facts>, key: String) -> Option<String> {
-        self.asked().meta.get(&key).map(str::to_owned)
+        self.asked("meta", &key).meta.get(&key).map(str::to_owned)
     }
 
     fn request_count(&mut self, _: Resource<Facts>) -> u64 {
-        self.asked().request_count
+        self.asked("request_count", "").request_count
     }
 
     fn pinned_bytes(&mut self, _: Resource<Facts>) -> U128 {
-        let (high, low) = halves(self.asked().pinned_bytes);
+        let (high, low) = halves(self.asked("pinned_bytes", "").pinned_bytes);
         U128 { high, low }
     }
 
     fn dag_size(&mut self, _: Resource<Facts>) -> Option<u64> {
-        self.asked().dag_size
+        self.asked("dag_size", "").dag_size
     }
 
     fn time(&mut self, _: Resource<Facts>) -> u64 {
-        self.facts.time.as_millis()
+        self.asked("time", "").time.as_millis()
     }
 
     /// The host owns the call; the guest only borrows it.

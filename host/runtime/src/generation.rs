@@ -6,7 +6,7 @@ use crate::job::{JobPlugin, JobWorld};
 use crate::kind::Kind;
 use crate::metrics::PluginMetrics;
 use crate::package::Fingerprint;
-use crate::plugin::{Candidate, Plugin};
+use crate::plugin::{Candidate, Load, Plugin};
 use crate::promotion::{Health, Promotion};
 use crate::world::{Description, World};
 use parking_lot::{Condvar, Mutex};
@@ -20,14 +20,8 @@ pub(crate) trait Served: fmt::Debug + Send + Sync + 'static {
     /// Which world.
     const KIND: Kind;
 
-    /// What it was made of.
-    fn candidate(&self) -> &Candidate;
-    /// What it says of itself.
-    fn description(&self) -> &Description;
-    /// Which load it was.
-    fn number(&self) -> u64;
-    /// What it is an instance of.
-    fn component(&self) -> &Component;
+    /// What was loaded.
+    fn load(&self) -> &Load;
     /// How it fares.
     fn metrics(&self) -> &PluginMetrics;
 }
@@ -35,20 +29,8 @@ pub(crate) trait Served: fmt::Debug + Send + Sync + 'static {
 impl<W: World> Served for Plugin<W> {
     const KIND: Kind = W::KIND;
 
-    fn candidate(&self) -> &Candidate {
-        &self.candidate
-    }
-
-    fn description(&self) -> &Description {
-        &self.description
-    }
-
-    fn number(&self) -> u64 {
-        self.generation
-    }
-
-    fn component(&self) -> &Component {
-        &self.component
+    fn load(&self) -> &Load {
+        &self.load
     }
 
     fn metrics(&self) -> &PluginMetrics {
@@ -59,24 +41,12 @@ impl<W: World> Served for Plugin<W> {
 impl<W: JobWorld> Served for JobPlugin<W> {
     const KIND: Kind = W::KIND;
 
-    fn candidate(&self) -> &Candidate {
-        &self.candidate
-    }
-
-    fn description(&self) -> &Description {
-        &self.description
-    }
-
-    fn number(&self) -> u64 {
-        self.generation
-    }
-
-    fn component(&self) -> &Component {
-        &self.component
+    fn load(&self) -> &Load {
+        &self.load
     }
 
     fn metrics(&self) -> &PluginMetrics {
-        self.metrics()
+        self.mould.metrics()
     }
 }
 
@@ -127,13 +97,13 @@ impl<P: Served> Generation<P> {
         let pass = self.enter()?;
         let outcome = run(&self.plugin);
         self.leave(pass, End::of(&outcome));
-        outcome.map_err(|fault| PluginError::of(&self.plugin.candidate().name, &fault))
+        outcome.map_err(|fault| PluginError::of(&self.plugin.load().candidate.name, &fault))
     }
 
     /// Before a call: the breaker may turn it away.
     pub(crate) fn enter(&self) -> Result<Pass<'_>, PluginError> {
         self.breaker.admit().map_err(|why| PluginError::Open {
-            plugin: self.plugin.candidate().name.clone(),
+            plugin: self.plugin.load().candidate.name.clone(),
             why,
         })
     }
@@ -144,7 +114,10 @@ impl<P: Served> Generation<P> {
         if change == Change::None {
             return;
         }
-        let (name, generation) = (&self.plugin.candidate().name, self.plugin.number());
+        let (name, generation) = (
+            &self.plugin.load().candidate.name,
+            self.plugin.load().generation,
+        );
         match self.breaker.why(Instant::now()) {
             Some(why) => tracing::error!(plugin = name, generation, why, "plugin only fails"),
             None => tracing::info!(plugin = name, generation, "plugin is in service again"),
@@ -181,19 +154,19 @@ impl<P: Served> Member for Generation<P> {
     }
 
     fn candidate(&self) -> &Candidate {
-        self.plugin.candidate()
+        &self.plugin.load().candidate
     }
 
     fn description(&self) -> &Description {
-        self.plugin.description()
+        &self.plugin.load().description
     }
 
     fn number(&self) -> u64 {
-        self.plugin.number()
+        self.plugin.load().generation
     }
 
     fn component(&self) -> &Component {
-        self.plugin.component()
+        &self.plugin.load().component
     }
 
     fn breaker(&self) -> &Breaker {

@@ -6,6 +6,7 @@ use crate::error::Fault;
 use crate::facts::Facts;
 use crate::limits::{Held, LOG_LINE_BYTES_MAX, LOG_LINES_PER_CALL};
 use crate::logs::Ring;
+use crate::workbench::Asked;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,6 +22,8 @@ pub(crate) struct Guest {
     pub(crate) facts: Facts,
     /// How often it has called the host, ever.
     pub(crate) host_calls: u64,
+    /// What it asks, where somebody wants to know: on the workbench.
+    pub(crate) noted: Option<Vec<Asked>>,
     lines: u32,
     last_words: Vec<u8>,
     journal: Arc<Journal>,
@@ -34,6 +37,7 @@ impl Guest {
             deadline: Deadline::default(),
             facts: Facts::default(),
             host_calls: 0,
+            noted: None,
             lines: 0,
             last_words: Vec::new(),
             journal,
@@ -46,9 +50,12 @@ impl Guest {
         self.last_words.clear();
     }
 
-    /// The facts, of which the guest asks one: a call into the host.
-    pub(crate) const fn asked(&mut self) -> &Facts {
+    /// The facts, of which the guest asks one, about a name or none: a call into the host.
+    pub(crate) fn asked(&mut self, what: &'static str, about: &str) -> &Facts {
         self.host_calls = self.host_calls.saturating_add(1);
+        if let Some(noted) = &mut self.noted {
+            note(noted, what, about);
+        }
         &self.facts
     }
 
@@ -67,6 +74,19 @@ impl Guest {
             }
             other => other,
         }
+    }
+}
+
+/// Notes a question. No host does that while it serves.
+#[cold]
+fn note(noted: &mut Vec<Asked>, what: &'static str, about: &str) {
+    /// Questions that are kept of one call.
+    const ASKED_MAX: usize = 10_000;
+    if noted.len() < ASKED_MAX {
+        noted.push(Asked {
+            what,
+            about: about.to_owned(),
+        });
     }
 }
 

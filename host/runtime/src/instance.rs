@@ -7,6 +7,7 @@ use crate::limits::{INIT_CPU, INIT_FUEL, INIT_WALL, Limits, METADATA_BYTES_MAX};
 use crate::link::link;
 use crate::metrics::PluginMetrics;
 use crate::plugin::Candidate;
+use crate::registry::{NotStarted, Stage};
 use crate::world::{Description, World};
 use std::sync::Arc;
 use std::time::Instant;
@@ -87,16 +88,18 @@ impl<W: World> Mould<W> {
     }
 
     /// The first instance, and what it says of itself. The error is for the operator.
-    pub(crate) fn first(&self) -> Result<(Instance<W>, Description), String> {
+    pub(crate) fn first(&self) -> Result<(Instance<W>, Description), NotStarted> {
+        let failed =
+            |stage, what: &str, fault: &Fault| (stage, format!("{what}: {}", at_start(fault)));
         let mut instance = self
             .bare()
-            .map_err(|fault| format!("cannot be started: {}", at_start(&fault)))?;
+            .map_err(|fault| failed(Stage::Instantiate, "cannot be started", &fault))?;
         let description = instance
             .describe()
-            .map_err(|fault| format!("describe: {}", at_start(&fault)))?;
+            .map_err(|fault| failed(Stage::Describe, "describe", &fault))?;
         instance
             .init(&self.settings)
-            .map_err(|fault| format!("init: {}", at_start(&fault)))?;
+            .map_err(|fault| failed(Stage::Init, "init", &fault))?;
         Ok((instance, description))
     }
 

@@ -16,6 +16,7 @@ mod guest;
 mod hooks;
 mod limits;
 mod meter;
+mod mould;
 mod needs;
 mod plugin;
 mod replay;
@@ -29,13 +30,15 @@ use prometheus::core::Collector;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use wasmtime::Engine;
+use wasmtime::{Config, Engine};
 
 pub use collect::{CollectError, Invoice, Progress, Receipt, Step};
 pub use configure::{Entry, Finding, Severity, Snapshot};
 pub(crate) use engine::config;
+pub(crate) use mould::{JobMould, JobStart};
 pub(crate) use needs::{EnvironmentGrant, Grants};
 pub(crate) use plugin::JobPlugin;
+pub(crate) use replay::Heard;
 pub(crate) use vectors::JobVectored;
 pub(crate) use world::JobWorld;
 
@@ -90,13 +93,23 @@ impl Jobs {
 
     /// The floor, started if it was not.
     pub(crate) fn floor(&self) -> Result<Arc<Floor>, String> {
+        self.floor_on(&engine::config())
+    }
+
+    /// The same, with an engine that counts fuel.
+    pub(crate) fn metered_floor(&self) -> Result<Arc<Floor>, String> {
+        self.floor_on(engine::config().consume_fuel(true))
+    }
+
+    fn floor_on(&self, config: &Config) -> Result<Arc<Floor>, String> {
         let mut floor = self.floor.lock();
         if let Some(floor) = &*floor {
             return Ok(Arc::clone(floor));
         }
         let environment = Arc::clone(&self.config.environment);
         let started = Arc::new(Floor {
-            engine: engine::start().map_err(|e| format!("no job engine can be started ({e:#})"))?,
+            engine: engine::start(config)
+                .map_err(|e| format!("no job engine can be started ({e:#})"))?,
             crew: Crew::start().map_err(|e| format!("no threads for jobs can be had ({e})"))?,
             outside: Arc::new(Outside::new(
                 self.config.resolver.clone(),

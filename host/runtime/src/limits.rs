@@ -3,6 +3,8 @@
 //! What is the same for all plugins is a constant here; what one plugin may use is [`Limits`]: they
 //! depend on its kind, and the operator can change them.
 
+#[cfg(test)]
+mod documented;
 mod held;
 mod overlay;
 

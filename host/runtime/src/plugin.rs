@@ -9,6 +9,7 @@ use crate::limits::{Isolation, Limits};
 use crate::logs::Ring;
 use crate::metrics::PluginMetrics;
 use crate::pool::{Counted, Pool};
+use crate::registry::{NotStarted, Stage};
 use crate::world::{Description, World};
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -33,9 +34,9 @@ pub(crate) struct Candidate {
     pub(crate) ring: Arc<Ring>,
 }
 
-/// A loaded component. A call that began on it ends on it, however often it is replaced meanwhile:
-/// whoever calls holds it.
-pub(crate) struct Plugin<W: World> {
+/// One load of a component, whatever its world.
+#[derive(Debug)]
+pub(crate) struct Load {
     /// What it was made of.
     pub(crate) candidate: Candidate,
     /// What it says of itself.
@@ -44,8 +45,16 @@ pub(crate) struct Plugin<W: World> {
     pub(crate) generation: u64,
     /// What it is an instance of; a change to its settings alone compiles nothing.
     pub(crate) component: Component,
+    /// The memory that was set aside for it.
+    pub(crate) _reserved: Reservation,
+}
+
+/// A loaded component. A call that began on it ends on it, however often it is replaced meanwhile:
+/// whoever calls holds it.
+pub(crate) struct Plugin<W: World> {
+    /// What was loaded.
+    pub(crate) load: Load,
     pool: Arc<Pool<W>>,
-    _reserved: Reservation,
 }
 
 impl<W: World> Plugin<W> {
@@ -55,30 +64,35 @@ impl<W: World> Plugin<W> {
         candidate: Candidate,
         component: Component,
         generation: u64,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, NotStarted> {
         let share = Share {
             instances: candidate.limits.instances(candidate.isolation),
             bytes_each: candidate.limits.memory_bytes,
         };
-        let reserved = foundry.budget.reserve(&candidate.name, generation, share)?;
+        let reserved = foundry
+            .budget
+            .reserve(&candidate.name, generation, share)
+            .map_err(|why| (Stage::Memory, why))?;
         let metrics = Arc::new(foundry.metrics.of(&candidate.name, generation));
-        let mould = Mould::<W>::new(&candidate, generation, &component, Arc::clone(&metrics))?;
+        let mould = Mould::<W>::new(&candidate, generation, &component, Arc::clone(&metrics))
+            .map_err(|why| (Stage::Link, why))?;
         let (first, description) = mould.first()?;
         let pool = Pool::new(mould, candidate.isolation, first)
-            .map_err(|e| format!("cannot be started: no thread for its instances ({e})"))?;
+            .map_err(|e| format!("cannot be started: no thread for its instances ({e})"))
+            .map_err(|why| (Stage::Instantiate, why))?;
         let pool = Arc::new(pool);
         let counted: Weak<Pool<W>> = Arc::downgrade(&pool);
         foundry
             .metrics
             .watch(&metrics, counted as Weak<dyn Counted>);
-        Ok(Self {
+        let load = Load {
             candidate,
             description,
             generation,
             component,
-            pool,
             _reserved: reserved,
-        })
+        };
+        Ok(Self { load, pool })
     }
 
     /// Calls it, on an instance of its own or on one that others have used, as it is set.
@@ -88,9 +102,9 @@ impl<W: World> Plugin<W> {
     ) -> Result<R, Fault> {
         let _span = tracing::debug_span!(
             "plugin_call",
-            plugin = self.candidate.name,
-            generation = self.generation,
-            digest = self.candidate.digest,
+            plugin = self.load.candidate.name,
+            generation = self.load.generation,
+            digest = self.load.candidate.digest,
         )
         .entered();
         let metrics = &self.pool.mould().metrics;
@@ -120,8 +134,7 @@ impl<W: World> Plugin<W> {
 impl<W: World> fmt::Debug for Plugin<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Plugin")
-            .field("candidate", &self.candidate)
-            .field("generation", &self.generation)
+            .field("load", &self.load)
             .finish_non_exhaustive()
     }
 }

@@ -146,7 +146,7 @@ impl Plugins {
             });
             let verdict = answer?;
             for trial in &serving.authorizer_trials {
-                if trial.is_for(&generation.plugin.candidate.name) {
+                if trial.is_for(&generation.plugin.load.candidate.name) {
                     self.registry.shadow().authorize(trial, call, &verdict);
                 }
             }

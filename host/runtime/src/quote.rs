@@ -21,12 +21,12 @@ impl Plugin<Pricing> {
             let said = exports.holdfast_plugin_rating().call_rate(store, &usage)?;
             match said {
                 Ok(quote) => {
-                    let (lines, total) = check(quote, self.candidate.limits.output_bytes)?;
+                    let (lines, total) = check(quote, self.load.candidate.limits.output_bytes)?;
                     Ok(Quote {
                         lines,
                         total,
-                        plugin: self.candidate.name.clone(),
-                        digest: self.candidate.digest.clone(),
+                        plugin: self.load.candidate.name.clone(),
+                        digest: self.load.candidate.digest.clone(),
                         currency: total.currency,
                     })
                 }

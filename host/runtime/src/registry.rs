@@ -29,7 +29,7 @@ use crate::trust::Trust;
 use arc_swap::ArcSwap;
 use loaded::{Candidacy, Loaded};
 use parking_lot::{Condvar, Mutex};
-use refusal::{Refusal, Stage};
+use refusal::Refusal;
 use shelf::{Shelf, Slot};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -39,6 +39,7 @@ use std::time::{Duration, Instant};
 pub use intake::InstallParts;
 pub(crate) use metrics::ReloadMetrics;
 pub use refusal::ReloadError;
+pub(crate) use refusal::{NotStarted, Stage};
 
 /// What serves calls, replaced as a whole.
 #[derive(Debug, Default)]
@@ -316,7 +317,7 @@ impl Registry {
         let before = self.serving.load();
         let name = |serving: &Serving| {
             let pricing = &serving.pricing.as_ref()?.plugin;
-            Some((pricing.candidate.name.clone(), pricing.generation))
+            Some((pricing.load.candidate.name.clone(), pricing.load.generation))
         };
         if let (was, Some((plugin, generation))) = (name(&before), name(&serving))
             && was.as_ref() != Some(&(plugin.clone(), generation))

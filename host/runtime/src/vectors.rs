@@ -9,12 +9,14 @@ mod decimal;
 mod pricing;
 
 use crate::error::Fault;
-use crate::guest::Guest;
+use crate::guest::{Guest, printable};
+use crate::instance::Mould;
 use crate::kind::Kind;
 use crate::plugin::Plugin;
+use crate::workbench::Proof;
 use crate::world::World;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::time::{Duration, Instant};
 use wasmtime::Store;
@@ -50,13 +52,19 @@ pub(crate) trait Vectored: World {
 }
 
 /// What is answered.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Output {
     /// The outer result is good.
     Ok(Value),
     /// It is an error.
     Error(Value),
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        Self::Ok(Value::Null)
+    }
 }
 
 /// How one vector came out.
@@ -165,6 +173,43 @@ impl<W: Vectored> Vectors<W> {
         let name = |vector: &&Vector<W>| vector.name.clone();
         ask_all(&self.0, name, |vector| vector.run(plugin))
     }
+
+    /// Asks instances of a mould all of them, and counts their fuel.
+    pub(crate) fn prove(&self, mould: &Mould<W>) -> Vec<Proof> {
+        self.0.iter().map(|vector| vector.prove(mould)).collect()
+    }
+
+    /// Asks each vector's question of two instances, and of one of them once more.
+    pub(crate) fn prove_twice(&self, mould: &Mould<W>) -> Result<Vec<u64>, String> {
+        let answers = self
+            .0
+            .iter()
+            .filter(|v| matches!(v.expected, Expected::Answer(_)));
+        answers
+            .map(|vector| {
+                let fuel = vector.prove_twice(mould);
+                fuel.map_err(|why| format!("{:?}: {why}", vector.name))
+            })
+            .collect()
+    }
+}
+
+/// Whether two answers to one question are the same and took the same fuel.
+pub(crate) fn same(first: (&Value, u64), second: (&Value, u64)) -> Result<(), String> {
+    if first.0 != second.0 {
+        return Err(format!(
+            "the same input gave {} and then {}; it must depend on nothing else",
+            printable(&first.0.to_string()),
+            printable(&second.0.to_string())
+        ));
+    }
+    match first.1 == second.1 {
+        true => Ok(()),
+        false => Err(format!(
+            "the same input took {} instructions and then {}; something in it is random",
+            first.1, second.1
+        )),
+    }
 }
 
 /// What is wrong with a plugin that failed its vectors, if it did; for the operator.
@@ -219,6 +264,63 @@ impl<W: Vectored> Vector<W> {
         let asked = plugin.trial(&self.settings, |exports, store| {
             exports.ask(store, &self.input)
         });
+        self.judge(asked.as_ref())
+    }
+
+    fn prove(&self, mould: &Mould<W>) -> Proof {
+        let asked = self.ask_times(mould, 1).map(|mut answers| answers.pop());
+        let asked = asked.map(Option::unwrap_or_default);
+        let fuel = asked.as_ref().map_or(0, |(_, fuel)| *fuel);
+        let asked = asked.map(|(output, _)| output);
+        Proof {
+            name: self.name.clone(),
+            failure: self.judge(asked.as_ref()).err(),
+            output: asked.ok().map(|output| write(&output)),
+            fuel,
+        }
+    }
+
+    fn prove_twice(&self, mould: &Mould<W>) -> Result<u64, String> {
+        let ask = |times| {
+            let answers = self
+                .ask_times(mould, times)
+                .map_err(|fault| fault.to_string())?;
+            let written = answers
+                .into_iter()
+                .map(|(output, fuel)| (write(&output), fuel));
+            Ok::<Vec<(Value, u64)>, String>(written.collect())
+        };
+        let (one, other) = (ask(2)?, ask(1)?);
+        let (Some((first, fuel)), Some((second, again))) = (one.first(), other.first()) else {
+            return Ok(0);
+        };
+        same((first, *fuel), (second, *again))?;
+        match one.get(1) {
+            Some((again, _)) if again != first => Err(format!(
+                "called a second time, the same instance gave {} after {}; keep nothing of one \
+                 call for the next",
+                printable(&again.to_string()),
+                printable(&first.to_string())
+            )),
+            _ => Ok(*fuel),
+        }
+    }
+
+    /// Asks one instance so many times; what each answered, and the fuel that it took.
+    fn ask_times(&self, mould: &Mould<W>, times: usize) -> Result<Vec<(Output, u64)>, Fault> {
+        let tank = mould.limits.fuel;
+        mould.trial(&self.settings, |exports, store| {
+            let mut answers = Vec::new();
+            for _ in 0..times {
+                store.set_fuel(tank)?;
+                let output = exports.ask(store, &self.input)?;
+                answers.push((output, tank.saturating_sub(store.get_fuel()?)));
+            }
+            Ok(answers)
+        })
+    }
+
+    fn judge(&self, asked: Result<&Output, &Fault>) -> Result<(), String> {
         match (asked, &self.expected) {
             (Err(Fault::Refused(why)), Expected::Init(text)) if why.contains(text) => Ok(()),
             (Err(fault), Expected::Init(text)) => Err(format!(
@@ -228,7 +330,7 @@ impl<W: Vectored> Vector<W> {
                 "init must refuse the settings with {text:?}, and took them"
             )),
             (Err(fault), Expected::Answer(_)) => Err(fault.to_string()),
-            (Ok(found), Expected::Answer(expected)) => match (expected, &found) {
+            (Ok(found), Expected::Answer(expected)) => match (expected, found) {
                 (Output::Ok(expected), Output::Ok(found))
                 | (Output::Error(expected), Output::Error(found)) => {
                     difference("", expected, found).map_or(Ok(()), Err)
@@ -245,7 +347,7 @@ impl<W: Vectored> Vector<W> {
 }
 
 /// Where two values first differ, and how.
-fn difference(at: &str, expected: &Value, found: &Value) -> Option<String> {
+pub(crate) fn difference(at: &str, expected: &Value, found: &Value) -> Option<String> {
     match (expected, found) {
         (Value::Object(expected), Value::Object(found)) if expected.len() == found.len() => {
             expected.iter().find_map(|(key, value)| {

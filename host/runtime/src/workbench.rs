@@ -1,43 +1,58 @@
 //! A component on the workbench: without a registry, a pool or a folder, for its author.
 //!
-//! Here instances count fuel and every question that they ask the host is written down, which the
-//! serving path does not do. Calls go by JSON (see `mirror`), so that one way serves every world.
-//! What a plugin answers here is what it answers in a host; how long it takes is not: the workbench
-//! counts instructions and asks nobody for the time.
+//! It is looked over, linked, started and asked by the same code as in a host, so that what passes
+//! here passes there. What differs: instances count fuel whatever their kind; a call may take its
+//! time, because counting instructions takes some; and what an authorizer asks, or a job sends, can
+//! be written down.
 
-mod facts;
 mod golden;
-mod mirror;
-mod session;
+mod stand;
 mod track;
 
 pub use golden::{Golden, Vector};
 pub use track::{Times, Track};
 
 use crate::admit::admit;
+use crate::engine::{Engines, Recipe};
+use crate::job::{Floor, Heard, Jobs, JobsConfig};
 use crate::kind::Kind;
-use crate::limits::WASM_STACK_BYTES;
+use crate::limits::Limits;
 use crate::manifest::Manifest;
+use crate::metrics::RuntimeMetrics;
+use crate::plugin::Candidate;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use session::{Notes, Session};
-use std::collections::BTreeSet;
+use stand::Stand;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use wasmtime::component::{Component, InstancePre};
-use wasmtime::{Config, Engine};
+use std::sync::Arc;
+use std::time::Duration;
+use wasmtime::component::Component;
+
+/// What a call may use of the processor here. It is there to end what never ends; whether a plugin
+/// is quick enough is for `bench` to say.
+const CALL_CPU: Duration = Duration::from_secs(2);
+
+/// The same by the wall clock, for calls that wait for nobody.
+const CALL_WALL: Duration = Duration::from_secs(10);
+
+/// Instructions of a call, for kinds that a host does not count them of: more than fit the time.
+const CALL_FUEL: u64 = 1 << 40;
 
 /// Where components are tried.
 pub struct Workbench {
-    engine: Engine,
+    engines: Engines,
+    jobs: Jobs,
+    metrics: RuntimeMetrics,
 }
 
-/// A component that fits its world.
+/// A component that fits its world, with the settings, limits and grants of its `NAME.toml`.
 pub struct Piece {
     /// What it is for.
     pub kind: Kind,
     bytes: usize,
     component: Component,
-    pre: InstancePre<Notes>,
+    stand: Stand,
 }
 
 /// What a component says of itself, and what can be seen from outside.
@@ -65,174 +80,160 @@ pub struct Inspection {
     pub init_fuel: u64,
 }
 
-/// One question that a plugin asked the host.
+/// How one golden vector came out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Asked {
-    /// Which: `attribute`, `pinned_bytes`.
-    pub what: String,
-    /// About which name, where the question has one.
-    pub about: Option<String>,
-    /// What it was told.
-    pub answer: Value,
+pub struct Proof {
+    /// Which.
+    pub name: String,
+    /// What differs or fails, if anything does.
+    pub failure: Option<String>,
+    /// What was answered, `{"ok": …}` or `{"error": …}`, if it came to that.
+    #[serde(skip)]
+    pub output: Option<Value>,
+    /// Instructions, as wasmtime counts them: the same for the same input, on every machine.
+    pub fuel: u64,
 }
 
-/// What a component is asked.
-#[derive(Debug, Clone, Copy)]
-pub struct Question<'a> {
-    /// What `init` is given: a JSON object.
-    pub settings: &'a str,
-    /// What is asked, as vectors write it.
-    pub input: &'a Value,
-    /// What of the environment is granted and set: an object of texts.
-    pub environment: Option<&'a Value>,
+/// One question that an authorizer asked the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// Which: `attribute`, `pinned_bytes`.
+    pub(crate) what: &'static str,
+    /// About which name, where the question has one.
+    pub(crate) about: String,
 }
 
 /// One call and what came of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Trial {
     /// `{"ok": …}` or `{"error": …}`, as vectors write it.
     pub output: Value,
-    /// Instructions, as wasmtime counts them: the same for the same input, on every machine.
+    /// Instructions.
     pub fuel: u64,
-    /// What it asked, in order.
-    pub asked: Vec<Asked>,
-    /// The lines that it logged.
-    pub log: Vec<String>,
+    asked: Option<Vec<Asked>>,
+    heard: Heard,
 }
 
 impl Workbench {
-    /// An empty one.
+    /// An empty one. Jobs read what they are granted of this environment, and secrets lie there.
     ///
     /// # Errors
     /// A machine on which WebAssembly cannot run.
-    pub fn open() -> Result<Self, String> {
-        let mut config = Config::new();
-        config
-            .cranelift_nan_canonicalization(true)
-            .wasm_relaxed_simd(false)
-            .concurrency_support(false)
-            .consume_fuel(true)
-            .max_wasm_stack(WASM_STACK_BYTES)
-            .wasm_memory64(false)
-            .wasm_multi_memory(false)
-            .wasm_tail_call(false)
-            .wasm_component_model(true);
-        let engine =
-            Engine::new(&config).map_err(|e| format!("no engine can be started ({e:#})"))?;
-        Ok(Self { engine })
+    pub fn open(environment: BTreeMap<String, String>) -> Result<Self, String> {
+        let jobs = JobsConfig {
+            environment: Arc::new(environment),
+            ..JobsConfig::default()
+        };
+        Ok(Self {
+            engines: Engines::start().map_err(|e| format!("no engine can be started ({e:#})"))?,
+            jobs: Jobs::new(jobs).map_err(|e| e.to_string())?,
+            metrics: RuntimeMetrics::new().map_err(|e| e.to_string())?,
+        })
     }
 
-    /// Looks a component over, compiles and links it.
+    /// Looks a component over, compiles and links it; `manifest` is the text of its `NAME.toml`.
     ///
     /// # Errors
     /// What the host would refuse it for, in the host's words.
-    pub fn take(&self, wasm: &[u8]) -> Result<Piece, String> {
-        let kind = admit(wasm)?;
-        let component = Component::from_binary(&self.engine, wasm)
-            .map_err(|e| format!("does not compile: {e:#}"))?;
-        let pre = session::link(&self.engine, &component, kind)
-            .map_err(|e| format!("does not fit the {kind} world: {e:#}"))?;
+    pub fn take(&self, name: &str, wasm: &[u8], manifest: &str) -> Result<Piece, String> {
+        let in_wasm = |why: String| format!("{name}.wasm {why}");
+        let kind = admit(wasm).map_err(in_wasm)?;
+        let in_manifest = |why: String| format!("{name}.toml: {why}");
+        let manifest = Manifest::parse(manifest).map_err(in_manifest)?;
+        manifest.check_promotion(kind).map_err(in_manifest)?;
+        let limits = Limits::of(kind).overlaid(&manifest.limits);
+        let candidate = Candidate {
+            name: name.to_owned(),
+            digest: String::new(),
+            settings: manifest.settings_json().map_err(in_manifest)?,
+            limits: unhurried(kind, limits.map_err(in_manifest)?),
+            isolation: manifest.isolation,
+            ring: Arc::default(),
+        };
+        let grants = manifest.grants(kind).map_err(in_manifest)?;
+        let floor = match kind {
+            Kind::Authorizer | Kind::Pricing => None,
+            Kind::Payment | Kind::Config => Some(self.jobs.metered_floor().map_err(in_wasm)?),
+        };
+        let hot = self.engines.of(Recipe::Metered);
+        let engine = floor.as_deref().map_or(hot, Floor::engine);
+        let component = Component::from_binary(engine, wasm)
+            .map_err(|e| in_wasm(format!("does not compile: {e:#}")))?;
+        let stand = Stand::new(kind, candidate, &component, floor, &grants, &self.metrics);
         Ok(Piece {
             kind,
             bytes: wasm.len(),
+            stand: stand.map_err(in_wasm)?,
             component,
-            pre,
         })
+    }
+}
+
+/// The limits of a host, but for the time that counting takes.
+fn unhurried(kind: Kind, limits: Limits) -> Limits {
+    let fuel = match limits.fuel {
+        0 => CALL_FUEL,
+        fuel => fuel,
+    };
+    let wall = match kind {
+        Kind::Authorizer | Kind::Pricing => limits.wall.max(CALL_WALL),
+        Kind::Payment | Kind::Config => limits.wall,
+    };
+    Limits {
+        cpu: limits.cpu.max(CALL_CPU),
+        wall,
+        fuel,
+        ..limits
     }
 }
 
 impl Piece {
-    /// Starts it with settings (a JSON object) and asks what it is.
+    /// Starts it with its settings and asks what it is.
     ///
     /// # Errors
     /// It traps, or refuses the settings.
-    pub fn inspect(&self, settings: &str) -> Result<Inspection, String> {
-        let mut session = Session::start(self)?;
-        let said = session.describe()?;
-        let init_fuel = session.init(settings)?;
-        let needs = match self.kind {
-            Kind::Authorizer | Kind::Pricing => Vec::new(),
-            Kind::Payment | Kind::Config => session.needs()?,
-        };
-        let text = |field: &str| {
-            let text = said.get(field).and_then(Value::as_str);
-            text.unwrap_or_default().to_owned()
-        };
+    pub fn inspect(&self) -> Result<Inspection, String> {
+        let started = self.stand.start()?;
         let (imports, exports) = self.interfaces();
         Ok(Inspection {
             kind: self.kind,
-            name: text("name"),
-            version: text("version"),
-            description: text("description"),
+            name: started.description.name,
+            version: started.description.version,
+            description: started.description.description,
             bytes: self.bytes,
             imports,
             exports,
-            needs,
-            memory_bytes: session.memory_bytes(),
-            init_fuel,
+            needs: started.needs.iter().map(stand::need).collect(),
+            memory_bytes: started.memory_bytes,
+            init_fuel: started.init_fuel,
         })
     }
 
-    /// Calls a fresh instance.
+    /// Runs a file of golden vectors as a host does that takes the plugin in: the contract holds
+    /// for each answer, and recorded exchanges answer for the outside.
+    ///
+    /// # Errors
+    /// The file is none; the error names the place.
+    pub fn prove(&self, vectors: &str) -> Result<Vec<Proof>, String> {
+        self.stand.prove(vectors)
+    }
+
+    /// Asks each vector's question of two fresh instances, and where instances serve many calls,
+    /// of one of them once more. The answer has what each took in instructions.
+    ///
+    /// # Errors
+    /// A call fails, or something differs: the error says for which vector, and what.
+    pub fn prove_twice(&self, vectors: &str) -> Result<Vec<u64>, String> {
+        self.stand.prove_twice(vectors)
+    }
+
+    /// Calls a fresh instance with settings (a JSON object) and an input as vectors have it. A job
+    /// calls those out there that its `NAME.toml` grants.
     ///
     /// # Errors
     /// It traps, refuses the settings, or the input is not one of its world's.
-    pub fn try_once(&self, question: &Question<'_>) -> Result<Trial, String> {
-        let mut session = Session::start(self)?;
-        session.grant(question.environment)?;
-        session.init(question.settings)?;
-        session.call(question.input)
-    }
-
-    /// Calls two fresh instances with the same input, and one of them once more. The first answer,
-    /// if nothing differed.
-    ///
-    /// # Errors
-    /// It fails, or something differs: the error says what.
-    pub fn try_twice(&self, question: &Question<'_>) -> Result<Trial, String> {
-        let first = self.try_once(question)?;
-        let mut session = Session::start(self)?;
-        session.grant(question.environment)?;
-        session.init(question.settings)?;
-        let second = session.call(question.input)?;
-        if first.output != second.output {
-            return Err(format!(
-                "the same input gave {} and then {}; it must depend on nothing else",
-                short(&first.output),
-                short(&second.output)
-            ));
-        }
-        if first.fuel != second.fuel {
-            return Err(format!(
-                "the same input took {} instructions and then {}; something in it is random",
-                first.fuel, second.fuel
-            ));
-        }
-        if !self.is_hot() {
-            return Ok(first);
-        }
-        let again = session.call(question.input)?;
-        if again.output != first.output {
-            return Err(format!(
-                "called a second time, the same instance gave {} after {}; keep nothing of one \
-                 call for the next",
-                short(&again.output),
-                short(&first.output)
-            ));
-        }
-        Ok(first)
-    }
-
-    /// Whether a vector can be run here: not if others must answer for it over the network.
-    #[must_use]
-    pub fn can_replay(&self, vector: &Vector) -> bool {
-        vector.is_refusal() || (self.kind != Kind::Payment && vector.exchanges.is_none())
-    }
-
-    /// Whether one instance is asked again and again. Of the other kinds each call has a fresh one.
-    #[must_use]
-    pub const fn is_hot(&self) -> bool {
-        matches!(self.kind, Kind::Authorizer | Kind::Pricing)
+    pub fn try_once(&self, settings: &str, input: &Value) -> Result<Trial, String> {
+        self.stand.try_once(settings, input)
     }
 
     fn interfaces(&self) -> (Vec<String>, Vec<String>) {
@@ -245,8 +246,8 @@ impl Piece {
 }
 
 impl Trial {
-    /// A vector of what happened: the output, and of the input what was asked for, where the host
-    /// can tell. Run again, it answers every question as before.
+    /// A vector of what happened: the output, of an authorizer's input what it asked for, and what
+    /// a job was told by the environment and by others. Run again, it answers as before.
     #[must_use]
     pub fn vector(
         self,
@@ -254,13 +255,18 @@ impl Trial {
         settings: Option<Map<String, Value>>,
         input: &Value,
     ) -> Vector {
+        let input = match &self.asked {
+            Some(asked) => golden::asked_alone(input, asked),
+            None => input.clone(),
+        };
+        let (environment, exchanges) = self.heard.written();
         Vector {
             name,
             settings,
-            input: facts::asked_alone(input, &self.asked),
+            input,
             output: self.output,
-            environment: None,
-            exchanges: None,
+            environment,
+            exchanges,
         }
     }
 }
@@ -286,15 +292,4 @@ impl fmt::Debug for Piece {
 /// The text is no manifest; the error names the key.
 pub fn settings_of(manifest: &str) -> Result<String, String> {
     Manifest::parse(manifest)?.settings_json()
-}
-
-/// An answer, cut for a sentence.
-fn short(output: &Value) -> String {
-    /// Characters that a sentence can carry.
-    const CHARS_MAX: usize = 200;
-    let text = output.to_string();
-    match text.char_indices().nth(CHARS_MAX) {
-        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
-        None => text,
-    }
 }

@@ -1,7 +1,8 @@
 //! Asking a payment plugin for the next step of collecting an invoice, and checking what it says.
 
 use super::guest::JobGuest;
-use super::plugin::{Asking, JobPlugin};
+use super::mould::Asking;
+use super::plugin::JobPlugin;
 use crate::bindings::authorizer::holdfast::plugin::types::{
     Line, LineKind, Money as WitMoney, Period as WitPeriod, U128,
 };
@@ -150,7 +151,7 @@ impl JobPlugin<Payment> {
         progress: &Progress,
     ) -> Result<Step, CollectError> {
         check_asked(invoice, progress)?;
-        let asked = self.ask(asking(invoice, progress)).await;
+        let asked = self.mould.ask(asking(invoice, progress)).await;
         self.answered(asked)
     }
 
@@ -161,22 +162,24 @@ impl JobPlugin<Payment> {
         progress: &Progress,
     ) -> Result<Step, CollectError> {
         check_asked(invoice, progress)?;
-        self.answered(self.ask_blocking(None, asking(invoice, progress)))
+        self.answered(self.mould.ask_blocking(None, asking(invoice, progress)))
     }
 
     fn answered(&self, asked: Result<Answer, Fault>) -> Answer {
         asked
-            .map_err(|fault| CollectError::from(PluginError::of(&self.candidate.name, &fault)))
+            .map_err(|fault| CollectError::from(PluginError::of(&self.load.candidate.name, &fault)))
             .and_then(|answer| answer)
     }
 }
+
+/// Where an instance lives that is asked.
+type Asked<'a> = &'a mut Store<JobGuest>;
 
 /// The question, ready to be put to an instance.
 fn asking(
     invoice: &Invoice,
     progress: &Progress,
-) -> impl for<'a> FnOnce(&'a Payment, &'a mut Store<JobGuest>) -> Asking<'a, Answer> + Send + 'static
-{
+) -> impl for<'a> FnOnce(&'a Payment, Asked<'a>) -> Asking<'a, Answer> + Send + 'static {
     let (invoice, progress, total) = (of_invoice(invoice), of_progress(progress), invoice.total);
     move |world, store| {
         Box::pin(async move {

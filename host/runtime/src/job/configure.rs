@@ -69,8 +69,8 @@ impl JobPlugin<Config> {
     /// future.
     pub(crate) fn supply(&self, current: &Snapshot) -> Result<Vec<Entry>, Fault> {
         let current = of_snapshot(current);
-        let bytes_max = self.candidate.limits.output_bytes;
-        self.ask_blocking(None, move |world, store| {
+        let bytes_max = self.load.candidate.limits.output_bytes;
+        self.mould.ask_blocking(None, move |world, store| {
             Box::pin(async move {
                 let answer = world
                     .holdfast_plugin_configuration()
@@ -88,7 +88,7 @@ impl JobPlugin<Config> {
         current: Option<&Snapshot>,
     ) -> Result<Vec<Finding>, Fault> {
         let (proposed, current) = (of_snapshot(proposed), current.map(of_snapshot));
-        self.ask_blocking(None, move |world, store| {
+        self.mould.ask_blocking(None, move |world, store| {
             Box::pin(async move {
                 let answer = world
                     .holdfast_plugin_configuration()
@@ -108,7 +108,7 @@ fn refused(error: ConfigError) -> Fault {
     })
 }
 
-fn entries(said: Vec<WitEntry>, bytes_max: usize) -> Result<Vec<Entry>, Fault> {
+pub(super) fn entries(said: Vec<WitEntry>, bytes_max: usize) -> Result<Vec<Entry>, Fault> {
     let nonsense = |why: String| Err(Fault::Nonsense(why));
     if said.len() > ENTRIES_MAX {
         return nonsense(format!(
@@ -137,7 +137,7 @@ fn entries(said: Vec<WitEntry>, bytes_max: usize) -> Result<Vec<Entry>, Fault> {
     Ok(said.into_iter().map(entry).collect())
 }
 
-fn findings(said: Vec<WitFinding>) -> Result<Vec<Finding>, Fault> {
+pub(super) fn findings(said: Vec<WitFinding>) -> Result<Vec<Finding>, Fault> {
     if said.len() > FINDINGS_MAX {
         return Err(Fault::Nonsense(format!(
             "it has {} findings; tell at most {FINDINGS_MAX}",

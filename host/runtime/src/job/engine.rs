@@ -39,8 +39,8 @@ pub(crate) fn config() -> Config {
 
 /// Makes the engine and starts its ticker. Instances are few and fresh each time, so they are
 /// allocated on demand and no pool holds address space for them.
-pub(crate) fn start() -> wasmtime::Result<Engine> {
-    let engine = Engine::new(&config())?;
+pub(crate) fn start(config: &Config) -> wasmtime::Result<Engine> {
+    let engine = Engine::new(config)?;
     let weak = engine.weak();
     std::thread::Builder::new()
         .name("plugin-job-tick".into())

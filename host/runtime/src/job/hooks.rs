@@ -1,6 +1,6 @@
 //! How a guest's request over `wasi:http` leaves: through the egress guard, or not at all.
 
-use super::replay::Replay;
+use super::replay::{Replay, Tape};
 use crate::egress::{Allowance, EgressError, Guard, Outbound, Waits};
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -24,6 +24,8 @@ pub(crate) enum Way {
     Out(Arc<Guard>),
     /// To what was answered once.
     Replay(Arc<Replay>),
+    /// Out likewise, and written down.
+    Tape(Arc<Tape>),
 }
 
 /// The hooks of one job.
@@ -81,6 +83,12 @@ impl WasiHttpHooks for Hooks {
                 Way::Shut => Err(Error::HttpRequestDenied),
                 Way::Replay(replay) => {
                     let response = replay.answer(request).await.map_err(|e| told(&e))?;
+                    let driver = Box::new(async { Ok(()) });
+                    Ok((response.map(inbound), driver as Box<_>))
+                }
+                Way::Tape(tape) => {
+                    let response = tape.send(request, waits, allowance).await;
+                    let response = response.map_err(|e| told(&e))?;
                     let driver = Box::new(async { Ok(()) });
                     Ok((response.map(inbound), driver as Box<_>))
                 }

@@ -1,12 +1,14 @@
 //! Recorded exchanges, which answer in place of the outside: so a plugin that calls out can be
-//! tested without anybody to call, and answers the same each time.
+//! tested without anybody to call, and answers the same each time. And how they are recorded.
 
-use crate::egress::{EgressError, Outbound};
+use super::hooks::Inbound;
+use crate::egress::{Allowance, EgressError, Guard, Outbound, Waits};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Request, Response};
+use hyper::{HeaderMap, Request, Response};
 use parking_lot::Mutex;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -14,7 +16,7 @@ use std::sync::Arc;
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// One request and what was answered.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Exchange {
     /// What the plugin must send.
@@ -24,7 +26,7 @@ pub(crate) struct Exchange {
 }
 
 /// A request that was recorded.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RecordedRequest {
     /// In upper case.
@@ -32,15 +34,15 @@ pub(crate) struct RecordedRequest {
     /// The whole address, with its scheme.
     pub(crate) url: String,
     /// Headers that must be among those sent, by names in lower case.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) headers: BTreeMap<String, String>,
     /// The body, if it matters. JSON is compared by what it means.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) body: Option<String>,
 }
 
 /// What came of a request that was recorded.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Recorded {
     /// An answer.
@@ -53,7 +55,7 @@ pub(crate) enum Recorded {
 }
 
 /// Why there was no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Failure {
     /// The host does not let the request out.
@@ -67,13 +69,13 @@ pub(crate) enum Failure {
 }
 
 /// A response that was recorded.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RecordedResponse {
     /// The status.
     pub(crate) status: u16,
     /// The headers.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) headers: BTreeMap<String, String>,
     /// The body.
     #[serde(default)]
@@ -106,7 +108,7 @@ impl Replay {
     pub(super) async fn answer(
         &self,
         request: Request<Outbound>,
-    ) -> Result<Response<super::hooks::Inbound>, EgressError> {
+    ) -> Result<Response<Inbound>, EgressError> {
         let (parts, body) = request.into_parts();
         let body = Limited::new(body, BODY_BYTES_MAX).collect().await;
         let body = body.map_err(|e| EgressError::Broken(e.to_string()))?;
@@ -148,6 +150,137 @@ impl Replay {
     }
 }
 
+/// What a job was told from outside, to be told again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Heard {
+    /// By the environment.
+    pub(crate) environment: BTreeMap<String, String>,
+    /// By those whom it called.
+    pub(crate) exchanges: Vec<Exchange>,
+}
+
+impl Heard {
+    /// As vectors have it; nothing for what was not told.
+    pub(crate) fn written(&self) -> (Option<Value>, Option<Value>) {
+        let environment = (!self.environment.is_empty()).then(|| json!(self.environment));
+        let exchanges = (!self.exchanges.is_empty()).then(|| json!(self.exchanges));
+        (environment, exchanges)
+    }
+}
+
+/// A way out that writes down what goes over it.
+#[derive(Debug)]
+pub(crate) struct Tape {
+    guard: Arc<Guard>,
+    exchanges: Mutex<Vec<Exchange>>,
+}
+
+impl Tape {
+    /// Sends through this guard.
+    pub(crate) fn new(guard: Arc<Guard>) -> Arc<Self> {
+        Arc::new(Self {
+            guard,
+            exchanges: Mutex::default(),
+        })
+    }
+
+    /// What went over it.
+    pub(crate) fn exchanges(&self) -> Vec<Exchange> {
+        self.exchanges.lock().clone()
+    }
+
+    /// Sends a request out, and keeps it with its answer. Secrets are not among it: the guard puts
+    /// them in afterwards.
+    pub(super) async fn send(
+        &self,
+        request: Request<Outbound>,
+        waits: Waits,
+        allowance: Arc<Allowance>,
+    ) -> Result<Response<Inbound>, EgressError> {
+        let (parts, body) = request.into_parts();
+        let body = Limited::new(body, BODY_BYTES_MAX).collect().await;
+        let body = body
+            .map_err(|e| EgressError::Broken(e.to_string()))?
+            .to_bytes();
+        let request = RecordedRequest {
+            method: parts.method.to_string(),
+            url: parts.uri.to_string(),
+            headers: headers(&parts.headers, &UNRECORDED_OF_REQUESTS),
+            body: (!body.is_empty()).then(|| String::from_utf8_lossy(&body).into_owned()),
+        };
+        let sent = self.pass(Request::from_parts(parts, full(body)), waits, allowance);
+        let (answer, response) = match sent.await {
+            Ok(answer) => (
+                answer.to_http().map_err(EgressError::Broken),
+                Recorded::Response(answer),
+            ),
+            Err(error) => {
+                let recorded = Recorded::Failure {
+                    error: Failure::of(&error),
+                };
+                (Err(error), recorded)
+            }
+        };
+        self.exchanges.lock().push(Exchange { request, response });
+        answer
+    }
+
+    async fn pass(
+        &self,
+        request: Request<Outbound>,
+        waits: Waits,
+        allowance: Arc<Allowance>,
+    ) -> Result<RecordedResponse, EgressError> {
+        let (response, driver) = self.guard.send(request, waits, allowance).await?;
+        let driver = tokio::spawn(driver);
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await;
+        driver.abort();
+        let body = String::from_utf8(body?.to_bytes().to_vec());
+        Ok(RecordedResponse {
+            status: parts.status.as_u16(),
+            headers: headers(&parts.headers, &UNRECORDED_OF_RESPONSES),
+            body: body.map_err(|_| {
+                EgressError::Broken("an answer that is no text cannot be recorded".into())
+            })?,
+        })
+    }
+}
+
+/// Headers of a request that say nothing about the question, or are a secret.
+const UNRECORDED_OF_REQUESTS: [&str; 6] = [
+    "authorization",
+    "content-length",
+    "cookie",
+    "host",
+    "transfer-encoding",
+    "user-agent",
+];
+
+/// Headers of an answer that are other ones each time, or about the connection.
+const UNRECORDED_OF_RESPONSES: [&str; 6] = [
+    "connection",
+    "content-length",
+    "date",
+    "keep-alive",
+    "set-cookie",
+    "transfer-encoding",
+];
+
+fn headers(all: &HeaderMap, but: &[&str]) -> BTreeMap<String, String> {
+    let is_kept = |name: &str| !but.contains(&name);
+    all.iter()
+        .filter(|(name, _)| is_kept(name.as_str()))
+        .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
+        .collect()
+}
+
+fn full(body: Bytes) -> Outbound {
+    Full::new(body)
+        .map_err(|never| match never {})
+        .boxed_unsync()
+}
+
 impl State {
     fn deny(&mut self, why: String) -> EgressError {
         self.wrong.get_or_insert_with(|| why.clone());
@@ -156,6 +289,15 @@ impl State {
 }
 
 impl Failure {
+    fn of(error: &EgressError) -> Self {
+        match error {
+            EgressError::Denied(_) | EgressError::Closed(_) => Self::Denied,
+            EgressError::Timeout(_) => Self::Timeout,
+            EgressError::TooLarge(_) => Self::TooLarge,
+            _ => Self::Failed,
+        }
+    }
+
     fn as_error(self) -> EgressError {
         let why = "recorded".to_owned();
         match self {
@@ -201,14 +343,12 @@ fn is_same(recorded: &str, sent: &str) -> bool {
 }
 
 impl RecordedResponse {
-    fn to_http(&self) -> Result<Response<super::hooks::Inbound>, String> {
+    fn to_http(&self) -> Result<Response<Inbound>, String> {
         let mut response = Response::builder().status(self.status);
         for (name, value) in &self.headers {
             response = response.header(name, value);
         }
-        let body = Full::new(Bytes::from(self.body.clone()))
-            .map_err(|never| match never {})
-            .boxed_unsync();
+        let body = full(Bytes::from(self.body.clone()));
         response.body(body).map_err(|e| e.to_string())
     }
 }

@@ -69,7 +69,7 @@ impl Plugins {
             .iter()
             .map(|plugin| {
                 let entries = plugin.call(|plugin| plugin.supply(current))?;
-                Ok((plugin.plugin.candidate.name.clone(), entries))
+                Ok((plugin.plugin.load.candidate.name.clone(), entries))
             })
             .collect()
     }
@@ -87,7 +87,7 @@ impl Plugins {
         let configs = self.registry.serving().configs.clone();
         let mut all = Vec::new();
         for plugin in configs.iter().map(Arc::as_ref) {
-            let name = &plugin.plugin.candidate.name;
+            let name = &plugin.plugin.load.candidate.name;
             let findings = plugin.call(|plugin| plugin.check(proposed, current))?;
             all.extend(findings.into_iter().map(|finding| (name.clone(), finding)));
         }

@@ -16,8 +16,18 @@ pub(crate) enum Stage {
     Manifest,
     /// It compiles within its bounds.
     Compile,
-    /// Its memory can be set aside; it links, tells what it is, and takes its settings.
-    Start,
+    /// All functions that it imports are there.
+    Link,
+    /// Its memory can be set aside.
+    Memory,
+    /// A first instance can be made.
+    Instantiate,
+    /// It tells what it is.
+    Describe,
+    /// It takes its settings.
+    Init,
+    /// What it needs is granted, and the secrets of its grants are there.
+    Needs,
     /// It answers its golden vectors as they say.
     Vectors,
     /// Beside live calls it answers as what serves does, or nearly.
@@ -28,13 +38,18 @@ pub(crate) enum Stage {
 
 impl Stage {
     /// All, in order.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Read,
         Self::Signature,
         Self::Admit,
         Self::Manifest,
         Self::Compile,
-        Self::Start,
+        Self::Link,
+        Self::Memory,
+        Self::Instantiate,
+        Self::Describe,
+        Self::Init,
+        Self::Needs,
         Self::Vectors,
         Self::Shadow,
         Self::Watch,
@@ -48,13 +63,21 @@ impl Stage {
             Self::Admit => "admit",
             Self::Manifest => "manifest",
             Self::Compile => "compile",
-            Self::Start => "start",
+            Self::Link => "link",
+            Self::Memory => "memory",
+            Self::Instantiate => "instantiate",
+            Self::Describe => "describe",
+            Self::Init => "init",
+            Self::Needs => "needs",
             Self::Vectors => "vectors",
             Self::Shadow => "shadow",
             Self::Watch => "watch",
         }
     }
 }
+
+/// At which stage a component was refused, and why.
+pub(crate) type NotStarted = (Stage, String);
 
 /// What was refused.
 #[derive(Debug, Clone)]

@@ -321,3 +321,80 @@ fn refused(name: &str, refusal: &Refusal) -> PluginInfo {
 fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::breaker::Breaker;
+    use crate::kind::Kind;
+    use crate::plugin::Candidate;
+    use crate::promotion::Promotion;
+    use crate::world::Description;
+    use std::sync::Arc;
+    use wasmtime::component::Component;
+
+    /// A generation of which only its number is asked.
+    #[derive(Debug)]
+    struct Numbered(u64);
+
+    impl Member for Numbered {
+        fn number(&self) -> u64 {
+            self.0
+        }
+
+        fn kind(&self) -> Kind {
+            unreachable!()
+        }
+
+        fn candidate(&self) -> &Candidate {
+            unreachable!()
+        }
+
+        fn description(&self) -> &Description {
+            unreachable!()
+        }
+
+        fn component(&self) -> &Component {
+            unreachable!()
+        }
+
+        fn breaker(&self) -> &Breaker {
+            unreachable!()
+        }
+
+        fn promotion(&self) -> &Promotion {
+            unreachable!()
+        }
+
+        fn fingerprint(&self) -> Fingerprint {
+            unreachable!()
+        }
+
+        fn sample(&self) -> Sample {
+            unreachable!()
+        }
+    }
+
+    #[test]
+    fn what_does_not_drain_is_told_once_and_is_gone_when_its_calls_end() {
+        let called: Arc<dyn Member> = Arc::new(Numbered(3));
+        let mut shelf = Shelf::default();
+        shelf.draining.push(Draining {
+            name: "price".to_owned(),
+            member: Arc::downgrade(&called),
+            since: Instant::now().checked_sub(Duration::from_secs(31)).unwrap(),
+            is_overdue: false,
+        });
+        assert_eq!(shelf.sweep(Duration::from_secs(60)), 0);
+        assert_eq!(shelf.sweep(Duration::from_secs(30)), 1);
+        assert_eq!(
+            shelf.sweep(Duration::from_secs(30)),
+            0,
+            "it was told before"
+        );
+        assert_eq!(shelf.draining.len(), 1);
+        drop(called);
+        assert_eq!(shelf.sweep(Duration::from_secs(30)), 0);
+        assert!(shelf.draining.is_empty());
+    }
+}

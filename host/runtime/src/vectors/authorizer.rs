@@ -70,7 +70,8 @@ enum CauseWritten {
 
 /// A call's facts.
 pub(crate) struct Asked {
-    facts: OwnedCall,
+    /// As the host has them.
+    pub(crate) facts: OwnedCall,
     /// Any name: a vector's author knows no key's id.
     principal: String,
 }

@@ -1,12 +1,10 @@
-//! Golden vectors on the workbench: run, compared to the field, and written anew.
+//! Files of golden vectors, read to be written anew.
 
-use super::{Piece, Question, Trial};
+use super::Asked;
 use crate::kind::Kind;
+use crate::vectors;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-
-/// Vectors of one file: each takes a call or two, and an author waits for them.
-const VECTORS_MAX: usize = 1_000;
+use serde_json::{Map, Value, json};
 
 /// A file of golden vectors: inputs of one kind of plugin, and what must be answered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,19 +40,13 @@ pub struct Vector {
 }
 
 impl Golden {
-    /// Reads a file's text.
+    /// Reads a file's text, which must be for plugins of this kind.
     ///
     /// # Errors
     /// The text is not one; the error names the place.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let golden: Self = serde_json::from_str(text).map_err(|e| e.to_string())?;
-        if golden.vectors.len() > VECTORS_MAX {
-            return Err(format!(
-                "there are {} vectors; keep the {VECTORS_MAX} that tell most",
-                golden.vectors.len()
-            ));
-        }
-        Ok(golden)
+    pub fn parse(text: &str, kind: Kind) -> Result<Self, String> {
+        let vectors = vectors::read_file(text, kind)?;
+        Ok(Self { kind, vectors })
     }
 }
 
@@ -66,136 +58,92 @@ impl Vector {
         Value::Object(settings).to_string()
     }
 
-    /// What it asks, with settings as `init` takes them.
-    #[must_use]
-    pub const fn question<'a>(&'a self, settings: &'a str) -> Question<'a> {
-        Question {
-            settings,
-            input: &self.input,
-            environment: self.environment.as_ref(),
-        }
-    }
-
     /// Whether it is about settings that `init` refuses.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        self.refusal().is_some()
-    }
-
-    /// What of `init`'s refusal must be said, if this vector is about one.
-    fn refusal(&self) -> Option<&str> {
-        self.output.get("error")?.get("init")?.as_str()
+        let error = self.output.get("error");
+        error.and_then(|error| error.get("init")).is_some()
     }
 }
 
-impl Piece {
-    /// Runs a vector.
-    ///
-    /// # Errors
-    /// The plugin fails, or answers otherwise: the error says where and what.
-    pub fn replay(&self, vector: &Vector) -> Result<Trial, String> {
-        let outcome = self.try_once(&vector.question(&vector.settings_json()));
-        if let Some(expected) = vector.refusal() {
-            return refused_as(outcome, expected);
-        }
-        let trial = outcome?;
-        match difference("output", &vector.output, &trial.output) {
-            Some(difference) => Err(difference),
-            None => Ok(trial),
+/// The input without what was not asked for: all that the answer can depend on.
+pub(super) fn asked_alone(input: &Value, asked: &[Asked]) -> Value {
+    let Some(object) = input.as_object() else {
+        return input.clone();
+    };
+    let mut kept = Map::new();
+    // What a call is about makes a vector readable, asked for or not.
+    for field in ["action", "account"] {
+        keep(&mut kept, object, field);
+    }
+    for question in asked {
+        let about = question.about.as_str();
+        match question.what {
+            "has_role" => keep(&mut kept, object, "roles"),
+            "attribute" | "attribute_number" => keep_inner(&mut kept, input, "attributes", about),
+            "meta" => keep_inner(&mut kept, input, "meta", about),
+            field => keep(&mut kept, object, field),
         }
     }
+    Value::Object(kept)
+}
 
-    /// The vector with what the plugin answers now.
-    ///
-    /// # Errors
-    /// The plugin fails: there is no answer to write down.
-    pub fn rewrite(&self, vector: &Vector) -> Result<Vector, String> {
-        if vector.is_refusal() || !self.can_replay(vector) {
-            return Ok(vector.clone());
-        }
-        let trial = self.try_once(&vector.question(&vector.settings_json()))?;
-        Ok(Vector {
-            output: trial.output,
-            ..vector.clone()
-        })
+fn keep(kept: &mut Map<String, Value>, object: &Map<String, Value>, field: &str) {
+    if let Some(value) = object.get(field) {
+        kept.insert(field.to_owned(), value.clone());
     }
 }
 
-fn refused_as(outcome: Result<Trial, String>, expected: &str) -> Result<Trial, String> {
-    match outcome {
-        Err(why) if why.starts_with("init: ") && why.contains(expected) => Ok(Trial {
-            output: Value::Null,
-            fuel: 0,
-            asked: Vec::new(),
-            log: Vec::new(),
-        }),
-        Err(why) => Err(format!(
-            "init must refuse with a text that has {expected:?}, and it was: {why}"
-        )),
-        Ok(_) => Err(format!(
-            "init must refuse these settings with a text that has {expected:?}, and it took them"
-        )),
+fn keep_inner(kept: &mut Map<String, Value>, input: &Value, field: &str, name: &str) {
+    let value = inner(input, field, name);
+    if value.is_null() {
+        return;
+    }
+    let within = kept.entry(field).or_insert_with(|| json!({}));
+    if let Some(within) = within.as_object_mut() {
+        within.insert(name.to_owned(), value);
     }
 }
 
-/// Where two answers first differ, and how.
-fn difference(place: &str, expected: &Value, got: &Value) -> Option<String> {
-    match (expected, got) {
-        (Value::Object(left), Value::Object(right)) => {
-            let missing = left.iter().filter(|(key, _)| !right.contains_key(*key));
-            let mut missing = missing.filter(|(_, value)| !value.is_null());
-            if let Some((key, value)) = missing.next() {
-                return Some(format!("{place}: has no {key}, which must be {value}"));
-            }
-            right.iter().find_map(|(key, value)| {
-                let expected = left.get(key).unwrap_or(&Value::Null);
-                difference(&format!("{place}.{key}"), expected, value)
-            })
-        }
-        (Value::Array(left), Value::Array(right)) if left.len() == right.len() => {
-            let pairs = left.iter().zip(right).enumerate();
-            let mut pairs = pairs
-                .filter_map(|(n, (left, right))| difference(&format!("{place}[{n}]"), left, right));
-            pairs.next()
-        }
-        (Value::Array(left), Value::Array(right)) => Some(format!(
-            "{place}: has {} items, and must have {}",
-            right.len(),
-            left.len()
-        )),
-        (left, right) if left == right => None,
-        (left, right) => Some(format!("{place}: is {right}, and must be {left}")),
-    }
+fn inner(input: &Value, field: &str, name: &str) -> Value {
+    let found = input.get(field).and_then(|pairs| pairs.get(name));
+    found.cloned().unwrap_or(Value::Null)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
-    fn a_difference_is_told_by_its_place() {
-        let expected = json!({"ok": {"lines": [{"micros": 1}, {"micros": 2}]}});
-        let told = |got: Value| difference("output", &expected, &got);
-        assert_eq!(told(expected.clone()), None);
-        assert_eq!(
-            told(json!({"ok": {"lines": [{"micros": 1}, {"micros": 3}]}})).unwrap(),
-            "output.ok.lines[1].micros: is 3, and must be 2"
+    fn what_was_not_asked_for_is_left_out() {
+        let input = json!({
+            "action": "create_request", "account": "a/b", "attributes": {"x": "1", "y": "2"},
+            "roles": ["operator"], "time": 7, "meta": {"k": "v"},
+        });
+        let asked = |what, about: &str| Asked {
+            what,
+            about: about.to_owned(),
+        };
+        let kept = asked_alone(
+            &input,
+            &[
+                asked("attribute", "y"),
+                asked("meta", "none"),
+                asked("time", ""),
+            ],
         );
-        assert!(
-            told(json!({"ok": {"lines": []}}))
-                .unwrap()
-                .contains("has 0 items")
-        );
-        assert!(told(json!({"error": "x"})).unwrap().contains("has no ok"));
-        assert!(told(json!("allow")).is_some());
+        let expected = json!({
+            "action": "create_request", "account": "a/b", "attributes": {"y": "2"}, "time": 7,
+        });
+        assert_eq!(kept, expected);
     }
 
     #[test]
-    fn unknown_keys_are_refused() {
-        assert!(Golden::parse(r#"{"kind": "pricing", "vectors": []}"#).is_ok());
-        let refused = Golden::parse(r#"{"kind": "pricing", "vector": []}"#).unwrap_err();
+    fn unknown_keys_and_other_kinds_are_refused() {
+        let parse = |text| Golden::parse(text, Kind::Pricing);
+        assert!(parse(r#"{"kind": "pricing", "vectors": []}"#).is_ok());
+        let refused = parse(r#"{"kind": "pricing", "vector": []}"#).unwrap_err();
         assert!(refused.contains("vector"), "{refused}");
-        assert!(Golden::parse(r#"{"kind": "weather", "vectors": []}"#).is_err());
+        assert!(parse(r#"{"kind": "payment", "vectors": []}"#).is_err());
     }
 }

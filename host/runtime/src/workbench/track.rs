@@ -1,10 +1,12 @@
 //! How long calls take, on the serving path and not on the workbench's own engine.
 
-use crate::call::{AuthorizeCall, QuoteCall};
+use crate::bindings::authorizer::Authorizer;
+use crate::call::QuoteCall;
 use crate::kind::Kind;
 use crate::plugins::{Plugins, PluginsConfig};
+use crate::vectors::Vectored;
 use holdfast_model::usage::Operations;
-use holdfast_model::{AccountId, Action, Cid, Period, PrincipalId, Role, Roles, UnixMillis, Usage};
+use holdfast_model::{AccountId, Period, UnixMillis, Usage};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -100,8 +102,8 @@ impl Track {
                 timed(calls, || self.plugins.quote(&call).map(drop))
             }
             Kind::Authorizer => {
-                let asked = Asked::read(input)?;
-                let call = asked.call();
+                let asked = Authorizer::input(input.clone())?;
+                let call = asked.facts.borrowed();
                 timed(calls, || self.plugins.authorize(&call).map(drop))
             }
             Kind::Payment | Kind::Config => Err("calls out".into()),
@@ -126,82 +128,6 @@ fn timed<E: std::fmt::Display>(
     }
     times.sort_unstable();
     Ok(Times(times))
-}
-
-/// What an authorizer is asked, owned.
-struct Asked {
-    action: Action,
-    principal: PrincipalId,
-    roles: Roles,
-    account: AccountId,
-    attributes: BTreeMap<String, String>,
-    cid: Option<Cid>,
-    meta: BTreeMap<String, String>,
-    request_count: u64,
-    pinned_bytes: u128,
-    dag_size: Option<u64>,
-    time: UnixMillis,
-}
-
-impl Asked {
-    fn read(input: &Value) -> Result<Self, String> {
-        let number = |field: &str| input.get(field).and_then(Value::as_u64);
-        let cid = input.get("cid").and_then(Value::as_str);
-        Ok(Self {
-            action: action(input)?,
-            principal: PrincipalId::of_worker("bench"),
-            roles: roles(input)?,
-            account: account(input)?,
-            attributes: texts(input, "attributes")?,
-            cid: cid.map(Cid::parse).transpose().map_err(|e| e.to_string())?,
-            meta: texts(input, "meta")?,
-            request_count: number("request_count").unwrap_or_default(),
-            pinned_bytes: wide(input.get("pinned_bytes"))?,
-            dag_size: number("dag_size"),
-            time: UnixMillis::new(number("time").unwrap_or_default()),
-        })
-    }
-
-    fn call(&self) -> AuthorizeCall<'_> {
-        AuthorizeCall {
-            action: self.action,
-            principal: &self.principal,
-            roles: self.roles,
-            account: &self.account,
-            attributes: &self.attributes,
-            cid: self.cid,
-            meta: Some(&self.meta),
-            request_count: self.request_count,
-            pinned_bytes: self.pinned_bytes,
-            dag_size: self.dag_size,
-            time: self.time,
-        }
-    }
-}
-
-/// An action by the contract's name or by the policies'.
-fn action(input: &Value) -> Result<Action, String> {
-    let told = input
-        .get("action")
-        .map(|action| action.get("other").unwrap_or(action));
-    let told = told.and_then(Value::as_str).ok_or("action: is missing")?;
-    let plain = |name: &str| name.replace('_', "").to_ascii_lowercase();
-    let found = Action::ALL
-        .iter()
-        .find(|action| plain(action.as_str()) == plain(told));
-    found
-        .copied()
-        .ok_or_else(|| format!("action: there is no {told:?}"))
-}
-
-fn roles(input: &Value) -> Result<Roles, String> {
-    let told = input.get("roles").and_then(Value::as_array);
-    let mut roles = Roles::NONE;
-    for name in told.into_iter().flatten() {
-        let name = name.as_str().ok_or("roles: must be texts")?;
-        roles = roles.with(Role::parse(name).map_err(|e| e.to_string())?);
-    }
-    Ok(roles)
 }
 
 fn account(input: &Value) -> Result<AccountId, String> {
@@ -258,6 +184,7 @@ fn wide(value: Option<&Value>) -> Result<u128, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use holdfast_model::Action;
 
     #[test]
     fn quantiles_and_buckets_are_of_what_was_seen() {
@@ -278,10 +205,10 @@ mod tests {
             "action": "create_request", "account": "a/b", "roles": ["tenant-user"],
             "pinned_bytes": "18446744073709551616", "attributes": {"x": "y"},
         });
-        let asked = Asked::read(&input).unwrap();
+        let asked = Authorizer::input(input).unwrap().facts;
         assert_eq!(asked.action, Action::CreateRequest);
         assert_eq!(asked.pinned_bytes, 1 << 64);
-        assert!(Asked::read(&serde_json::json!({"action": "fly"})).is_err());
+        assert!(Authorizer::input(serde_json::json!({"action": "fly"})).is_err());
         let input = serde_json::json!({"meters": [{"measure": "storage", "quantity": "7"}]});
         assert_eq!(usage(&input).unwrap().byte_millis, 7_000);
     }

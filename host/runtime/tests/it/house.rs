@@ -2,12 +2,13 @@
 
 use holdfast_model::usage::Operations;
 use holdfast_model::{
-    AccountId, Action, Cid, Period, PrincipalId, Role, Roles, TenantId, UnixMillis, Usage,
+    AccountId, Action, Cid, Currency, Money, Period, PrincipalId, Role, Roles, TenantId,
+    UnixMillis, Usage,
 };
 use holdfast_runtime::attack::Kit;
 use holdfast_runtime::{
-    AuthorizeCall, JobsConfig, PluginError, PluginInfo, Plugins, PluginsConfig, Quote, QuoteCall,
-    Verdict,
+    AuthorizeCall, Invoice, JobsConfig, PluginError, PluginInfo, Plugins, PluginsConfig, Progress,
+    Quote, QuoteCall, QuoteLine, Verdict,
 };
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -332,4 +333,40 @@ pub(crate) fn newest(folder: &Path) -> Option<SystemTime> {
 
 fn modified(file: &Path) -> Option<SystemTime> {
     fs::metadata(file).ok()?.modified().ok()
+}
+
+/// An invoice over twelve and a half euros.
+pub(crate) fn invoice() -> Invoice {
+    let amount = Money {
+        micros: 12_500_000,
+        currency: Currency::parse("EUR").unwrap(),
+    };
+    Invoice {
+        id: "2026-01-acme".into(),
+        account: account(),
+        attributes: BTreeMap::new(),
+        period: Period {
+            start: UnixMillis::parse("2026-01-01T00:00:00Z").unwrap(),
+            end: UnixMillis::parse("2026-02-01T00:00:00Z").unwrap(),
+        },
+        lines: vec![QuoteLine {
+            item: "storage".into(),
+            explanation: "500 GB for a month".into(),
+            quantity: 500,
+            unit: "gb-month".into(),
+            amount,
+        }],
+        total: amount,
+        due: UnixMillis::parse("2026-02-15T00:00:00Z").unwrap(),
+    }
+}
+
+/// The first attempt at it.
+pub(crate) fn progress() -> Progress {
+    Progress {
+        attempt: 1,
+        idempotency_key: "key-2026-01-acme".into(),
+        memo: String::new(),
+        time: UnixMillis::parse("2026-02-02T00:00:00Z").unwrap(),
+    }
 }

@@ -2,6 +2,7 @@
 
 mod collector;
 mod config;
+mod measured;
 mod payment;
 
 use crate::house::{PATIENCE, put};

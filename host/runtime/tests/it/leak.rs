@@ -1,6 +1,6 @@
 //! A thousand rounds of each kind of misbehaviour leave nothing behind: no instance, no memory.
 
-use crate::house::{House, component_bytes, gauge, told};
+use crate::house::{House, component_bytes, gauge, invoice, progress, told};
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
@@ -34,6 +34,15 @@ const IN_CALLS: &[&str] = &[
 
 /// Deeds at the load, after which the good one before goes on.
 const AT_LOAD: &[&str] = &["init-error", "init-trap", "init-memory", "init-error-long"];
+
+/// Deeds of jobs.
+const IN_JOBS: &[&str] = &[
+    "trap",
+    "memory",
+    "handles",
+    "gigabyte-reference",
+    "wrong-amount",
+];
 
 /// Other tests would move this process's memory, so the rounds have one to themselves.
 #[test]
@@ -77,6 +86,19 @@ fn rounds_in_a_process_of_their_own() {
             install(&house, deed, "");
             assert_eq!(house.last("price").state, "refused", "{deed}");
             assert_eq!(house.quote().unwrap().total.micros, 7);
+        });
+    }
+    let waiter = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    for deed in IN_JOBS {
+        let calm = "[limits]\ncpu_ms = 1\n[breaker]\nfailures = 1000000\n[promote]\nwatch_ms = 0\n";
+        let manifest = format!("{}{calm}", told(deed));
+        let info = house.install("hostile-payment", "pay", &manifest);
+        assert_eq!(info.state, "live", "{deed}: {info:?}");
+        rounds(&house, deed, || {
+            let collected = waiter.block_on(house.plugins.collect("pay", &invoice(), &progress()));
+            assert!(collected.is_err(), "{deed}");
         });
     }
     install(&house, "price-7", "");

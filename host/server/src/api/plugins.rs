@@ -15,12 +15,7 @@ use serde::Serialize;
 use serde_json::json;
 pub(crate) use shapes::{Generation, Line, Plugin, Report};
 use std::sync::Arc;
-use std::time::Duration;
 use utoipa::ToSchema;
-
-/// How long a call waits for a package to be compiled and tried; then it answers that this goes on.
-/// Below the usual bound on a call, which would say less.
-const INSTALL_WAIT: Duration = Duration::from_secs(20);
 
 /// Lines of a plugin's log, unless the caller wants fewer or more.
 const LINES_USUAL: usize = 100;
@@ -104,7 +99,8 @@ pub(crate) async fn install(call: &mut Call) -> Result<Reply, Problem> {
         }
         outcome
     });
-    match tokio::time::timeout(INSTALL_WAIT, task).await {
+    let wait = call.station.edge.settings.install_wait;
+    match tokio::time::timeout(wait, task).await {
         Ok(Ok(outcome)) => Reply::json(StatusCode::OK, &outcome?),
         Ok(Err(died)) => Err(Problem::internal("an installation died", &died)),
         Err(_elapsed) => {

@@ -42,6 +42,9 @@ pub struct Settings {
     pub call_timeout: Duration,
     /// Calls in flight. Each holds a few KiB; at 4,096 the store's queue is what waits, not memory.
     pub calls_max: usize,
+    /// How long a call waits for a plugin to be compiled and tried; then it answers that this goes
+    /// on. Below the usual bound on a call, which would say less.
+    pub install_wait: Duration,
 }
 
 impl Default for Settings {
@@ -51,6 +54,7 @@ impl Default for Settings {
             body_timeout: Duration::from_secs(10),
             call_timeout: Duration::from_secs(30),
             calls_max: 4_096,
+            install_wait: Duration::from_secs(20),
         }
     }
 }

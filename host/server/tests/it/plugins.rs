@@ -1,5 +1,6 @@
 //! `holdfast plugin …`: what an author does with files, and an operator with a host.
 
+mod hostile;
 mod projects;
 mod serving;
 mod signing;

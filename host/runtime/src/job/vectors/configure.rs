@@ -5,9 +5,9 @@ use crate::bindings::config::Config;
 use crate::bindings::config::exports::holdfast::plugin::configuration::{
     ConfigError, Entry as WitEntry, Finding, Severity, Snapshot as WitSnapshot,
 };
-use crate::job::configure::{Entry, Snapshot, of_snapshot};
+use crate::job::configure::{Snapshot, entries, findings, of_snapshot};
 use crate::job::guest::JobGuest;
-use crate::job::plugin::Asking;
+use crate::job::mould::Asking;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use wasmtime::Store;
@@ -48,36 +48,38 @@ impl JobVectored for Config {
             Ok(match input {
                 Question::Supply(current) => {
                     let answer = configuration.call_supply(store, &current).await?;
-                    written(answer.map(|entries| entries.into_iter().map(entry).collect()))
+                    let written = written(&answer, entry);
+                    // The answer must also keep the contract that holds for every one.
+                    answer.map_or(Ok(()), |said| entries(said, usize::MAX).map(drop))?;
+                    written
                 }
                 Question::Check(proposed, current) => {
                     let current = current.as_ref();
                     let answer = configuration.call_check(store, &proposed, current).await?;
-                    written(answer.map(|findings| findings.into_iter().map(finding).collect()))
+                    let written = written(&answer, finding);
+                    answer.map_or(Ok(()), |said| findings(said).map(drop))?;
+                    written
                 }
             })
         })
     }
 }
 
-fn written(answer: Result<Vec<Value>, ConfigError>) -> Value {
+fn written<T>(answer: &Result<Vec<T>, ConfigError>, item: fn(&T) -> Value) -> Value {
     match answer {
-        Ok(items) => json!({"ok": items}),
+        Ok(items) => json!({"ok": items.iter().map(item).collect::<Vec<_>>()}),
         Err(ConfigError::Unavailable(why)) => json!({"error": {"unavailable": why}}),
         Err(ConfigError::Malformed(why)) => json!({"error": {"malformed": why}}),
         Err(ConfigError::Other(why)) => json!({"error": {"other": why}}),
     }
 }
 
-fn entry(entry: WitEntry) -> Value {
-    json!(Entry {
-        key: entry.key,
-        value: entry.value,
-    })
+fn entry(entry: &WitEntry) -> Value {
+    json!({"key": entry.key, "value": entry.value})
 }
 
-fn finding(finding: Finding) -> Value {
-    let severity = match finding.severity {
+fn finding(finding: &Finding) -> Value {
+    let severity = match &finding.severity {
         Severity::Warn => json!("warn"),
         Severity::Refuse => json!("refuse"),
         Severity::Other(what) => json!({"other": what}),

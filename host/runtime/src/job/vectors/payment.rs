@@ -8,9 +8,12 @@ use crate::bindings::payment::Payment;
 use crate::bindings::payment::exports::holdfast::plugin::collection::{
     CollectError, Invoice as WitInvoice, Progress as WitProgress, Step,
 };
+use crate::error::Fault;
 use crate::facts::halves;
+use crate::job::collect::checked;
 use crate::job::guest::JobGuest;
-use crate::job::plugin::Asking;
+use crate::job::mould::Asking;
+use holdfast_model::{Currency, Money as Total};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -115,7 +118,13 @@ impl JobVectored for Payment {
         Box::pin(async move {
             let collection = self.holdfast_plugin_collection();
             let answer = collection.call_collect(store, &invoice, &progress).await?;
-            Ok(written(answer))
+            let written = written(&answer);
+            // The answer must also keep the contract that holds for every one.
+            let currency = Currency::parse(&invoice.total.currency);
+            let currency = currency.map_err(|e| Fault::Nonsense(e.to_string()))?;
+            let micros = invoice.total.micros;
+            drop(checked(answer, Total { micros, currency })?);
+            Ok(written)
         })
     }
 }
@@ -148,7 +157,7 @@ fn money(money: Money) -> WitMoney {
     }
 }
 
-fn written(answer: Result<Step, CollectError>) -> Value {
+fn written(answer: &Result<Step, CollectError>) -> Value {
     match answer {
         Ok(Step::Collected(receipt)) => json!({"ok": {"collected": {
             "reference": receipt.reference,

@@ -11,6 +11,8 @@ use std::time::Duration;
 pub(super) enum Answer {
     /// A status line's end, headers and a body.
     Status(&'static str, &'static str, &'static str),
+    /// A status line's end, headers and bytes.
+    Bytes(&'static str, &'static str, Vec<u8>),
     /// Nothing, ever.
     Silence,
     /// A head, and then a body without end.
@@ -62,6 +64,14 @@ fn serve(mut stream: TcpStream, answer: &Answer, seen: &Mutex<Vec<Asked>>) -> st
                 stream,
                 "HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
             )
+        }
+        Answer::Bytes(status, headers, body) => {
+            let length = body.len();
+            write!(
+                stream,
+                "HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{headers}\r\n"
+            )?;
+            stream.write_all(body)
         }
         // The client goes away at last, and then there is nothing more to read.
         Answer::Silence => stream.read(&mut [0]).map(|_| ()),

@@ -2,51 +2,23 @@
 
 use super::collector::{Answer, Collector};
 use super::{Leads, Yard, refusal, vectors};
-use crate::house::account;
-use holdfast_model::{Currency, Money, Period, UnixMillis};
-use holdfast_runtime::{CollectError, Invoice, Progress, QuoteLine, Step};
-use std::collections::BTreeMap;
+use crate::house::invoice;
+use holdfast_runtime::{CollectError, Progress, Step};
 use std::fs;
 use std::time::{Duration, Instant};
 
-const WEBHOOK: &str = "payment-webhook";
-
-fn invoice() -> Invoice {
-    let amount = Money {
-        micros: 12_500_000,
-        currency: Currency::parse("EUR").unwrap(),
-    };
-    Invoice {
-        id: "2026-01-acme".into(),
-        account: account(),
-        attributes: BTreeMap::new(),
-        period: Period {
-            start: UnixMillis::parse("2026-01-01T00:00:00Z").unwrap(),
-            end: UnixMillis::parse("2026-02-01T00:00:00Z").unwrap(),
-        },
-        lines: vec![QuoteLine {
-            item: "storage".into(),
-            explanation: "500 GB for a month".into(),
-            quantity: 500,
-            unit: "gb-month".into(),
-            amount,
-        }],
-        total: amount,
-        due: UnixMillis::parse("2026-02-15T00:00:00Z").unwrap(),
-    }
-}
+pub(super) const WEBHOOK: &str = "payment-webhook";
 
 fn progress(attempt: u32, memo: &str) -> Progress {
     Progress {
         attempt,
-        idempotency_key: "key-2026-01-acme".into(),
         memo: memo.into(),
-        time: UnixMillis::parse("2026-02-02T00:00:00Z").unwrap(),
+        ..crate::house::progress()
     }
 }
 
 /// A manifest that sends invoices to a host, and grants just that.
-fn manifest(host: &str, port: u16, more: &str) -> String {
+pub(super) fn manifest(host: &str, port: u16, more: &str) -> String {
     format!(
         "[settings]\nurl = \"http://{host}:{port}/pay\"\ntimeout_ms = 400\n{more}\n\
          [[egress]]\nscheme = \"http\"\nhost = \"{host}\"\nport = {port}\nmethods = [\"POST\"]\n\
@@ -55,16 +27,16 @@ fn manifest(host: &str, port: u16, more: &str) -> String {
     )
 }
 
-const KEY: &[(&str, &str)] = &[("PAY_KEY", "s3cret-key")];
+pub(super) const KEY: &[(&str, &str)] = &[("PAY_KEY", "s3cret-key")];
 
-fn webhook(collector: &Collector) -> Yard {
+pub(super) fn webhook(collector: &Collector) -> Yard {
     let yard = Yard::new(KEY);
     let info = yard.install(WEBHOOK, &manifest("127.0.0.1", collector.port, ""));
     assert_eq!((info.state.as_str(), info.error), ("live", None));
     yard
 }
 
-async fn collect(yard: &Yard) -> Result<Step, CollectError> {
+pub(super) async fn collect(yard: &Yard) -> Result<Step, CollectError> {
     yard.plugins
         .collect(WEBHOOK, &invoice(), &progress(1, ""))
         .await

@@ -201,6 +201,33 @@ fn a_restart_forgets_no_promotion_and_no_rollback() {
 }
 
 #[test]
+fn what_did_not_pass_its_shadow_is_not_tried_again_by_a_restart() {
+    let host = Host::new();
+    let plugins = host.start();
+    host.put(&plugins, "price-7", "");
+    let rule = "by = \"shadow\"\nshadow_calls = 1000000\nmax_differences = 0";
+    host.put(&plugins, "price-9", rule);
+    let is_refused = |plugins: &Plugins| plugins.list().iter().any(|info| info.state == "refused");
+    let start = Instant::now();
+    while !is_refused(&plugins) {
+        assert_eq!(micros(&plugins), 7);
+        assert!(start.elapsed() < PATIENCE, "{:?}", plugins.list());
+    }
+    drop(plugins);
+    let plugins = host.start();
+    assert_eq!(micros(&plugins), 7);
+    let refused = plugins.list().into_iter().next_back().unwrap();
+    assert_eq!(refused.state, "refused");
+    let why = refused.error.unwrap();
+    assert!(why.contains("max_differences allows 0"), "{why}");
+    plugins.rescan();
+    assert_eq!(plugins.describe("price").unwrap().generations.len(), 1);
+    // A hand can still have it, and another file is tried.
+    host.put(&plugins, "price-8", "");
+    assert_eq!(micros(&plugins), 8);
+}
+
+#[test]
 fn a_storm_of_reloads_under_load_fails_no_call_and_leaves_nothing_behind() {
     use std::sync::atomic::{AtomicBool, Ordering};
     let house = House::new();

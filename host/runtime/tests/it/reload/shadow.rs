@@ -1,6 +1,6 @@
 //! Candidates beside what serves.
 
-use crate::house::{Ask, House, PATIENCE, told};
+use crate::house::{Ask, House, PATIENCE, counted, told};
 use holdfast_runtime::{ReloadError, ShadowReport, Verdict};
 use std::time::Instant;
 
@@ -195,4 +195,31 @@ fn without_anything_to_compare_it_with_a_shadow_serves_at_once() {
     let number = Some(by_hand.generation);
     house.plugins.promote("other", number).unwrap();
     assert_eq!(house.quote().unwrap().total.micros, 8);
+}
+
+#[test]
+fn what_the_queue_has_no_room_for_is_dropped_and_counted() {
+    let house = House::new();
+    house.install("hostile-pricing", "it", &told("price-7"));
+    // The candidate takes its time with each call, so that the queue fills.
+    let slow = format!(
+        "{}[limits]\ncpu_ms = 20\n",
+        promoted("loop", "by = \"hand\"")
+    );
+    house.install("hostile-pricing", "it", &slow);
+    let dropped = || {
+        counted(
+            &house.plugins,
+            "holdfast_plugin_shadow_calls_total",
+            "dropped",
+        )
+    };
+    let start = Instant::now();
+    while dropped() == 0 {
+        assert_eq!(house.quote().unwrap().total.micros, 7);
+        assert!(start.elapsed() < PATIENCE, "nothing was dropped");
+    }
+    // What is dropped is no call that the report could be about.
+    let report = house.plugins.shadow_report("it").unwrap();
+    assert!(report.calls < 1_000, "{report:?}");
 }

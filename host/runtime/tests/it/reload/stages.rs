@@ -77,8 +77,8 @@ fn each_stage_names_itself_and_leaves_what_serves() {
             "breaker.failures",
         ),
         (too_large, "compile", "may have 9"),
-        (parts(&told("init-error")), "start", "this will never do"),
-        (parts(&told("init-trap")), "start", "init: trapped"),
+        (parts(&told("init-error")), "init", "this will never do"),
+        (parts(&told("init-trap")), "init", "init: trapped"),
         (
             no_vectors,
             "vectors",

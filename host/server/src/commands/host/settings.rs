@@ -23,6 +23,7 @@ pub(super) fn edge(config: &Config) -> api::Settings {
         body_timeout: config.server.body_timeout.get(),
         call_timeout: config.server.call_timeout.get(),
         calls_max: config.limits.calls_max.count(),
+        ..api::Settings::default()
     }
 }
 

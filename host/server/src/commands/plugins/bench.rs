@@ -5,7 +5,7 @@ use super::folder::Folder;
 use crate::commands::{Failure, terminal};
 use anyhow::anyhow;
 use clap::Args;
-use holdfast_runtime::workbench::{Piece, Times, Track, Vector};
+use holdfast_runtime::workbench::{Golden, Piece, Times, Track, Vector};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,7 +47,9 @@ impl Bench {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         let draft = Draft::read(&self.file)?;
         let piece = draft.piece()?;
-        let golden = draft.golden_of(piece.kind, self.vectors.as_deref())?;
+        let (path, text) = draft.vectors_of(self.vectors.as_deref())?;
+        let golden = Golden::parse(&text, piece.kind);
+        let golden = golden.map_err(|why| anyhow!("{}: {why}", path.display()))?;
         let folder = Folder::make("bench")?;
         let manifest = draft.text("toml")?.unwrap_or_default();
         let of_plugin = |why: String| anyhow!("{}: {why}", draft.name);
@@ -80,7 +82,7 @@ impl Bench {
 }
 
 fn fuel_of(piece: &Piece, settings: &str, vector: &Vector) -> Option<u64> {
-    let trial = piece.try_once(&vector.question(settings)).ok()?;
+    let trial = piece.try_once(settings, &vector.input).ok()?;
     trial.output.get("ok")?;
     Some(trial.fuel)
 }

@@ -4,7 +4,7 @@ use super::draft::Draft;
 use crate::commands::Failure;
 use crate::commands::terminal::{self, Colour};
 use clap::Args;
-use holdfast_runtime::workbench::{Golden, Inspection, Piece};
+use holdfast_runtime::workbench::{Inspection, Piece};
 use holdfast_runtime::{PublicKey, Signature};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -89,7 +89,12 @@ fn findings(draft: &Draft, trusted: &[String]) -> Vec<Finding> {
     add("signature", signature(draft, trusted));
     let settings = draft.settings().map_err(|e| format!("{e:#}"));
     add("manifest", manifest(draft, &settings));
-    let piece = draft.piece().map_err(|e| format!("{e:#}"));
+    // What is wrong with the manifest was just told: the rest is looked at without it.
+    let piece = match settings.is_ok() {
+        true => draft.piece(),
+        false => draft.piece_with(""),
+    };
+    let piece = piece.map_err(|e| format!("{e:#}"));
     let piece = match piece {
         Ok(piece) => piece,
         Err(why) => {
@@ -98,8 +103,8 @@ fn findings(draft: &Draft, trusted: &[String]) -> Vec<Finding> {
         }
     };
     add("component", Ok((Outcome::Good, component(draft, &piece))));
-    if let Ok(settings) = &settings {
-        let inspected = piece.inspect(settings);
+    if settings.is_ok() {
+        let inspected = piece.inspect();
         let is_started = add(
             "start",
             inspected.as_ref().map(started).map_err(Clone::clone),
@@ -110,10 +115,10 @@ fn findings(draft: &Draft, trusted: &[String]) -> Vec<Finding> {
             add("imports", Ok(imports(inspection)));
         }
     }
-    match draft.golden(None) {
-        Ok(Some(golden)) => {
-            if add("vectors", vectors(&piece, &golden)) {
-                add("determinism", determinism(&piece, &golden));
+    match draft.vectors() {
+        Ok(Some(text)) => {
+            if add("vectors", vectors(&piece, &text)) {
+                add("determinism", determinism(&piece, &text));
             }
         }
         Ok(None) => {
@@ -220,54 +225,23 @@ fn imports(inspection: &Inspection) -> (Outcome, String) {
     )
 }
 
-fn vectors(piece: &Piece, golden: &Golden) -> Said {
-    if golden.kind != piece.kind {
-        return Err(format!(
-            "they are of a {} plugin, and this is one for {}",
-            golden.kind, piece.kind
-        ));
-    }
-    let failed: Vec<String> = golden
-        .vectors
+fn vectors(piece: &Piece, text: &str) -> Said {
+    let proofs = piece.prove(text)?;
+    let mut failed = proofs
         .iter()
-        .filter(|vector| piece.can_replay(vector))
-        .filter_map(|vector| {
-            let why = piece.replay(vector).err()?;
-            Some(format!("{:?}: {why}", vector.name))
-        })
-        .collect();
-    let apart = golden.vectors.iter();
-    let apart = apart.filter(|vector| !piece.can_replay(vector)).count();
-    match failed.first() {
-        None if apart > 0 => Ok((
-            Outcome::Note,
-            format!(
-                "{apart} of {} need others to answer over the network and were not run; the rest hold",
-                golden.vectors.len()
-            ),
-        )),
-        None => Ok((Outcome::Good, format!("all {} hold", golden.vectors.len()))),
+        .filter_map(|proof| Some(format!("{:?}: {}", proof.name, proof.failure.as_ref()?)));
+    match failed.next() {
+        None => Ok((Outcome::Good, format!("all {} hold", proofs.len()))),
         Some(first) => Err(format!(
             "{} of {} fail; {first}",
-            failed.len(),
-            golden.vectors.len()
+            failed.count().saturating_add(1),
+            proofs.len()
         )),
     }
 }
 
-fn determinism(piece: &Piece, golden: &Golden) -> Said {
-    let mut fuels = Vec::new();
-    for vector in &golden.vectors {
-        if vector.is_refusal() || !piece.can_replay(vector) {
-            continue;
-        }
-        let trial = piece.try_twice(&vector.question(&vector.settings_json()));
-        fuels.push(
-            trial
-                .map_err(|why| format!("{:?}: {why}", vector.name))?
-                .fuel,
-        );
-    }
+fn determinism(piece: &Piece, text: &str) -> Said {
+    let fuels = piece.prove_twice(text)?;
     let (least, most) = (fuels.iter().min(), fuels.iter().max());
     let (Some(least), Some(most)) = (least, most) else {
         return Ok((Outcome::Note, "there is no input to try".to_owned()));
@@ -286,11 +260,9 @@ fn determinism(piece: &Piece, golden: &Golden) -> Said {
 impl Inspect {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         let draft = Draft::read(&self.file)?;
-        let settings = draft.settings()?;
         let piece = draft.piece()?;
-        let inspection = piece
-            .inspect(&settings)
-            .map_err(|why| anyhow::anyhow!("{}.wasm {why}", draft.name))?;
+        let inspection = piece.inspect();
+        let inspection = inspection.map_err(|why| anyhow::anyhow!("{}.wasm {why}", draft.name))?;
         let digest = terminal::hex(&draft.digest());
         if self.json {
             let mut shown = serde_json::to_value(&inspection)?;

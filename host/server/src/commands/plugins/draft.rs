@@ -3,8 +3,7 @@
 
 use crate::commands::Failure;
 use anyhow::{Context, anyhow, bail};
-use holdfast_runtime::PluginKind;
-use holdfast_runtime::workbench::{self, Golden, Piece, Workbench};
+use holdfast_runtime::workbench::{self, Piece, Workbench};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::Read;
@@ -67,47 +66,41 @@ impl Draft {
         workbench::settings_of(&manifest).map_err(|why| anyhow!("{}.toml: {why}", self.name))
     }
 
-    /// The component on a workbench.
+    /// The component on a workbench, with what `NAME.toml` says.
     pub(super) fn piece(&self) -> Result<Piece, Failure> {
-        let bench = Workbench::open().map_err(|why| anyhow!(why))?;
-        let piece = bench.take(&self.wasm);
-        piece.map_err(|why| anyhow!("{}.wasm {why}", self.name))
+        self.piece_with(&self.text("toml")?.unwrap_or_default())
     }
 
-    /// The golden vectors: of the file that is named, else of `NAME.vectors.json`.
-    pub(super) fn golden(&self, named: Option<&Path>) -> Result<Option<Golden>, Failure> {
+    /// The component on a workbench, with this manifest.
+    pub(super) fn piece_with(&self, manifest: &str) -> Result<Piece, Failure> {
+        // What a plugin is granted of the environment, it is granted of this command's.
+        let environment = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        let bench = Workbench::open(environment.collect()).map_err(|why| anyhow!(why))?;
+        let piece = bench.take(&self.name, &self.wasm, manifest);
+        piece.map_err(|why| anyhow!(why))
+    }
+
+    /// The golden vectors of `NAME.vectors.json`, if it is there.
+    pub(super) fn vectors(&self) -> Result<Option<String>, Failure> {
+        self.text("vectors.json")
+    }
+
+    /// The golden vectors, which must be there: of the file that is named, else of
+    /// `NAME.vectors.json`. Where they are, and what is written.
+    pub(super) fn vectors_of(&self, named: Option<&Path>) -> Result<(PathBuf, String), Failure> {
         let path = named.map_or_else(|| self.beside("vectors.json"), Path::to_owned);
         if named.is_none() && !path.try_exists()? {
-            return Ok(None);
-        }
-        let golden = Golden::parse(&text(&path)?);
-        golden
-            .map(Some)
-            .map_err(|why| anyhow!("{}: {why}", path.display()))
-    }
-
-    /// The golden vectors, which must be there.
-    pub(super) fn golden_of(
-        &self,
-        kind: PluginKind,
-        named: Option<&Path>,
-    ) -> Result<Golden, Failure> {
-        let golden = self.golden(named)?.with_context(|| {
-            format!(
+            bail!(
                 "there is no {}; write golden vectors there, or record one with `holdfast plugin \
                  record {}`",
-                self.beside("vectors.json").display(),
+                path.display(),
                 self.path.display()
-            )
-        })?;
-        if golden.kind != kind {
-            bail!(
-                "the vectors are of a {} plugin, and {}.wasm is one for {kind}",
-                golden.kind,
-                self.name
             );
         }
-        Ok(golden)
+        let written = text(&path)?;
+        Ok((path, written))
     }
 }
 

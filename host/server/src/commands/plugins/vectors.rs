@@ -5,8 +5,7 @@ use crate::commands::Failure;
 use crate::commands::terminal::{self, Colour};
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
-use holdfast_runtime::workbench::{Golden, Piece, Question, Vector};
-use serde::Serialize;
+use holdfast_runtime::workbench::{Golden, Piece, Proof, Vector};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,94 +44,75 @@ pub(in crate::commands) struct Record {
     append: Option<PathBuf>,
 }
 
-#[derive(Debug, Serialize)]
-struct Report<'a> {
-    name: &'a str,
-    failure: Option<String>,
-    fuel: Option<u64>,
-}
-
 impl Test {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         let draft = Draft::read(&self.file)?;
         let piece = draft.piece()?;
-        let golden = draft.golden_of(piece.kind, self.vectors.as_deref())?;
+        let (path, text) = draft.vectors_of(self.vectors.as_deref())?;
+        let proofs = piece.prove(&text);
+        let proofs = proofs.map_err(|why| anyhow!("{}: {why}", path.display()))?;
         if self.write {
-            let path = self.vectors.unwrap_or_else(|| draft.beside("vectors.json"));
-            return rewrite(&piece, &golden, &path);
+            return rewrite(&piece, &text, proofs, &path);
         }
-        let (here, apart): (Vec<&Vector>, Vec<&Vector>) = golden
-            .vectors
-            .iter()
-            .partition(|vector| piece.can_replay(vector));
-        let reports: Vec<Report<'_>> = here
-            .into_iter()
-            .map(|vector| {
-                let outcome = piece.replay(vector);
-                Report {
-                    name: &vector.name,
-                    fuel: outcome.as_ref().ok().map(|trial| trial.fuel),
-                    failure: outcome.err(),
-                }
-            })
-            .collect();
-        let failed = reports.iter().filter(|one| one.failure.is_some()).count();
+        let failed = proofs.iter().filter(|one| one.failure.is_some()).count();
         if self.json {
-            let apart: Vec<&str> = apart.iter().map(|vector| vector.name.as_str()).collect();
             terminal::json(&json!({
-                "plugin": draft.name, "failed": failed, "vectors": reports, "not_run": apart,
+                "plugin": draft.name, "failed": failed, "vectors": proofs,
             }))?;
         } else {
-            show(&reports, failed)?;
-            if !apart.is_empty() {
-                terminal::say(&format!(
-                    "{} more were not run: others must answer for them over the network. The test \
-                     kit runs them natively: `cargo test`",
-                    apart.len()
-                ))?;
-            }
+            show(&proofs, failed)?;
         }
         Ok(terminal::code(failed == 0))
     }
 }
 
-fn show(reports: &[Report<'_>], failed: usize) -> Result<(), Failure> {
-    for report in reports {
-        let line = match &report.failure {
+fn show(proofs: &[Proof], failed: usize) -> Result<(), Failure> {
+    for proof in proofs {
+        let line = match &proof.failure {
             None => format!(
                 "{} {} ({} instructions)",
                 terminal::painted("ok    ", Colour::Green),
-                report.name,
-                terminal::grouped(report.fuel.unwrap_or_default())
+                proof.name,
+                terminal::grouped(proof.fuel)
             ),
             Some(why) => format!(
                 "{} {}: {why}",
                 terminal::painted("failed", Colour::Red),
-                report.name
+                proof.name
             ),
         };
         terminal::say(&line)?;
     }
     Ok(terminal::say(&format!(
         "{} vectors, {failed} failed",
-        reports.len()
+        proofs.len()
     ))?)
 }
 
-fn rewrite(piece: &Piece, golden: &Golden, path: &Path) -> Result<ExitCode, Failure> {
-    let mut vectors = Vec::new();
+fn rewrite(
+    piece: &Piece,
+    text: &str,
+    proofs: Vec<Proof>,
+    path: &Path,
+) -> Result<ExitCode, Failure> {
+    let mut golden = Golden::parse(text, piece.kind).map_err(|why| anyhow!(why))?;
     let mut changed = 0_usize;
-    for vector in &golden.vectors {
-        let now = piece
-            .rewrite(vector)
-            .map_err(|why| anyhow!("{:?}: {why}; nothing was written", vector.name))?;
-        changed = changed.saturating_add(usize::from(now != *vector));
-        vectors.push(now);
+    for (vector, proof) in golden.vectors.iter_mut().zip(proofs) {
+        // What `init` must say is for the author to write.
+        if proof.failure.is_none() || vector.is_refusal() {
+            continue;
+        }
+        match proof.output {
+            Some(output) if output != vector.output => vector.output = output,
+            // It did not answer, or not over the exchanges that are recorded.
+            _ => bail!(
+                "{:?}: {}; nothing was written",
+                vector.name,
+                proof.failure.unwrap_or_default()
+            ),
+        }
+        changed = changed.saturating_add(1);
     }
-    let golden = Golden {
-        kind: golden.kind,
-        vectors,
-    };
     write(path, &golden)?;
     terminal::say(&format!(
         "{} of {} answers in {} are new; read the difference before you keep it",
@@ -153,13 +133,8 @@ impl Record {
             Some(settings) => settings.clone(),
             None => draft.settings()?,
         };
-        let trial = piece
-            .try_once(&Question {
-                settings: &settings,
-                input: &input,
-                environment: None,
-            })
-            .map_err(|why| anyhow!("{}.wasm {why}", draft.name))?;
+        let trial = piece.try_once(&settings, &input);
+        let trial = trial.map_err(|why| anyhow!("{}.wasm: {why}", draft.name))?;
         let settings = serde_json::from_str(&settings).context("--settings is no JSON object")?;
         let vector = trial.vector(self.name, Some(settings), &input);
         match &self.append {
@@ -172,20 +147,13 @@ impl Record {
 
 fn append(path: &Path, piece: &Piece, vector: Vector) -> Result<(), Failure> {
     let mut golden = match path.try_exists()? {
-        true => Golden::parse(&draft::text(path)?)
+        true => Golden::parse(&draft::text(path)?, piece.kind)
             .map_err(|why| anyhow!("{}: {why}", path.display()))?,
         false => Golden {
             kind: piece.kind,
             vectors: Vec::new(),
         },
     };
-    if golden.kind != piece.kind {
-        bail!(
-            "{} has vectors of a {} plugin; name another file",
-            path.display(),
-            golden.kind
-        );
-    }
     if golden.vectors.iter().any(|one| one.name == vector.name) {
         bail!(
             "{} has a vector {:?} already; call this one otherwise",

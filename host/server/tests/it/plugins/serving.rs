@@ -2,12 +2,16 @@
 
 use super::{Ended, ended, put};
 use crate::psa::pin_named;
-use crate::support::host::Host;
+use crate::support::host::{Host, Options};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use holdfast::api::Settings;
 use holdfast_model::Role;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 use tempfile::tempdir;
 
 /// Runs `holdfast plugin` against a host, as whoever has the key.
@@ -187,4 +191,35 @@ async fn a_package_that_makes_no_sense_is_told_so() {
         assert!(detail.contains(said), "{detail}");
     }
     assert_eq!(host.app.plugins.list(), []);
+}
+
+#[tokio::test]
+async fn an_installation_that_takes_its_time_is_answered_before_it_is_over_and_goes_on() {
+    let host = Host::start_with(Options {
+        settings: Settings {
+            install_wait: Duration::ZERO,
+            ..Settings::default()
+        },
+        ..Options::default()
+    });
+    let (host, dir) = (host.await, tempdir().unwrap());
+    let operator = host.key("acme/ops", &[Role::Operator]).await;
+    put(dir.path(), "pricing-tiered", "price");
+    let wasm = STANDARD.encode(fs::read(dir.path().join("price.wasm")).unwrap());
+    let body = json!({ "wasm": wasm });
+    let path = "/v1/plugins/price";
+    let answer = host
+        .call("PUT", path, Some(&operator), Some(body))
+        .await
+        .with(202);
+    assert_eq!(answer, json!({"name": "price", "state": "installing"}));
+    let start = Instant::now();
+    loop {
+        let now = host.get(path, &operator).await;
+        if now.status == 200 && now.json()["state"] == "live" {
+            break;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "{now:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

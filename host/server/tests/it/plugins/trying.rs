@@ -1,8 +1,10 @@
 //! Checking, testing, recording and inspecting a component that somebody built.
 
-use super::{plugin, put};
+use super::{ended, plugin, put};
 use serde_json::{Value, json};
 use std::fs;
+use std::process::Command;
+use std::time::Duration;
 use tempfile::tempdir;
 
 /// A vector for `pricing-tiered` as it comes: a pin costs 100 millionths.
@@ -103,7 +105,7 @@ fn a_vector_that_does_not_hold_is_told_by_its_place_and_can_be_written_anew() {
     fs::write(&file, vectors(&[pins(3, 300), pins(4, 500)])).unwrap();
     let told = plugin(dir.path(), &["test", "p.wasm"]).failed();
     assert!(
-        told.contains("4 pins: output.ok.lines[0].amount.micros: is 400, and must be 500"),
+        told.contains("4 pins: lines[0].amount.micros is 400, and must be 500"),
         "{told}"
     );
     assert!(told.contains("2 vectors, 1 failed"), "{told}");
@@ -163,19 +165,139 @@ fn what_misbehaves_ends_and_is_told() {
     let dir = tempdir().unwrap();
     put(dir.path(), "hostile-pricing", "h");
     for (deed, said) in [
-        ("loop", "trapped"),
+        ("loop", "used up its fuel"),
         ("trap", "trapped"),
-        ("stack", "trapped"),
-        ("memory", "memory"),
+        ("stack", "overflowed its stack"),
+        ("memory", "memory_bytes"),
+        ("wrong-sum", "the lines sum up to"),
     ] {
         let vector = json!({
-            "name": deed, "settings": {"do": deed}, "output": {"ok": null},
+            "name": deed, "settings": {"do": deed}, "output": {"error": {"other": ""}},
             "input": {"account": "acme/web", "meters": []},
         });
         fs::write(dir.path().join("h.vectors.json"), vectors(&[vector])).unwrap();
         let told = plugin(dir.path(), &["test", "h.wasm"]).failed();
         assert!(told.contains(said), "{deed}: {told}");
     }
+}
+
+#[test]
+fn what_a_job_sends_is_answered_by_what_was_recorded() {
+    let dir = tempdir().unwrap();
+    for name in ["payment-webhook", "config-env-overlay", "config-guard"] {
+        put(dir.path(), name, name);
+        let vectors = format!("{name}.vectors.json");
+        fs::copy(
+            crate::support::plugins::dist().join(&vectors),
+            dir.path().join(&vectors),
+        )
+        .unwrap();
+        let report = plugin(dir.path(), &["test", &format!("{name}.wasm"), "--json"]).json();
+        let proofs = report["vectors"].as_array().unwrap();
+        assert!(report["failed"] == 0 && proofs.len() > 1, "{report}");
+        assert!(
+            proofs.iter().any(|proof| proof["fuel"].as_u64() > Some(0)),
+            "{report}"
+        );
+        let checked = plugin(dir.path(), &["check", &format!("{name}.wasm"), "--json"]).json();
+        let checks = checked["checks"].as_array().unwrap();
+        let determinism = checks.iter().find(|one| one["check"] == "determinism");
+        assert_eq!(determinism.unwrap()["outcome"], "good", "{checked}");
+    }
+    let file = dir.path().join("payment-webhook.vectors.json");
+    let good = fs::read_to_string(&file).unwrap();
+    for (from, to, said) in [
+        ("\"status\": 200", "\"status\": 402", "must be"),
+        (
+            "\"method\": \"POST\"",
+            "\"method\": \"PUT\"",
+            "was recorded",
+        ),
+    ] {
+        fs::write(&file, good.replacen(from, to, 1)).unwrap();
+        let told = plugin(dir.path(), &["test", "payment-webhook.wasm"]).failed();
+        assert!(told.contains(said), "{told}");
+    }
+}
+
+#[test]
+fn what_a_job_hears_is_recorded_and_answers_again() {
+    let dir = tempdir().unwrap();
+    let vectors =
+        fs::read_to_string(crate::support::plugins::dist().join("payment-webhook.vectors.json"));
+    let vectors: Value = serde_json::from_str(&vectors.unwrap()).unwrap();
+    put(dir.path(), "payment-webhook", "pay");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (told, asked) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut asked = Vec::new();
+        let mut bytes = [0; 4_096];
+        // The body is JSON, sent whole: it ends with a brace.
+        while !asked.ends_with(b"}") && !asked.ends_with(b"0\r\n\r\n") {
+            let read = stream.read(&mut bytes).unwrap();
+            assert_ne!(read, 0, "the request broke off");
+            asked.extend(&bytes[..read]);
+        }
+        let body = r#"{"reference": "r-9"}"#;
+        write!(
+            stream,
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        told.send(String::from_utf8(asked).unwrap()).unwrap();
+    });
+    let manifest = format!(
+        "[settings]\nurl = \"http://127.0.0.1:{port}/pay\"\n[[egress]]\nscheme = \"http\"\n\
+         host = \"127.0.0.1\"\nport = {port}\nmethods = [\"POST\"]\npath_prefix = \"/pay\"\n\
+         allow_private = [\"127.0.0.1\"]\nsecrets = {{ authorization = \"Bearer {{env:PAY_KEY}}\" }}\n"
+    );
+    fs::write(dir.path().join("pay.toml"), manifest).unwrap();
+    let input = vectors["vectors"].as_array().unwrap().iter();
+    let input = input
+        .map(|vector| &vector["input"])
+        .find(|input| input.is_object())
+        .unwrap();
+    fs::write(dir.path().join("in.json"), input.to_string()).unwrap();
+    let recorded = Command::new(env!("CARGO_BIN_EXE_holdfast"))
+        .current_dir(dir.path())
+        .env_clear()
+        .env("PAY_KEY", "s3cret-key")
+        .args([
+            "plugin", "record", "pay.wasm", "--input", "in.json", "--name", "paid",
+        ])
+        .args(["--append", "pay.vectors.json"])
+        .output();
+    let shown = ended(recorded.unwrap()).good();
+    let asked = asked.recv_timeout(Duration::from_secs(60));
+    let asked = asked.unwrap_or_else(|_| panic!("nobody was called: {shown}"));
+    let asked = asked.to_ascii_lowercase();
+    assert!(
+        asked.contains("authorization: bearer s3cret-key"),
+        "{asked}"
+    );
+    let written = fs::read_to_string(dir.path().join("pay.vectors.json")).unwrap();
+    // The secret went out, and is not written down.
+    assert!(
+        !written.to_ascii_lowercase().contains("bearer"),
+        "{written}"
+    );
+    let written: Value = serde_json::from_str(&written).unwrap();
+    let vector = &written["vectors"][0];
+    assert_eq!(
+        vector["output"]["ok"]["collected"]["reference"], "r-9",
+        "{vector}"
+    );
+    assert_eq!(
+        vector["exchanges"][0]["request"]["method"], "POST",
+        "{vector}"
+    );
+    // Nobody listens any more: what was recorded answers.
+    plugin(dir.path(), &["test", "pay.wasm"]).good();
 }
 
 #[test]
