@@ -17,6 +17,9 @@ use std::sync::Arc;
 /// Bytes of a file: an invoice, and beside it a memo and a sentence.
 const FILE_BYTES_MAX: u64 = INVOICE_BYTES_MAX as u64 + 64 * 1024;
 
+/// A file by its key, and the invoice in it or what is wrong with it.
+type Found = (String, Result<Case, CollectingError>);
+
 /// The folder. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Shelf(Arc<Folder>);
@@ -63,9 +66,7 @@ impl Shelf {
     }
 
     /// All invoices by their keys, or what is wrong with a file.
-    pub(super) fn read_all(
-        &self,
-    ) -> Result<Vec<(String, Result<Case, CollectingError>)>, CollectingError> {
+    pub(super) fn read_all(&self) -> Result<Vec<Found>, CollectingError> {
         let failed = |source| CollectingError::Folder {
             path: self.0.dir.clone(),
             source,
