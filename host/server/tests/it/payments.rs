@@ -195,7 +195,9 @@ impl Till {
             .iter()
             .find(|metric| metric.get_label().iter().any(|pair| pair.value() == label));
         let metric = metric.unwrap();
-        metric.get_counter().get_value() + metric.get_gauge().get_value()
+        // One of the two is zero.
+        let (counter, gauge) = (metric.get_counter(), metric.get_gauge());
+        counter.get_value().max(gauge.get_value())
     }
 }
 

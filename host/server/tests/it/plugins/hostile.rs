@@ -14,8 +14,10 @@ async fn audited(host: &Host) -> String {
     let lines = log
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let last = lines.filter(|line| line.get("plugin").is_some_and(|plugin| !plugin.is_null()));
-    last.last().map(|line| line.to_string()).unwrap_or_default()
+    let mut of_plugins =
+        lines.filter(|line| line.get("plugin").is_some_and(|plugin| !plugin.is_null()));
+    let last = of_plugins.next_back();
+    last.map(|line| line.to_string()).unwrap_or_default()
 }
 
 /// A manifest that gives a deed time enough, but for a loop, which takes what there is.

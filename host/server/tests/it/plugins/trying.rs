@@ -4,6 +4,7 @@ use super::{ended, plugin, put};
 use serde_json::{Value, json};
 use std::fs;
 use std::process::Command;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 use tempfile::tempdir;
 
@@ -220,16 +221,11 @@ fn what_a_job_sends_is_answered_by_what_was_recorded() {
     }
 }
 
-#[test]
-fn what_a_job_hears_is_recorded_and_answers_again() {
-    let dir = tempdir().unwrap();
-    let vectors =
-        fs::read_to_string(crate::support::plugins::dist().join("payment-webhook.vectors.json"));
-    let vectors: Value = serde_json::from_str(&vectors.unwrap()).unwrap();
-    put(dir.path(), "payment-webhook", "pay");
+/// Somebody who collects one invoice: the port, and what was asked there.
+fn pays_once() -> (u16, Receiver<String>) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let (told, asked) = std::sync::mpsc::channel();
+    let (told, asked) = channel();
     std::thread::spawn(move || {
         use std::io::{Read, Write};
         let (mut stream, _) = listener.accept().unwrap();
@@ -251,6 +247,17 @@ fn what_a_job_hears_is_recorded_and_answers_again() {
         .unwrap();
         told.send(String::from_utf8(asked).unwrap()).unwrap();
     });
+    (port, asked)
+}
+
+#[test]
+fn what_a_job_hears_is_recorded_and_answers_again() {
+    let dir = tempdir().unwrap();
+    let vectors =
+        fs::read_to_string(crate::support::plugins::dist().join("payment-webhook.vectors.json"));
+    let vectors: Value = serde_json::from_str(&vectors.unwrap()).unwrap();
+    put(dir.path(), "payment-webhook", "pay");
+    let (port, asked) = pays_once();
     let manifest = format!(
         "[settings]\nurl = \"http://127.0.0.1:{port}/pay\"\n[[egress]]\nscheme = \"http\"\n\
          host = \"127.0.0.1\"\nport = {port}\nmethods = [\"POST\"]\npath_prefix = \"/pay\"\n\
