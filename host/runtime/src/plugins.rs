@@ -134,7 +134,7 @@ impl Plugins {
         let serving = self.registry.serving();
         for generation in &serving.authorizers {
             let answer = generation.call(|plugin| plugin.authorize(call));
-            let candidate = &generation.plugin.candidate;
+            let candidate = &generation.plugin.load.candidate;
             heard.push(Heard {
                 name: candidate.name.clone(),
                 digest: candidate.digest.clone(),
