@@ -25,7 +25,13 @@ pub(crate) struct Host {
 impl Host {
     /// Starts the binary.
     pub(crate) fn start(binary: &Path) -> Result<Self> {
+        Self::start_over(binary, None)
+    }
+
+    /// Starts the binary over data that is there already, or over none.
+    pub(crate) fn start_over(binary: &Path, data: Option<&Path>) -> Result<Self> {
         let dir = tempfile::tempdir()?;
+        let fresh = dir.path().join("data");
         let plugins = dir.path().join("plugins");
         std::fs::create_dir(&plugins)?;
         for entry in std::fs::read_dir(repository().join("plugins/dist"))
@@ -46,7 +52,7 @@ impl Host {
         let begin = Instant::now();
         let child = Command::new(binary)
             .arg("serve")
-            .args(["--data".as_ref(), dir.path().join("data").as_os_str()])
+            .args(["--data".as_ref(), data.unwrap_or(&fresh).as_os_str()])
             .args(["--listen", &addr.to_string()])
             .env("HOLDFAST_OPS__LISTEN", ops.to_string())
             .env("HOLDFAST_BOOTSTRAP_ADMIN_KEY", &key)
@@ -87,6 +93,14 @@ impl Host {
 
     fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    /// KiB of memory that the host has, as the system counts them.
+    pub(crate) fn resident_kib(&self) -> Result<u32> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        Ok(number.context("the system tells no VmRSS")?.parse()?)
     }
 
     /// The folder that the host watches for plugins.

@@ -5,6 +5,7 @@ mod http;
 mod opa;
 mod plugins;
 mod policy;
+mod state;
 mod store;
 
 use crate::host::Host;
@@ -46,6 +47,10 @@ const ROWS: &[(&str, Measure)] = &[
     ("decide_10000", policy::decide_10000),
     ("decide_new", policy::decide_new),
     ("decide_opa", opa::decide_opa),
+    ("import", state::import),
+    ("export", state::export),
+    ("list_stream", state::list_stream),
+    ("stream_rss_mib", state::stream_rss_mib),
     ("start_ms", start_ms),
 ];
 

@@ -4,6 +4,7 @@
 //! for byte what IPFS Cluster writes, its JSON form (`json`) what IPFS Cluster answers for a pin
 //! that it has stored: times in whole seconds, `mode` derived from `max_depth`.
 
+pub mod export;
 mod json;
 mod proto;
 

@@ -25,6 +25,8 @@ mod reply;
 mod router;
 mod routes;
 mod starting;
+mod state;
+mod stream;
 mod tenants;
 mod trace;
 mod trail;

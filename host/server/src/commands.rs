@@ -5,6 +5,7 @@
 
 mod client;
 mod config;
+mod dial;
 mod doctor;
 mod host;
 mod keys;
@@ -14,6 +15,7 @@ mod policies;
 mod schema;
 mod serve;
 mod sources;
+mod state;
 mod tenants;
 mod terminal;
 
@@ -56,6 +58,9 @@ enum Command {
     /// Make and check the tables of a CQL store.
     #[command(subcommand)]
     Schema(schema::Command),
+    /// Move a pin set in and out, and compare it with another.
+    #[command(subcommand)]
+    State(state::Command),
     /// Look for what would keep the host from working, and say the mend.
     Doctor(doctor::Doctor),
     /// Write a script that completes commands in your shell.
@@ -93,6 +98,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Plugin(command) => wait(command.run()),
         Command::Policy(command) => wait(command.run()),
         Command::Schema(command) => wait(command.run()),
+        Command::State(command) => wait(command.run()),
         Command::Doctor(doctor) => wait(doctor.run()),
         Command::Completions { shell } => {
             let mut script = Vec::new();

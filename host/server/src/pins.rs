@@ -14,6 +14,7 @@ pub mod place;
 mod read;
 mod replace;
 pub mod report;
+pub mod state;
 
 pub use create::create;
 pub use delete::delete;

@@ -65,7 +65,7 @@ fn any_options() -> impl Strategy<Value = PinOptions> {
         )
 }
 
-fn any_pin() -> impl Strategy<Value = Pin> {
+pub(crate) fn any_pin() -> impl Strategy<Value = Pin> {
     (
         any_cid(),
         proptest::sample::select(&PinType::ALL[..]),

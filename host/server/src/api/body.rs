@@ -7,9 +7,46 @@ use axum::http::{HeaderMap, header};
 use holdfast_model::Invalid;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
+use std::sync::Arc;
 use std::time::Duration;
 
+/// Bodies above the usual bound that are read at once. With [`LARGE_BYTES_MAX`] for each, half a
+/// GiB of memory at most.
+pub(crate) const LARGE_BODIES_MAX: usize = 32;
+
+/// Bytes of the largest body there is: a pin of [`PIN_BYTES_MAX`] as JSON, whose quotes and names
+/// and base58 make it longer, or a batch of as many bytes.
+///
+/// [`PIN_BYTES_MAX`]: holdfast_model::limits::PIN_BYTES_MAX
+pub(crate) const LARGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How long a large body may take to arrive, and a place among them to be free.
+const LARGE_TIMEOUT: Duration = Duration::from_secs(20);
+
 impl Call {
+    /// Reads a body of one of some types that may be as large as [`LARGE_BYTES_MAX`]; answers which
+    /// type it is.
+    pub(crate) async fn large_body(
+        &mut self,
+        types: &[&'static str],
+    ) -> Result<(&'static str, Bytes), Problem> {
+        let content_type = must_be_one_of(&self.parts.headers, types)?;
+        let edge = &self.station.edge;
+        let usual = edge.settings.body_bytes_max;
+        let is_usual = declared_bytes(&self.parts.headers)
+            .is_some_and(|bytes| bytes <= u64::try_from(usual).unwrap_or(u64::MAX));
+        let _place = if is_usual {
+            None
+        } else {
+            let place = Arc::clone(&edge.large_bodies).acquire_owned();
+            let place = tokio::time::timeout(LARGE_TIMEOUT, place).await;
+            let place = place.ok().and_then(Result::ok);
+            Some(place.ok_or_else(Problem::too_many_bodies)?)
+        };
+        let bytes = self.bytes_within(LARGE_BYTES_MAX, LARGE_TIMEOUT).await?;
+        Ok((content_type, bytes))
+    }
+
     /// Reads the body, which must be declared as JSON.
     pub(crate) async fn body(&mut self) -> Result<Bytes, Problem> {
         let settings = &self.station.edge.settings;
@@ -18,10 +55,17 @@ impl Call {
     }
 
     async fn body_within(&mut self, most: usize, body_timeout: Duration) -> Result<Bytes, Problem> {
-        check_type(&self.parts.headers)?;
+        must_be_one_of(&self.parts.headers, &["application/json"])?;
+        self.bytes_within(most, body_timeout).await
+    }
+
+    async fn bytes_within(
+        &mut self,
+        most: usize,
+        body_timeout: Duration,
+    ) -> Result<Bytes, Problem> {
+        let declared = declared_bytes(&self.parts.headers);
         let body = self.body.take().unwrap_or_default();
-        let declared = self.parts.headers.get(header::CONTENT_LENGTH);
-        let declared = declared.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         let bytes_max = u64::try_from(most).unwrap_or(u64::MAX);
         if declared.is_some_and(|bytes| bytes > bytes_max) {
             return Err(Problem::large_body(most));
@@ -60,7 +104,13 @@ async fn read(body: Body, bytes_max: usize) -> Result<Bytes, Problem> {
     }
 }
 
-fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
+fn declared_bytes(headers: &HeaderMap) -> Option<u64> {
+    let declared = headers.get(header::CONTENT_LENGTH)?;
+    declared.to_str().ok()?.parse().ok()
+}
+
+/// The one of some types that the body is declared as.
+fn must_be_one_of(headers: &HeaderMap, types: &[&'static str]) -> Result<&'static str, Problem> {
     let encoded = headers
         .get(header::CONTENT_ENCODING)
         .is_some_and(|encoding| encoding != "identity");
@@ -69,16 +119,22 @@ fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
             "the body is compressed; send it plain, without Content-Encoding",
         ));
     }
-    let is_json = headers
+    let declared = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split(';').next())
-        .is_some_and(|value| value.trim().eq_ignore_ascii_case("application/json"));
-    if is_json {
-        Ok(())
-    } else {
-        Err(Problem::media_type(
-            "the body is not declared as JSON; send Content-Type: application/json",
+        .unwrap_or_default()
+        .trim();
+    let found = types.iter().find(|one| declared.eq_ignore_ascii_case(one));
+    found.copied().ok_or_else(|| {
+        let known = types.join(" or ");
+        let what = if types.len() == 1 {
+            "JSON"
+        } else {
+            "a type that is read here"
+        };
+        Problem::media_type(&format!(
+            "the body is not declared as {what}; send Content-Type: {known}"
         ))
-    }
+    })
 }

@@ -4,12 +4,14 @@
 //! once. A change runs in a task of its own: when its caller hangs up it is still carried through,
 //! audited and counted, because half of the work may be done already.
 
+use crate::api::body::LARGE_BODIES_MAX;
 use crate::api::delegates::{Delegates, Written};
 use crate::api::metrics::{ApiMetrics, RouteMeters};
 use crate::api::problem::Problem;
 use crate::api::reply::{REQUEST_ID, Reply};
 use crate::api::router::Settings;
 use crate::api::routes::{self, Access, Route};
+use crate::api::stream::STREAMS_MAX;
 use crate::api::trace;
 use crate::api::trail::{self, Decided};
 use crate::app::App;
@@ -28,6 +30,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 /// What all calls share.
@@ -39,6 +42,10 @@ pub(crate) struct Edge {
     pub(crate) metrics: ApiMetrics,
     delegates: Delegates,
     in_flight: AtomicUsize,
+    /// Places for answers that are streams.
+    pub(crate) streams: Arc<Semaphore>,
+    /// Places for bodies that are larger than others.
+    pub(crate) large_bodies: Arc<Semaphore>,
     /// Request ids are this process's random half and a count.
     process: u64,
     count: AtomicU64,
@@ -185,6 +192,8 @@ impl Edge {
             metrics,
             delegates: Delegates::default(),
             in_flight: AtomicUsize::new(0),
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            large_bodies: Arc::new(Semaphore::new(LARGE_BODIES_MAX)),
             process: rand::random(),
             count: AtomicU64::new(0),
         }

@@ -1,5 +1,10 @@
 //! What the API tells of itself.
 
+mod state;
+
+pub(crate) use state::Item;
+pub(crate) use state::StateMetrics;
+
 use crate::api::routes::{ROUTES, Route};
 use axum::http::StatusCode;
 use holdfast_model::Action;
@@ -26,6 +31,7 @@ pub struct ApiMetrics {
     shed: IntCounter,
     strays: IntCounter,
     denials: IntCounterVec,
+    pub(crate) state: StateMetrics,
 }
 
 /// One route's share of them, looked up once.
@@ -70,6 +76,7 @@ impl ApiMetrics {
                 ),
                 &["action"],
             )?,
+            state: StateMetrics::new()?,
         };
         // A route or an action that was never called shows a zero and not a gap.
         for route in ROUTES {
@@ -84,14 +91,16 @@ impl ApiMetrics {
     /// All of them, to be registered.
     #[must_use]
     pub fn collectors(&self) -> Vec<Box<dyn Collector>> {
-        vec![
+        let mut all: Vec<Box<dyn Collector>> = vec![
             Box::new(self.requests.clone()),
             Box::new(self.seconds.clone()),
             Box::new(self.in_flight.clone()),
             Box::new(self.shed.clone()),
             Box::new(self.strays.clone()),
             Box::new(self.denials.clone()),
-        ]
+        ];
+        all.extend(self.state.collectors());
+        all
     }
 
     pub(crate) fn of(&self, route: &Route) -> RouteMeters {

@@ -3,7 +3,7 @@
 use crate::api::context::Call;
 use crate::api::problem::Problem;
 use crate::api::reply::Reply;
-use crate::api::{authz, keys, money, pinning, plugins, policies, tenants, whoami};
+use crate::api::{authz, keys, money, pinning, plugins, policies, state, tenants, whoami};
 use axum::http::StatusCode;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -26,10 +26,14 @@ use utoipa::{Modify, OpenApi};
         policies::read, policies::write, policies::remove,
         policies::grants, policies::grant, policies::revoke,
         authz::explain, authz::begin, authz::report, authz::promote, authz::drop_it,
+        state::read, state::put, state::remove, state::list::list, state::batch::commit,
+        state::changes::read,
         whoami::show, show
     ),
     components(schemas(
-        plugins::Plugin, plugins::Generation, plugins::Line, plugins::Report
+        plugins::Plugin, plugins::Generation, plugins::Line, plugins::Report,
+        state::StatePin, state::BatchEntry, state::BatchOutcome, state::BatchRefusal,
+        state::Change, state::ChangePage
     )),
     modifiers(&Keys),
     security(("key" = []))

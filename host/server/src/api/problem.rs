@@ -6,6 +6,7 @@
 
 mod errors;
 mod shapes;
+mod state;
 
 use crate::api::reply::Reply;
 use crate::api::routes::Shape;
@@ -13,6 +14,7 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use holdfast_model::ErrorKind;
 use holdfast_runtime::PluginError;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use std::time::Duration;
 
 /// What both a missing and a hidden thing answer.
@@ -31,6 +33,8 @@ struct Told {
     code: &'static str,
     detail: String,
     denied: Option<Denied>,
+    /// What a machine is told beside it.
+    members: Map<String, Value>,
     header: Option<(HeaderName, HeaderValue)>,
     /// For the log only.
     cause: Option<String>,
@@ -55,6 +59,7 @@ impl Problem {
             code,
             detail: detail.into(),
             denied: None,
+            members: Map::new(),
             header: None,
             cause: None,
             is_denial: false,

@@ -35,6 +35,15 @@ impl Query {
         Ok(first)
     }
 
+    /// Whether a switch is on; it is off when it is not there.
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, Invalid> {
+        match self.one(name)? {
+            None | Some("false") => Ok(false),
+            Some("true" | "") => Ok(true),
+            Some(_) => Err(Invalid::new(name, "is no switch; send true or false")),
+        }
+    }
+
     /// The members of a list parameter: separated by commas, or the parameter repeated. `None` if
     /// it is not there at all.
     pub(crate) fn list(&self, name: &str) -> Option<Vec<&str>> {

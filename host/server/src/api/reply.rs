@@ -11,12 +11,20 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// Bytes set aside for a body. A `PinStatus` with one delegate is about 500.
 const BODY_BYTES_USUAL: usize = 768;
 
+/// What is sent.
+#[derive(Debug)]
+enum Content {
+    Bytes(Vec<u8>),
+    /// As it comes into being; see `stream`.
+    Stream(Body),
+}
+
 /// An answer.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     content_type: Option<&'static str>,
-    body: Vec<u8>,
+    content: Content,
     header: Option<(HeaderName, HeaderValue)>,
 }
 
@@ -41,7 +49,17 @@ impl Reply {
         Self {
             status,
             content_type: Some(content_type),
-            body,
+            content: Content::Bytes(body),
+            header: None,
+        }
+    }
+
+    /// A body that comes into being while it is sent.
+    pub(crate) const fn stream(content_type: &'static str, body: Body) -> Self {
+        Self {
+            status: StatusCode::OK,
+            content_type: Some(content_type),
+            content: Content::Stream(body),
             header: None,
         }
     }
@@ -51,7 +69,7 @@ impl Reply {
         Self {
             status,
             content_type: None,
-            body: Vec::new(),
+            content: Content::Bytes(Vec::new()),
             header: None,
         }
     }
@@ -64,10 +82,10 @@ impl Reply {
 
     /// The response.
     pub(crate) fn into_response(self, request_id: u128) -> Response<Body> {
-        let mut response = Response::new(if self.body.is_empty() {
-            Body::empty()
-        } else {
-            Body::from(self.body)
+        let mut response = Response::new(match self.content {
+            Content::Bytes(bytes) if bytes.is_empty() => Body::empty(),
+            Content::Bytes(bytes) => Body::from(bytes),
+            Content::Stream(body) => body,
         });
         *response.status_mut() = self.status;
         let headers = response.headers_mut();

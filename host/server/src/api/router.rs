@@ -15,6 +15,10 @@
 //! 6. **Body limit and body deadline**: when the handler asks for the body, so after
 //!    authentication; nobody unknown makes us hold a megabyte.
 //! 7. **Audit, metrics, trace** on the way out, where the outcome is known.
+//!
+//! An answer that is a stream (`stream`) has passed all of these when its first byte is sent. From
+//! then on it has a place among the streams instead of one among the calls, and no deadline: a
+//! reader that takes nothing is cut off, and the host's stop ends it.
 
 use crate::api::ApiMetrics;
 use crate::api::context::{self, Edge, Station};
@@ -29,6 +33,7 @@ use axum::response::Response;
 use axum::routing::{MethodFilter, on};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// What an operator may set of the edge.
 #[derive(Debug, Clone)]
@@ -45,6 +50,11 @@ pub struct Settings {
     /// How long a call waits for a plugin to be compiled and tried; then it answers that this goes
     /// on. Below the usual bound on a call, which would say less.
     pub install_wait: Duration,
+    /// How long the reader of a stream may take nothing: longer than the pauses of a bad line, far
+    /// shorter than what would let forgotten readers gather.
+    pub reader_patience: Duration,
+    /// Ends the answers that have no end of their own, when the host stops.
+    pub stop: CancellationToken,
 }
 
 impl Default for Settings {
@@ -55,6 +65,8 @@ impl Default for Settings {
             call_timeout: Duration::from_secs(30),
             calls_max: 4_096,
             install_wait: Duration::from_secs(20),
+            reader_patience: Duration::from_secs(60),
+            stop: CancellationToken::new(),
         }
     }
 }

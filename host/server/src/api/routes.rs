@@ -3,7 +3,7 @@
 use crate::api::context::Call;
 use crate::api::problem::Problem;
 use crate::api::reply::Reply;
-use crate::api::{authz, keys, money, openapi, pinning, plugins, policies, tenants, whoami};
+use crate::api::{authz, keys, money, openapi, pinning, plugins, policies, state, tenants, whoami};
 use axum::http::Method;
 use std::future::ready;
 use std::pin::Pin;
@@ -95,6 +95,18 @@ pub enum Operation {
     PromotePolicies,
     /// Drops that candidate.
     DropCandidate,
+    /// All pins, as a stream.
+    ListPins,
+    /// One pin of the whole set.
+    ReadPin,
+    /// Puts a pin as a cluster node does.
+    PutPin,
+    /// Removes a pin as a cluster node does.
+    RemovePin,
+    /// Puts and removes many pins.
+    CommitPins,
+    /// What changes in the whole set.
+    FollowPins,
     /// Who the caller is taken for.
     WhoAmI,
     /// This API, described.
@@ -196,6 +208,12 @@ pub static ROUTES: &[Route] = &[
         Op::PromotePolicies,
     ),
     Route::ours(Method::DELETE, "/v1/policies/candidate", Op::DropCandidate),
+    Route::ours(Method::GET, "/v1/state/pins", Op::ListPins),
+    Route::ours(Method::GET, "/v1/state/pins/{cid}", Op::ReadPin),
+    Route::ours(Method::PUT, "/v1/state/pins/{cid}", Op::PutPin),
+    Route::ours(Method::DELETE, "/v1/state/pins/{cid}", Op::RemovePin),
+    Route::ours(Method::POST, "/v1/state/batch", Op::CommitPins),
+    Route::ours(Method::GET, "/v1/state/changes", Op::FollowPins),
     Route::ours(Method::GET, "/v1/whoami", Op::WhoAmI).needing(Access::Known),
     Route::ours(Method::GET, "/openapi.json", Op::Describe).needing(Access::Open),
 ];
@@ -238,6 +256,12 @@ pub(crate) fn handle(call: &mut Call) -> Handling<'_> {
         Op::ReviewPolicies => Box::pin(ready(authz::report(call))),
         Op::PromotePolicies => Box::pin(authz::promote(call)),
         Op::DropCandidate => Box::pin(ready(authz::drop_it(call))),
+        Op::ListPins => Box::pin(state::list::list(call)),
+        Op::ReadPin => Box::pin(state::read(call)),
+        Op::PutPin => Box::pin(state::put(call)),
+        Op::RemovePin => Box::pin(state::remove(call)),
+        Op::CommitPins => Box::pin(state::batch::commit(call)),
+        Op::FollowPins => Box::pin(state::changes::read(call)),
         Op::WhoAmI => Box::pin(ready(whoami::show(call))),
         Op::Describe => Box::pin(ready(openapi::show(call))),
     }

@@ -1,23 +1,15 @@
 //! The small HTTP client with which commands talk to a running host.
 
-use super::Failure;
-use anyhow::{Context, anyhow, bail};
+use super::{Failure, dial};
+use anyhow::{Context, anyhow};
 use axum::body::{Body, Bytes};
 use clap::Args;
 use http_body_util::{BodyExt, Limited};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::{Method, Request, StatusCode};
-use hyper_util::rt::TokioIo;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use url::Url;
 
 /// How long a host may take to answer. Longer than its own bound on a call.
@@ -104,83 +96,24 @@ impl Target {
     }
 
     async fn send(&self, request: Request<Body>) -> Result<(StatusCode, Value), Failure> {
-        let host = self
-            .url
-            .host_str()
-            .with_context(|| format!("{} names no host", self.url))?;
-        let port = self.url.port_or_known_default().unwrap_or(80);
-        let bare = host.trim_matches(['[', ']']);
-        let stream = TcpStream::connect((bare, port)).await.with_context(|| {
-            format!(
-                "no host answers at {}; start one with `holdfast serve` or set HOLDFAST_URL",
-                self.url
-            )
-        })?;
-        match self.url.scheme() {
-            "http" => exchange(stream, request).await,
-            "https" => {
-                let name = ServerName::try_from(bare.to_owned())?;
-                let stream = self
-                    .trust()?
-                    .connect(name, stream)
-                    .await
-                    .context("no secure connection")?;
-                exchange(stream, request).await
-            }
-            other => bail!("{other} is not supported; write http:// or https://"),
-        }
+        let answer = dial::send(&self.url, self.ca.as_deref(), request).await?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX);
+        let bytes: Bytes = body
+            .collect()
+            .await
+            .map_err(|e| anyhow!("the answer is cut off: {e}"))?
+            .to_bytes();
+        let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
+        Ok((
+            status,
+            serde_json::from_slice(&bytes).unwrap_or_else(|_| text()),
+        ))
     }
-
-    fn trust(&self) -> Result<TlsConnector, Failure> {
-        let file = self.ca.as_deref().ok_or_else(|| {
-            anyhow!("https needs the certificates to trust: set HOLDFAST_CA to a PEM file such as /etc/ssl/certs/ca-certificates.crt")
-        })?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots(file)?)
-            .with_no_client_auth();
-        Ok(TlsConnector::from(Arc::new(config)))
-    }
-}
-
-fn roots(file: &Path) -> Result<RootCertStore, Failure> {
-    let mut store = RootCertStore::empty();
-    let certificates = CertificateDer::pem_file_iter(file)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .with_context(|| format!("{} cannot be read", file.display()))?;
-    store.add_parsable_certificates(certificates);
-    if store.is_empty() {
-        bail!("{} has no certificate", file.display());
-    }
-    Ok(store)
-}
-
-async fn exchange(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    request: Request<Body>,
-) -> Result<(StatusCode, Value), Failure> {
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let connection = tokio::spawn(connection);
-    let answer = sender.send_request(request).await?;
-    let status = answer.status();
-    let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX);
-    let bytes: Bytes = body
-        .collect()
-        .await
-        .map_err(|e| anyhow!("the answer is cut off: {e}"))?
-        .to_bytes();
-    connection.abort();
-    let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
-    Ok((
-        status,
-        serde_json::from_slice(&bytes).unwrap_or_else(|_| text()),
-    ))
 }
 
 /// What the host said, in its own words.
-fn refusal(status: StatusCode, answer: &Value) -> Failure {
+pub(super) fn refusal(status: StatusCode, answer: &Value) -> Failure {
     let said = ["detail", "title"]
         .iter()
         .find_map(|field| answer.get(field)?.as_str());

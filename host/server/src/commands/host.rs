@@ -193,7 +193,7 @@ impl Host {
         reloader.subscribe_store(&app.store, opened.cluster);
         let main = match main {
             Some(main) => {
-                let edge = settings::edge(&config);
+                let edge = settings::edge(&config, stop.clone());
                 let router = api::router(app.clone(), authenticator, edge, &api_metrics);
                 Some(serve(main.end().await?, router, tls, bounds, stop))
             }

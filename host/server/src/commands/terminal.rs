@@ -31,6 +31,12 @@ pub(super) fn complain(text: &str) {
     let _ = writeln!(io::stderr().lock(), "holdfast: {text}");
 }
 
+/// Says on standard error how something fares.
+pub(super) fn note(text: &str) {
+    // There is nobody to tell when even this fails.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
 /// Writes rows in columns under their names.
 pub(super) fn table<const N: usize>(names: [&str; N], rows: &[[String; N]]) -> io::Result<()> {
     let mut widths = names.map(|name| name.chars().count());

@@ -5,6 +5,7 @@
 //! clear to us.
 
 mod connection;
+mod patience;
 
 use axum::Router;
 use holdfast_model::ErrorKind;

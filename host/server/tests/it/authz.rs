@@ -48,6 +48,9 @@ fn table() -> Vec<Row> {
     let (promote, rollback) = ("/v1/plugins/{name}/promote", "/v1/plugins/{name}/rollback");
     let (shadow, logs) = ("/v1/plugins/{name}/shadow", "/v1/plugins/{name}/logs");
     let ours = "?account=acme/web";
+    let pin_path = format!("/v1/state/pins/{CID}");
+    let pin_path: &'static str = pin_path.leak();
+    let (state_pin, pins, changes) = ("/v1/state/pins/{cid}", "/v1/state/pins", "/v1/state/changes");
     let (usage, quote, keys) = ("/v1/usage?account=acme/web", "/v1/quote?account=acme/web", "/v1/keys?account=acme/web");
     assert!(usage.ends_with(ours) && quote.ends_with(ours) && keys.ends_with(ours));
     vec![
@@ -85,6 +88,13 @@ fn table() -> Vec<Row> {
         row("POST", promote, "/v1/plugins/absent/promote", None, Some(403), (Auditor, 403), (Operator, 404)),
         row("POST", rollback, "/v1/plugins/absent/rollback", None, Some(403), (Auditor, 403), (Operator, 404)),
         row("GET", shadow, "/v1/plugins/absent/shadow", None, Some(403), (Auditor, 403), (Operator, 404)),
+        row("GET", pins, pins, None, Some(403), (TenantAdmin, 403), (ClusterNode, 200)),
+        // 415: allowed, and JSON is no list of lines.
+        row("GET", state_pin, pin_path, None, Some(403), (TenantAdmin, 403), (ClusterNode, 200)),
+        row("PUT", state_pin, pin_path, pin(), Some(403), (Operator, 403), (ClusterNode, 204)),
+        row("DELETE", state_pin, pin_path, None, Some(403), (Operator, 403), (ClusterNode, 204)),
+        row("POST", "/v1/state/batch", "/v1/state/batch", pin(), Some(403), (Operator, 403), (ClusterNode, 415)),
+        row("GET", changes, "/v1/state/changes?after=0", None, Some(403), (TenantUser, 403), (ClusterNode, 200)),
         row("GET", logs, "/v1/plugins/absent/logs", None, Some(403), (Auditor, 403), (Operator, 404)),
     ]
 }

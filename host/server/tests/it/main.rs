@@ -18,6 +18,8 @@ mod identity;
 #[cfg(test)]
 mod kubo;
 #[cfg(test)]
+mod moving;
+#[cfg(test)]
 mod ops;
 #[cfg(test)]
 mod payments;
@@ -29,6 +31,8 @@ mod plugins;
 mod policies;
 #[cfg(test)]
 mod psa;
+#[cfg(test)]
+mod state;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

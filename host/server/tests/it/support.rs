@@ -2,6 +2,7 @@
 
 pub(crate) mod cluster;
 pub(crate) mod host;
+pub(crate) mod ipfs_cluster;
 pub(crate) mod kubo;
 pub(crate) mod kubo_stand_in;
 pub(crate) mod plugins;

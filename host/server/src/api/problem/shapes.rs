@@ -4,6 +4,7 @@ use super::{Denied, Told};
 use crate::api::reply::Reply;
 use axum::http::StatusCode;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 impl Told {
     pub(super) fn as_failure(&self) -> Reply {
@@ -45,6 +46,8 @@ impl Told {
             request_id: Option<String>,
             #[serde(flatten)]
             denied: Option<&'a Denied>,
+            #[serde(flatten)]
+            members: &'a Map<String, Value>,
         }
         // What is hidden and what is missing answer alike, to the byte.
         let hides = self.status == StatusCode::NOT_FOUND;
@@ -56,6 +59,7 @@ impl Told {
             code: self.code,
             request_id: (!hides).then(|| format!("{request_id:032x}")),
             denied: self.denied.as_ref(),
+            members: &self.members,
         };
         Self::written(self.status, "application/problem+json", &body)
     }

@@ -10,6 +10,7 @@ use holdfast_policy::{GateSettings, Seal};
 use holdfast_runtime::{PublicKey, Signature};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// Connections of the ops listener: probes and scrapers, which are few.
 const OPS_CONNECTIONS_MAX: usize = 64;
@@ -17,12 +18,13 @@ const OPS_CONNECTIONS_MAX: usize = 64;
 /// How long a scrape may still take once the host is told to stop.
 const OPS_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-pub(super) fn edge(config: &Config) -> api::Settings {
+pub(super) fn edge(config: &Config, stop: CancellationToken) -> api::Settings {
     api::Settings {
         body_bytes_max: config.limits.body_bytes_max.count(),
         body_timeout: config.server.body_timeout.get(),
         call_timeout: config.server.call_timeout.get(),
         calls_max: config.limits.calls_max.count(),
+        stop,
         ..api::Settings::default()
     }
 }

@@ -1,6 +1,7 @@
 //! One connection, from the first byte to the last.
 
 use super::Bounds;
+use super::patience::Patient;
 use axum::Router;
 use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
@@ -25,6 +26,9 @@ const STREAMS_MAX: u32 = 128;
 
 /// How often an HTTP/2 client that is silent is asked whether it still is there.
 const PING_EVERY: Duration = Duration::from_secs(20);
+
+/// How long a client may take nothing of an answer: as long as the reader of a stream may.
+const WRITE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What stands between a socket and the router.
 #[derive(Clone)]
@@ -82,7 +86,7 @@ impl Door {
             .max_buf_size(HEAD_BYTES_MAX)
             // A client may close its sending half and still wait for the answer (`nc -N` does).
             .half_close(true)
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(TokioIo::new(Patient::new(stream, WRITE_PATIENCE)), service);
         if let Err(e) = watcher.watch(connection).await {
             tracing::debug!(%remote, error = %e, "connection ended early");
         }
@@ -101,7 +105,7 @@ impl Door {
             .max_header_list_size(HEAD_BYTES_MAX as u32)
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(self.header_timeout)
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(TokioIo::new(Patient::new(stream, WRITE_PATIENCE)), service);
         if let Err(e) = watcher.watch(connection).await {
             tracing::debug!(%remote, error = %e, "connection ended early");
         }

@@ -1,6 +1,6 @@
 //! A whole host in this process, on a random port, and a client for it.
 
-use axum::http::{HeaderMap, Request, StatusCode};
+use axum::http::{HeaderMap, Request, Response, StatusCode};
 use bytes::Bytes;
 use holdfast::api::{ApiMetrics, Settings, router};
 use holdfast::app::App;
@@ -16,6 +16,7 @@ use holdfast_policy::{Gate, GateSettings};
 use holdfast_runtime::{Plugins, PluginsConfig};
 use holdfast_store::Store;
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -35,6 +36,8 @@ pub(crate) struct Options {
     pub(crate) clock: Clock,
     pub(crate) settings: Settings,
     pub(crate) embedded: bool,
+    /// A store that is there already, in the place of both.
+    pub(crate) store: Option<Store>,
     /// How long a request's head may take to arrive.
     pub(crate) head_timeout: Duration,
     /// The folder of policies; without it the built-in ones.
@@ -49,6 +52,7 @@ impl Default for Options {
             clock: Clock::System,
             settings: Settings::default(),
             embedded: false,
+            store: None,
             head_timeout: Duration::from_secs(10),
             policies: None,
             solver: None,
@@ -63,6 +67,8 @@ pub(crate) struct Host {
     pub(crate) address: SocketAddr,
     pub(crate) dir: tempfile::TempDir,
     client: Client<HttpConnector, Full<Bytes>>,
+    /// Tells the host to stop.
+    pub(crate) stop: CancellationToken,
     _stop: DropGuard,
 }
 
@@ -99,10 +105,10 @@ impl Host {
 
     pub(crate) async fn start_with(options: Options) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store = if options.embedded {
-            Store::embedded(&dir.path().join("store")).await.unwrap()
-        } else {
-            Store::memory()
+        let store = match options.store {
+            Some(store) => store,
+            None if options.embedded => Store::embedded(&dir.path().join("store")).await.unwrap(),
+            None => Store::memory(),
         };
         let audit = AuditSettings {
             path: dir.path().join("audit.jsonl"),
@@ -131,7 +137,12 @@ impl Host {
         let issuers = Issuers::default();
         let authenticator = Authenticator::new(store, options.clock, issuers).unwrap();
         let metrics = ApiMetrics::new().unwrap();
-        let router = router(app.clone(), authenticator, options.settings, &metrics);
+        let stop = CancellationToken::new();
+        let settings = Settings {
+            stop: stop.clone(),
+            ..options.settings
+        };
+        let router = router(app.clone(), authenticator, settings, &metrics);
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let listener = Listener::bind(any, "test").await.unwrap();
         let address = listener.address();
@@ -140,7 +151,6 @@ impl Host {
             header_timeout: options.head_timeout,
             drain_timeout: Duration::from_secs(1),
         };
-        let stop = CancellationToken::new();
         tokio::spawn(listener.serve(router, None, bounds, stop.clone()));
         let client = Client::builder(TokioExecutor::new()).build_http();
         Self {
@@ -149,6 +159,7 @@ impl Host {
             address,
             dir,
             client,
+            stop: stop.clone(),
             _stop: stop.drop_guard(),
         }
     }
@@ -202,6 +213,11 @@ impl Host {
 
     pub(crate) async fn delete(&self, path: &str, key: &str) -> Answer {
         self.call("DELETE", path, Some(key), None).await
+    }
+
+    /// An answer whose body is still to come.
+    pub(crate) async fn open(&self, request: Request<Full<Bytes>>) -> Response<Incoming> {
+        self.client.request(request).await.unwrap()
     }
 
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Answer {

@@ -86,6 +86,12 @@ impl Holdfast {
         self.child.wait().unwrap().code()
     }
 
+    /// Ends it at once, as a crash of the machine would.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Starts it again where it was, and waits until it is ready.
     pub(crate) fn again(&mut self) {
         let Self { dir, plan, .. } = self;

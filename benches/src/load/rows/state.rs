@@ -1,0 +1,213 @@
+//! A pin set in and out: files through `holdfast state`, and the State API's stream.
+//!
+//! Pins look as IPFS Cluster's do: a version-1 CID of SHA-256, a name, two allocations, one pair of
+//! metadata. How many there are is [`pins`]; `HOLDFAST_BENCH_PINS` sets another number.
+
+use super::{Plan, ROUNDS};
+use crate::client;
+use crate::host::Host;
+use crate::table::Row;
+use anyhow::{Context, Result, bail, ensure};
+use holdfast_model::{Cid, PeerId, Pin, UnixMillis};
+use serde_json::Value;
+use std::fs::File;
+use std::io::{BufWriter, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+/// Pins, unless the environment says otherwise.
+const PINS_USUAL: u32 = 1_000_000;
+
+/// What lists and exports are to reach: pins a second.
+const EXPORT_GOAL: f64 = 300_000.0;
+
+/// What imports are to reach.
+const IMPORT_GOAL: f64 = 60_000.0;
+
+/// A store with pins in it, and the file that they came from.
+struct Loaded {
+    dir: tempfile::TempDir,
+    per_second: f64,
+}
+
+fn pins() -> Result<u32> {
+    match std::env::var("HOLDFAST_BENCH_PINS") {
+        Ok(number) => number.parse().context("HOLDFAST_BENCH_PINS is no number"),
+        Err(_) => Ok(PINS_USUAL),
+    }
+}
+
+/// `holdfast state import` of a file into an empty embedded store, all durable.
+pub(super) fn import(plan: &Plan) -> Result<Row> {
+    let mut pairs = Vec::new();
+    for _ in 0..ROUNDS {
+        pairs.push((load(plan)?.per_second, IMPORT_GOAL));
+    }
+    Ok(row("import", "the goal itself", ">= 60k/s", &pairs))
+}
+
+/// `holdfast state export` of an embedded store into a file.
+pub(super) fn export(plan: &Plan) -> Result<Row> {
+    let loaded = load(plan)?;
+    let mut pairs = Vec::new();
+    for n in 0..ROUNDS {
+        let out = loaded.dir.path().join(format!("out-{n}"));
+        let began = Instant::now();
+        state(plan, loaded.dir.path(), &["export"], &out)?;
+        pairs.push((rate(began), EXPORT_GOAL));
+        std::fs::remove_file(out)?;
+    }
+    Ok(row("export", "the goal itself", ">= 300k/s", &pairs))
+}
+
+/// `GET /v1/state/pins` as protobuf, over HTTP.
+pub(super) fn list_stream(plan: &Plan) -> Result<Row> {
+    let loaded = load(plan)?;
+    let host = Host::start_over(&plan.binary, Some(&loaded.data()))?;
+    let key = node(&host)?;
+    let mut pairs = Vec::new();
+    for _ in 0..ROUNDS {
+        let began = Instant::now();
+        stream(&host, &key, |_| Ok(()))?;
+        pairs.push((rate(began), EXPORT_GOAL));
+    }
+    Ok(row("list_stream", "the goal itself", ">= 300k/s", &pairs))
+}
+
+/// The host's memory at the end of a list beside that after a tenth of it.
+pub(super) fn stream_rss_mib(plan: &Plan) -> Result<Row> {
+    let loaded = load(plan)?;
+    let host = Host::start_over(&plan.binary, Some(&loaded.data()))?;
+    let key = node(&host)?;
+    // The store's own cache fills with the first list.
+    stream(&host, &key, |_| Ok(()))?;
+    let mut sizes = Vec::new();
+    let whole = stream(&host, &key, |bytes| {
+        sizes.push((bytes, host.resident_kib()?));
+        Ok(())
+    })?;
+    let early = sizes.iter().find(|(bytes, _)| *bytes >= whole / 10);
+    let (early, late) = early.zip(sizes.last()).context("the list is too short")?;
+    #[expect(clippy::float_arithmetic, reason = "a size for people, no money")]
+    let mib = |kib: u32| f64::from(kib) / 1_024.0;
+    let pairs = [(mib(late.1), mib(early.1))];
+    Ok(Row::from_pairs(
+        "stream_rss_mib",
+        "MiB",
+        "itself after a tenth",
+        "<= 1.1",
+        &pairs,
+    ))
+}
+
+fn row(name: &str, beside: &str, goal: &str, pairs: &[(f64, f64)]) -> Row {
+    Row::from_pairs(name, "pins/s", beside, goal, pairs)
+}
+
+#[expect(clippy::float_arithmetic, reason = "a rate for people, no money")]
+fn rate(began: Instant) -> f64 {
+    f64::from(pins().unwrap_or_default()) / began.elapsed().as_secs_f64()
+}
+
+impl Loaded {
+    fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+}
+
+/// Writes a file of pins and imports it.
+fn load(plan: &Plan) -> Result<Loaded> {
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("pins.json");
+    let mut out = BufWriter::new(File::create(&file)?);
+    for n in 0..pins()? {
+        serde_json::to_writer(&mut out, &pin(n)?)?;
+        out.write_all(b"\n")?;
+    }
+    out.flush()?;
+    let began = Instant::now();
+    state(plan, dir.path(), &["import"], &file)?;
+    let per_second = rate(began);
+    std::fs::remove_file(file)?;
+    Ok(Loaded { dir, per_second })
+}
+
+fn pin(n: u32) -> Result<Pin> {
+    // Spread as digests are: a constant odd factor is a permutation of all 64-bit numbers.
+    let spread = u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut digest = Vec::new();
+    for turn in [0, 16, 32, 48] {
+        digest.extend(spread.rotate_left(turn).to_be_bytes());
+    }
+    let cid = Cid::from_bytes(&[&[1, 0x55, 0x12, 0x20], digest.as_slice()].concat())?;
+    let peer = |n: u8| PeerId::from_bytes(&[&[0x12, 0x20][..], &[n; 32]].concat());
+    let mut pin = Pin::recursive(cid, UnixMillis::new(1_700_000_000_000));
+    pin.allocations = vec![peer(1)?, peer(2)?];
+    pin.options.name = format!("pin-{n}");
+    pin.options.replication_factor_min = 2;
+    pin.options.replication_factor_max = 3;
+    let pair = ("dataset".to_owned(), "spring".to_owned());
+    pin.options.metadata.extend([pair]);
+    Ok(pin)
+}
+
+/// Runs `holdfast state` over the embedded store in `dir`.
+fn state(plan: &Plan, dir: &Path, verb: &[&str], file: &Path) -> Result<()> {
+    let ran = Command::new(&plan.binary)
+        .arg("state")
+        .args(verb)
+        .arg(file)
+        .env("HOLDFAST_DATA", dir.join("data"))
+        .current_dir(dir)
+        .output()?;
+    let said = String::from_utf8_lossy(&ran.stderr);
+    ensure!(ran.status.success(), "holdfast state {verb:?}: {said}");
+    Ok(())
+}
+
+/// A node's key.
+fn node(host: &Host) -> Result<String> {
+    let wanted = r#"{"account":"default/cluster","roles":["cluster-node"],"label":"bench"}"#;
+    let (status, made) = client::call(host.addr, &client::post("/v1/keys", &host.key, wanted))?;
+    let made: Value = serde_json::from_slice(&made)?;
+    let secret = made.get("secret").and_then(Value::as_str);
+    match (status, secret) {
+        (201, Some(secret)) => Ok(secret.to_owned()),
+        _ => bail!("no key for a node: {status} {made}"),
+    }
+}
+
+/// Reads the whole list; tells now and then how many bytes have come.
+fn stream(host: &Host, key: &str, mut told: impl FnMut(u64) -> Result<()>) -> Result<u64> {
+    let mut socket = TcpStream::connect(host.addr)?;
+    let head = format!(
+        "GET /v1/state/pins HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\
+         accept: application/x-protobuf\r\nauthorization: Bearer {key}\r\n\r\n"
+    );
+    socket.write_all(head.as_bytes())?;
+    let mut buffer = vec![0; 1024 * 1024];
+    let (mut bytes, mut asked, mut last) = (0_u64, 0_u64, [0_u8; 5]);
+    loop {
+        let length = socket.read(&mut buffer)?;
+        if length == 0 {
+            break;
+        }
+        bytes += u64::try_from(length)?;
+        if let Some(tail) = buffer.get(..length).and_then(<[u8]>::last_chunk) {
+            last = *tail;
+        }
+        if bytes - asked > 16 * 1024 * 1024 {
+            asked = bytes;
+            told(bytes)?;
+        }
+    }
+    // The last piece of a chunked body is empty: the list is whole.
+    ensure!(
+        last == *b"0\r\n\r\n",
+        "the list broke off after {bytes} bytes"
+    );
+    told(bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,175 @@
+//! Pins out of a place, piece by piece.
+//!
+//! A task or thread of its own reads ahead; a few pieces wait between it and whoever takes them.
+
+mod file;
+mod host;
+
+use super::place::{Opened, Place, Reach};
+use crate::commands::Failure;
+use crate::pins;
+use holdfast_model::pin::export::parse_line;
+use holdfast_model::{Invalid, Pin};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+/// Pins of a piece: several groups of the embedded store's commits.
+pub(super) const PIECE_PINS: usize = 4_096;
+
+/// Pieces that are read ahead.
+const PIECES_AHEAD: usize = 2;
+
+/// Some pins, and how far the source is read with them.
+#[derive(Debug, Default)]
+pub(super) struct Piece {
+    pub(super) pins: Vec<Pin>,
+    pub(super) bad: Vec<Bad>,
+    /// How many of the pins were of an old form.
+    pub(super) old: u64,
+    /// Where to go on in a file.
+    pub(super) at: Position,
+}
+
+/// Something that is no pin.
+#[derive(Debug)]
+pub(super) struct Bad {
+    /// The line, or the entry of a snapshot, counted from 1.
+    pub(super) line: u64,
+    pub(super) why: Invalid,
+    /// As it stands there.
+    pub(super) text: Vec<u8>,
+}
+
+/// How far a source is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Position {
+    pub(super) bytes: u64,
+    pub(super) lines: u64,
+}
+
+/// The pieces of a source, in their order. An error is the last.
+pub(super) type Pieces = mpsc::Receiver<Result<Piece, Failure>>;
+
+type Sender = mpsc::Sender<Result<Piece, Failure>>;
+
+/// Begins to read a place; `opened` is the store, if it is that.
+pub(super) fn open(
+    place: &Place,
+    reach: &Reach,
+    opened: Option<&Opened>,
+    from: Position,
+) -> Result<Pieces, Failure> {
+    let (send, pieces) = mpsc::channel(PIECES_AHEAD);
+    match place {
+        Place::File(path) => file::open(path, from, send)?,
+        Place::Host(_) | Place::Cluster(_) => {
+            let (place, reach) = (place.clone(), reach.clone());
+            tokio::spawn(async move {
+                if let Err(error) = host::read(&place, &reach, &send).await {
+                    // Whoever took the pieces may have gone.
+                    let _ = send.send(Err(error)).await;
+                }
+            });
+        }
+        Place::Store => {
+            let opened = opened.ok_or_else(|| anyhow::anyhow!("the store is not open"))?;
+            let mut scan = pins::state::scan(&opened.store, &opened.may_read, None)?;
+            tokio::spawn(async move {
+                while let Some(page) = scan.next().await.transpose() {
+                    let piece = page.map(|page| Piece {
+                        pins: page.into_iter().map(|stored| stored.pin).collect(),
+                        ..Piece::default()
+                    });
+                    let is_error = piece.is_err();
+                    let piece = piece.map_err(Failure::from);
+                    if send.send(piece).await.is_err() || is_error {
+                        return;
+                    }
+                }
+            });
+        }
+    }
+    Ok(pieces)
+}
+
+impl Piece {
+    /// Takes a line in, whatever it is; `false` if it is empty.
+    fn take_line(&mut self, line: &[u8]) {
+        self.at.lines += 1;
+        let line = line.trim_ascii();
+        if line.is_empty() {
+            return;
+        }
+        match parse_line(line) {
+            Ok((pin, is_old)) => {
+                self.pins.push(pin);
+                self.old += u64::from(is_old);
+            }
+            Err(why) => match several(line) {
+                Some(pins) => self.pins.extend(pins),
+                None => self.reject(why, line),
+            },
+        }
+    }
+
+    fn reject(&mut self, why: Invalid, text: &[u8]) {
+        self.bad.push(Bad {
+            line: self.at.lines,
+            why,
+            text: text.to_vec(),
+        });
+    }
+
+    fn is_full(&self) -> bool {
+        self.pins.len() + self.bad.len() >= PIECE_PINS
+    }
+
+    /// Gives this piece away and begins the next where it ends.
+    fn cut(&mut self) -> Self {
+        let next = Self {
+            at: self.at,
+            ..Self::default()
+        };
+        std::mem::replace(self, next)
+    }
+}
+
+/// Pins that stand on one line: IPFS Cluster's own reader asks for no ends of lines.
+fn several(line: &[u8]) -> Option<Vec<Pin>> {
+    let values = serde_json::Deserializer::from_slice(line).into_iter::<Value>();
+    let read = |value: Result<Value, serde_json::Error>| {
+        let line = serde_json::to_vec(&value.ok()?).ok()?;
+        parse_line(&line).ok().map(|(pin, _)| pin)
+    };
+    let pins: Vec<Pin> = values.map(read).collect::<Option<_>>()?;
+    (pins.len() > 1).then_some(pins)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PIN: &str = r#"{"cid":"bafkqaaa","type":"pin","max_depth":-1}"#;
+
+    #[test]
+    fn lines_are_counted_and_bad_ones_kept() {
+        let mut piece = Piece::default();
+        for line in [
+            PIN,
+            "",
+            "{",
+            &format!("{PIN} {PIN}"),
+            r#"{"cid":"bafkqaaa","type":2}"#,
+        ] {
+            piece.take_line(line.as_bytes());
+        }
+        assert_eq!(piece.pins.len(), 4);
+        assert_eq!((piece.at.lines, piece.old), (5, 1));
+        let bad: Vec<_> = piece
+            .bad
+            .iter()
+            .map(|bad| (bad.line, bad.text.as_slice()))
+            .collect();
+        assert_eq!(bad, [(3, &b"{"[..])]);
+    }
+}

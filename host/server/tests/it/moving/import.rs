@@ -1,0 +1,196 @@
+//! Importing: bad lines, old forms, crashes, and what must never happen.
+
+use super::{Desk, cid, line, lines, pin, sorted};
+use crate::support::process::{PATIENCE, until};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+fn counts(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn bad_lines_go_to_a_file_and_do_not_stop_the_rest() {
+    let desk = Desk::new();
+    let bad = [
+        "{\"cid\":\"bafkqaaa\",\"type\":\"zebra\"}\n",
+        "not json\n",
+        "{\"name\":\"no cid\"}\n",
+    ];
+    let old = format!(
+        "{{\"cid\":{{\"/\":\"{}\"}},\"type\":2,\"max_depth\":-1}}\n",
+        cid(900)
+    );
+    let cut_off = &line(&pin(901))[..40];
+    let text = lines(0..10) + bad[0] + bad[1] + "\n" + &lines(10..20) + bad[2] + &old + cut_off;
+    desk.write("pins.json", text);
+    let ran = desk.state(&["import", "pins.json", "--json"]);
+    assert!(
+        ran.err.contains("line 11:") && ran.err.contains("zebra"),
+        "{}",
+        ran.err
+    );
+    assert_eq!(
+        counts(&ran.with(1)),
+        json!({"imported": 21, "kept": 0, "upgraded": 1, "rejected": 4})
+    );
+    let rejects: Vec<Value> = sorted_by_line(&desk.read("pins.json.rejects"));
+    let told: Vec<u64> = rejects
+        .iter()
+        .map(|one| one["line"].as_u64().unwrap())
+        .collect();
+    assert_eq!(told, [11, 12, 24, 26]);
+    assert_eq!(rejects[1]["text"], "not json");
+    assert!(rejects[2]["reason"].as_str().unwrap().contains("cid"));
+    assert!(rejects[3]["reason"].as_str().unwrap().contains("EOF"));
+    assert!(!desk.path("pins.json.progress").exists());
+    let stopped = desk.state(&["import", "pins.json", "--stop-on-reject"]);
+    assert!(
+        stopped.err.contains("stopped at a bad line"),
+        "{}",
+        stopped.err
+    );
+    assert_eq!(stopped.code, 1);
+}
+
+fn sorted_by_line(text: &str) -> Vec<Value> {
+    let mut all: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    all.sort_by_key(|one| one["line"].as_u64());
+    all
+}
+
+#[test]
+fn a_dry_run_writes_nothing_and_a_pipe_will_do() {
+    let desk = Desk::new();
+    desk.write("pins.json", lines(0..10));
+    let ran = desk.state(&["import", "pins.json", "--dry-run", "--json"]);
+    assert_eq!(counts(&ran.with(0))["imported"], 10);
+    desk.state(&["export", "empty.json"]).with(0);
+    assert_eq!(desk.read("empty.json"), "");
+    let mut command = desk.command(&["import", "-"]);
+    command.stdin(std::fs::File::open(desk.path("pins.json")).unwrap());
+    super::ran(&mut command).with(0);
+    assert_eq!(desk.state(&["export"]).with(0).lines().count(), 10);
+}
+
+#[test]
+fn what_is_there_stays_unless_it_is_told_to_go() {
+    let desk = Desk::new();
+    let mut other = pin(1);
+    other.options.name = "ours".to_owned();
+    desk.write("ours.json", line(&other) + &line(&pin(50)));
+    desk.state(&["import", "ours.json"]).with(0);
+    desk.write("pins.json", lines(0..3));
+    let kept = desk.state(&["import", "pins.json", "--keep", "--json"]);
+    assert_eq!(counts(&kept.with(0))["kept"], 1);
+    let all = sorted(&desk.state(&["export"]).with(0));
+    assert_eq!(all.len(), 4);
+    assert!(all.iter().any(|pin| pin["name"] == "ours"));
+
+    // A file that is not whole clears nothing.
+    desk.write("bad.json", lines(0..3) + "{\n");
+    let refused = desk.state(&["import", "bad.json", "--clear"]);
+    assert!(
+        refused.err.contains("nothing was removed"),
+        "{}",
+        refused.err
+    );
+    assert_eq!(desk.state(&["export"]).with(0).lines().count(), 4);
+    desk.state(&[
+        "import",
+        "pins.json",
+        "--clear",
+        "--rmin",
+        "-1",
+        "--rmax",
+        "5",
+    ])
+    .with(0);
+    let all = sorted(&desk.state(&["export"]).with(0));
+    assert_eq!(all.len(), 3);
+    assert!(all.iter().all(|pin| pin["replication_factor_max"] == 5));
+    assert!(all.iter().all(|pin| pin["replication_factor_min"] == -1));
+}
+
+#[test]
+fn a_cid_that_comes_twice_is_the_last_of_them() {
+    let desk = Desk::new();
+    let named = |name: &str| {
+        let mut pin = pin(1);
+        pin.options.name = name.to_owned();
+        line(&pin)
+    };
+    let text: String = (0..100).map(|n| named(&format!("n{n}"))).collect();
+    desk.write("pins.json", text);
+    desk.state(&["import", "pins.json"]).with(0);
+    let all = sorted(&desk.state(&["export"]).with(0));
+    assert_eq!((all.len(), &all[0]["name"]), (1, &json!("n99")));
+}
+
+/// Killed in the middle, again and again, and begun again: every pin is there, each bad line is
+/// rejected once, and nothing is read from the beginning.
+#[test]
+fn an_import_that_is_killed_goes_on_where_it_was() {
+    const PINS: u64 = 60_000;
+    let desk = Desk::new();
+    let mut text = String::new();
+    for n in 0..PINS {
+        if n % 1_000 == 0 {
+            text += "bad\n";
+        }
+        text += &line(&pin(n));
+    }
+    desk.write("pins.json", text);
+    let progress = || -> u64 {
+        let text = std::fs::read_to_string(desk.path("pins.json.progress")).unwrap_or_default();
+        let kept: Value = serde_json::from_str(&text).unwrap_or_default();
+        kept["at"]["lines"].as_u64().unwrap_or(0)
+    };
+    let mut reached = 0;
+    for _ in 0..2 {
+        let mut running = desk.command(&["import", "pins.json"]).spawn().unwrap();
+        let begin = Instant::now();
+        while progress() == reached && running.try_wait().unwrap().is_none() {
+            assert!(begin.elapsed() < PATIENCE);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        running.kill().unwrap();
+        running.wait().unwrap();
+        reached = progress();
+    }
+    assert!(reached > 0, "it was over before it could be killed");
+    let ran = desk.state(&["import", "pins.json", "--json"]);
+    assert!(ran.err.contains("going on after line"), "{}", ran.err);
+    let all = counts(&ran.with(1));
+    assert_eq!(
+        (&all["imported"], &all["rejected"]),
+        (&json!(PINS), &json!(60))
+    );
+    assert_eq!(desk.read("pins.json.rejects").lines().count(), 60);
+    assert_eq!(desk.state(&["export"]).with(0).lines().count(), 60_000);
+    assert!(
+        desk.state(&["check"])
+            .with(0)
+            .contains("agrees with itself")
+    );
+}
+
+#[test]
+fn a_store_that_a_host_runs_on_is_not_opened_beside_it() {
+    let host = crate::support::process::Holdfast::start_with(crate::support::process::Plan {
+        kubo_api: "http://127.0.0.1:1".to_owned(),
+        roles: vec!["api"],
+        ..Default::default()
+    });
+    let desk = Desk::new();
+    desk.write(
+        "holdfast.toml",
+        format!("data = \"{}\"\n", host.dir().join("data").display()),
+    );
+    let ran = || desk.state(&["export", "-"]);
+    let refused = until("a refusal", ran, |ran| ran.code == 1);
+    assert!(refused.err.contains("in use"), "{}", refused.err);
+}

@@ -1,0 +1,107 @@
+//! Moving a real IPFS Cluster while it runs.
+
+use super::{Desk, lines, program, ran};
+use crate::support::ipfs_cluster::IpfsCluster;
+use crate::support::process::{Holdfast, Plan};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::Command;
+
+/// A host and a node's key for it.
+pub(super) fn host() -> (Holdfast, String) {
+    let host = Holdfast::start_with(Plan {
+        kubo_api: "http://127.0.0.1:1".to_owned(),
+        roles: vec!["api"],
+        ..Plan::default()
+    });
+    let wanted = json!({"account": "default/cluster", "roles": ["cluster-node"], "label": "node"});
+    let (status, made) = host.ask(&host.key, "POST", "/v1/keys", Some(&wanted));
+    assert_eq!(status, 201, "{made}");
+    let key = made["secret"].as_str().unwrap().to_owned();
+    (host, key)
+}
+
+/// A peer with pins that it was given by its own import.
+pub(super) fn peer(desk: &Desk, text: &str) -> IpfsCluster {
+    let cluster = IpfsCluster::new();
+    let file = desk.write("seed.json", text);
+    cluster.must(&["state", "import", "--force", file.to_str().unwrap()]);
+    cluster
+}
+
+fn migrate(dir: &Path, key: &str, from: &str, to: &str) -> Command {
+    let mut command = program(dir);
+    command
+        .args(["state", "migrate", "--json", "--pause", "0"])
+        .args(["--from", from, "--to", to])
+        .env("HOLDFAST_KEY", key);
+    command
+}
+
+#[test]
+fn a_cluster_is_moved_while_it_pins_and_unpins() {
+    const PINS: u64 = 5_000;
+    let desk = Desk::new();
+    let (host, key) = host();
+    let mut cluster = peer(&desk, &lines(0..PINS));
+    cluster.run();
+    let from = format!("cluster+{}", cluster.url());
+    let to = format!("http://{}", host.addr);
+
+    // Killed soon after it began.
+    let mut first = migrate(desk.dir.path(), &key, &from, &to).spawn().unwrap();
+    crate::support::process::until(
+        "the migration to begin",
+        || desk.path("holdfast-migrate.progress").exists(),
+        |is_there| *is_there,
+    );
+    first.kill().unwrap();
+    first.wait().unwrap();
+
+    // Begun again, while the cluster goes on.
+    let again = migrate(desk.dir.path(), &key, &from, &to)
+        .stdout(std::process::Stdio::piped())
+        .spawn();
+    let again = again.unwrap();
+    for n in 0..20 {
+        let (status, said) = cluster.ask("DELETE", &format!("/pins/{}", super::cid(n)));
+        assert_eq!(status, 200, "{said}");
+        let (status, said) =
+            cluster.ask("POST", &format!("/pins/{}?name=late", super::cid(PINS + n)));
+        assert_eq!(status, 200, "{said}");
+    }
+    let output = again.wait_with_output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    if !output.status.success() {
+        // What changed while both sides were compared differs, and no more.
+        let differs =
+            ["only_first", "only_second", "different"].map(|key| report[key].as_u64().unwrap());
+        assert!(differs.iter().sum::<u64>() <= 40, "{report}");
+    }
+    let last = ran(&mut migrate(desk.dir.path(), &key, &from, &to));
+    let report: Value = serde_json::from_str(&last.with(0)).unwrap();
+    assert_eq!(report["pins"], json!([PINS, PINS]));
+    assert!(!desk.path("holdfast-migrate.progress").exists());
+
+    // Both sides say the same by themselves too.
+    let path = |n: u64| format!("/v1/state/pins/{}", super::cid(n));
+    assert_eq!(host.ask(&key, "GET", &path(3), None).0, 404);
+    assert_eq!(
+        host.ask(&key, "GET", &path(PINS + 3), None).1["name"],
+        "late"
+    );
+}
+
+#[test]
+fn what_was_here_before_is_never_removed() {
+    let desk = Desk::new();
+    desk.write("ours.json", lines(100..110));
+    desk.state(&["import", "ours.json"]).with(0);
+    desk.write("theirs.json", lines(0..10));
+    let migrate = || desk.state(&["migrate", "--from", "theirs.json", "--pause", "0", "--json"]);
+    let report: Value = serde_json::from_str(&migrate().with(1)).unwrap();
+    assert_eq!(report["only_second"], 10);
+    assert_eq!(report["only_first"], 0);
+    let all = desk.state(&["export"]).with(0);
+    assert_eq!(all.lines().count(), 20);
+}

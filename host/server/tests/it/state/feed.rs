@@ -1,0 +1,152 @@
+//! Following what changes.
+
+use super::{Node, cid, named, path, pin};
+use holdfast_model::Cursor;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_misses_nothing_on_each_store() {
+    for node in Node::each().await {
+        a_follower_misses_nothing(&node).await;
+    }
+}
+
+async fn page(node: &Node, query: &str) -> Value {
+    let path = format!("/v1/state/changes?{query}");
+    node.call("GET", &path, &[], "").await.with(200)
+}
+
+/// Puts, changes and deletes, by long poll and by stream, from a cursor on.
+pub(super) async fn a_follower_misses_nothing(node: &Node) {
+    let mut cursor = page(node, "after=head").await["cursor"].as_u64().unwrap();
+    let mut stream = node
+        .lines(&format!("/v1/state/changes?after={cursor}"))
+        .await;
+    node.put(&named(1, "one")).await;
+    let second = node.put(&named(2, "two")).await;
+    assert_eq!(
+        node.call("DELETE", &path(&cid(1)), &[], "").await.status,
+        204
+    );
+    // By long poll, until both are known.
+    let mut known = std::collections::BTreeMap::new();
+    let is_known = |known: &std::collections::BTreeMap<String, Value>| {
+        known.get(&cid(1).to_string()) == Some(&Value::Null)
+            && known.get(&cid(2).to_string()).is_some_and(Value::is_object)
+    };
+    while !is_known(&known) {
+        let page = page(node, &format!("after={cursor}&limit=1&wait=20s")).await;
+        for change in page["changes"].as_array().unwrap() {
+            assert!(change["cursor"].as_u64().unwrap() > cursor, "{change}");
+            known.insert(
+                change["cid"].as_str().unwrap().to_owned(),
+                change["pin"].clone(),
+            );
+            if change["cid"] == cid(2).to_string() {
+                assert_eq!(
+                    (&change["version"], &change["pin"]["name"]),
+                    (&json!(second), &json!("two"))
+                );
+            }
+        }
+        cursor = page["cursor"].as_u64().unwrap();
+    }
+    // To the end: what is told of a CID once more is the same as before.
+    loop {
+        let rest = page(node, &format!("after={cursor}")).await;
+        cursor = rest["cursor"].as_u64().unwrap();
+        if rest["changes"] == json!([]) {
+            break;
+        }
+    }
+    // The same by stream.
+    let mut known = std::collections::BTreeMap::new();
+    while !is_known(&known) {
+        let change = stream.next().await;
+        if let Some(cid) = change["cid"].as_str() {
+            known.insert(cid.to_owned(), change["pin"].clone());
+        }
+    }
+    // A poll that waits is woken.
+    let (woken, ()) = tokio::join!(page_of(node, cursor), async {
+        node.put(&named(3, "three")).await;
+    });
+    assert_eq!(woken["changes"][0]["cid"], cid(3).to_string());
+    for n in [2, 3] {
+        node.call("DELETE", &path(&cid(n)), &[], "").await;
+    }
+}
+
+async fn page_of(node: &Node, cursor: u64) -> Value {
+    page(node, &format!("after={cursor}&wait=20s")).await
+}
+
+#[tokio::test]
+async fn a_poll_for_which_nothing_comes_ends_in_time() {
+    let node = Node::start().await;
+    let begin = Instant::now();
+    let empty = page(&node, "after=0&wait=200ms").await;
+    assert_eq!(empty, json!({"changes": [], "cursor": 0, "head": 0}));
+    assert!(begin.elapsed() >= Duration::from_millis(200));
+}
+
+#[tokio::test]
+async fn a_cursor_that_cannot_be_gone_on_from_is_refused_with_the_mend() {
+    for node in Node::each().await {
+        for n in 0..5 {
+            node.put(&pin(n)).await;
+        }
+        let head = page(&node, "after=head").await["cursor"].as_u64().unwrap();
+        let future = format!("/v1/state/changes?after={}", head + 1);
+        let refused = node.call("GET", &future, &[], "").await.with(400);
+        assert_eq!(
+            (&refused["code"], &refused["head"]),
+            (&json!("CURSOR_IN_FUTURE"), &json!(head))
+        );
+        node.host
+            .app
+            .store
+            .trim_changes(Cursor(head - 1))
+            .await
+            .unwrap();
+        let lines = [("accept", "application/x-ndjson")];
+        for headers in [&[][..], &lines[..]] {
+            let gone = node
+                .call("GET", "/v1/state/changes?after=0", headers, "")
+                .await
+                .with(410);
+            assert_eq!(gone["code"], "CURSOR_TOO_OLD");
+            assert_eq!(
+                (&gone["oldest"], &gone["head"]),
+                (&json!(head - 1), &json!(head))
+            );
+            assert!(gone["detail"].as_str().unwrap().contains("/v1/state/pins"));
+        }
+        let rest = page(&node, &format!("after={}", head - 1)).await;
+        assert_eq!(rest["changes"][0]["cid"], cid(4).to_string());
+        for query in [
+            "",
+            "?after=x",
+            "?after=-1",
+            "?after=0&limit=0",
+            "?after=0&limit=1001",
+            "?after=0&wait=31s",
+            "?after=0&wait=1h",
+            "?after=0&until=1",
+        ] {
+            let path = format!("/v1/state/changes{query}");
+            node.call("GET", &path, &[], "").await.with(400);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_says_in_silence_that_it_is_there() {
+    let node = Node::start().await;
+    node.put(&pin(1)).await;
+    let mut stream = node.lines("/v1/state/changes?after=0").await;
+    let first = stream.next().await;
+    assert_eq!(first["cid"], cid(1).to_string());
+    assert_eq!(stream.next().await, json!({"heartbeat": first["cursor"]}));
+}

@@ -1,0 +1,131 @@
+//! A private IPFS Cluster of one peer: the real program, on ports of its own, with no Kubo behind.
+
+use super::kubo::free_port;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// A peer starts within seconds; a loaded machine gets more.
+const START_MAX: Duration = Duration::from_secs(120);
+
+/// A peer's folder, and the peer while it runs. Killed when dropped.
+pub(crate) struct IpfsCluster {
+    dir: tempfile::TempDir,
+    port: u16,
+    daemon: Option<Child>,
+}
+
+impl IpfsCluster {
+    /// A new peer that has never run, with nothing pinned.
+    pub(crate) fn new() -> Self {
+        let cluster = Self {
+            dir: tempfile::tempdir().unwrap(),
+            port: free_port(),
+            daemon: None,
+        };
+        cluster.must(&["init", "--consensus", "crdt", "--randomports"]);
+        cluster
+    }
+
+    /// Its REST API.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The folder that commands for it must be told: `IPFS_CLUSTER_PATH`.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Runs `ipfs-cluster-service`, which must succeed.
+    pub(crate) fn must(&self, arguments: &[&str]) -> Output {
+        let ran = self.command().args(arguments).output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.success(), "{arguments:?}: {said}");
+        ran
+    }
+
+    /// Starts the peer, and waits until it answers.
+    pub(crate) fn run(&mut self) {
+        let log = std::fs::File::create(self.dir().join("log")).unwrap();
+        let mut command = self.command();
+        command
+            .arg("daemon")
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .stdin(Stdio::null());
+        self.daemon = Some(command.spawn().unwrap());
+        let begin = Instant::now();
+        while self.ask("GET", "/id").0 != 200 {
+            let log = std::fs::read_to_string(self.dir().join("log")).unwrap_or_default();
+            assert!(begin.elapsed() < START_MAX, "no peer answers: {log}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Ends the peer as an operator does.
+    pub(crate) fn stop(&mut self) {
+        if let Some(mut daemon) = self.daemon.take() {
+            let id = daemon.id().to_string();
+            assert!(Command::new("kill").arg(&id).status().unwrap().success());
+            daemon.wait().unwrap();
+        }
+    }
+
+    /// Calls its REST API; 0 if nobody answers.
+    pub(crate) fn ask(&self, method: &str, path: &str) -> (u16, String) {
+        let answer = || -> std::io::Result<String> {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+            stream.set_read_timeout(Some(START_MAX))?;
+            let head = format!(
+                "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes())?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        };
+        let answer = answer().unwrap_or_default();
+        let status = answer.get(9..12).and_then(|code| code.parse().ok());
+        (status.unwrap_or(0), answer)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(program());
+        command.env("IPFS_CLUSTER_PATH", self.dir()).env(
+            "CLUSTER_RESTAPI_HTTPLISTENMULTIADDRESS",
+            format!("/ip4/127.0.0.1/tcp/{}", self.port),
+        );
+        command
+    }
+}
+
+impl Drop for IpfsCluster {
+    fn drop(&mut self) {
+        if let Some(daemon) = &mut self.daemon {
+            daemon.kill().ok();
+            daemon.wait().ok();
+        }
+    }
+}
+
+/// `ipfs-cluster-service`, which the installer puts down if it is not there yet.
+pub(crate) fn program() -> PathBuf {
+    static PROGRAM: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+    let found = || {
+        let installer = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.ci/tools/install");
+        let name = "ipfs-cluster-service";
+        let ran = Command::new(installer).arg(name).output().unwrap();
+        let said = String::from_utf8(ran.stdout).unwrap();
+        let path = said.trim().strip_prefix("ipfs-cluster-service ");
+        path.map(PathBuf::from).unwrap_or_else(|| {
+            panic!(
+                "{installer} {name}: {}",
+                String::from_utf8_lossy(&ran.stderr)
+            )
+        })
+    };
+    PROGRAM.get_or_init(found).clone()
+}
