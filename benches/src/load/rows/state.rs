@@ -23,6 +23,9 @@ const PINS_USUAL: u32 = 1_000_000;
 /// What lists and exports are to reach: pins a second.
 const EXPORT_GOAL: f64 = 300_000.0;
 
+/// The end of a chunked body that is whole.
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
 /// What imports are to reach.
 const IMPORT_GOAL: f64 = 60_000.0;
 
@@ -188,26 +191,23 @@ fn stream(host: &Host, key: &str, mut told: impl FnMut(u64) -> Result<()>) -> Re
     );
     socket.write_all(head.as_bytes())?;
     let mut buffer = vec![0; 1024 * 1024];
-    let (mut bytes, mut asked, mut last) = (0_u64, 0_u64, [0_u8; 5]);
+    let (mut bytes, mut asked, mut last) = (0_u64, 0_u64, Vec::new());
     loop {
         let length = socket.read(&mut buffer)?;
         if length == 0 {
             break;
         }
         bytes += u64::try_from(length)?;
-        if let Some(tail) = buffer.get(..length).and_then(<[u8]>::last_chunk) {
-            last = *tail;
-        }
+        let piece = buffer.get(..length).unwrap_or_default();
+        let tail = piece.get(length.saturating_sub(LAST_CHUNK.len())..);
+        last.extend_from_slice(tail.unwrap_or_default());
+        last.drain(..last.len().saturating_sub(LAST_CHUNK.len()));
         if bytes - asked > 16 * 1024 * 1024 {
             asked = bytes;
             told(bytes)?;
         }
     }
-    // The last piece of a chunked body is empty: the list is whole.
-    ensure!(
-        last == *b"0\r\n\r\n",
-        "the list broke off after {bytes} bytes"
-    );
+    ensure!(last == LAST_CHUNK, "the list broke off after {bytes} bytes");
     told(bytes)?;
     Ok(bytes)
 }
