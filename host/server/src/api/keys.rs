@@ -133,7 +133,9 @@ pub(crate) async fn list(call: &mut Call) -> Result<Reply, Problem> {
             let tenant = TenantId::parse(tenant)?;
             let context = call.circumstances(None);
             let caller = (&**call.principal()?, &context);
-            keys::list_of_tenant(call.app(), caller, &tenant, after, limit).await?
+            let found = keys::list_of_tenant(call.app(), caller, &tenant, after, limit).await?;
+            call.note(format!("listed {} keys of {tenant}", found.len()));
+            found
         }
         (account, None) => {
             let account = match account {

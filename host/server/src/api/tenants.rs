@@ -68,6 +68,8 @@ pub(crate) async fn list(call: &mut Call) -> Result<Reply, Problem> {
     let is_full = found.len() == limit;
     let last = found.last().filter(|_| is_full);
     let next = last.map(|tenant| tenant.id.clone());
+    // No single decision stands for the rows of a list.
+    call.note(format!("listed {} tenants", found.len()));
     let tenants = found.into_iter().map(TenantView::of).collect();
     Reply::json(StatusCode::OK, &Listed { tenants, next })
 }

@@ -20,10 +20,10 @@ pub(crate) struct Decided {
     pub(crate) decision: Decision,
 }
 
-/// What is to be recorded of a call; nothing of one that needs no key.
+/// What is to be recorded of a call; nothing of one that needs no key and tells nothing.
 pub(crate) fn event(call: &mut Call, outcome: &Result<Reply, Problem>) -> Option<Event> {
     let decided = call.decided.take();
-    if decided.is_none() && outcome.is_ok() {
+    if decided.is_none() && call.noted.is_none() && outcome.is_ok() {
         return None;
     }
     let (action, resource, decision) = match decided {

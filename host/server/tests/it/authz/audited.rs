@@ -48,6 +48,23 @@ async fn what_was_allowed_denied_hidden_and_unknown_is_written_down() {
     assert!(log[0]["remote"].as_str().unwrap().starts_with("127.0.0.1:"));
 }
 
+/// A list has no decision of its own, and is written down all the same.
+#[tokio::test]
+async fn what_was_listed_is_written_down() {
+    let host = Host::start().await;
+    let admin = host.key("acme/web", &[Role::TenantAdmin]).await;
+    host.get("/v1/tenants", &admin).await.with(200);
+    host.get("/v1/keys?tenant=acme", &admin).await.with(200);
+    host.get("/v1/whoami", &admin).await.with(200);
+    let log = log(&host).await;
+    let notes: Vec<_> = log
+        .iter()
+        .map(|line| line["note"].as_str().unwrap())
+        .collect();
+    assert_eq!(notes, ["listed 1 tenants", "listed 1 keys of acme"]);
+    assert_eq!(log[0]["actor"]["account"], "acme/web");
+}
+
 #[tokio::test]
 async fn a_callers_request_id_is_kept_when_it_is_one() {
     let host = Host::start().await;
