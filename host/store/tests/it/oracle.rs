@@ -1,12 +1,13 @@
 //! Any sequence of operations gives the same answers and the same store, in memory, on disk and in
 //! a cluster.
 
+mod notes;
+
 use holdfast_model::request::NameMatch;
 use holdfast_model::{
     AccountId, Cid, Cursor, Period, Pin, RequestFilter, RequestStatus, Tenant, TenantId,
 };
 use holdfast_store::contract::keyspace::Keyspace;
-use holdfast_store::contract::records::Note;
 use holdfast_store::contract::sample::{
     at, cid, full_draft, key, pairs, peer, placement, request_id,
 };
@@ -320,41 +321,9 @@ async fn take(store: &Store, step: &Step) -> String {
             told(store.put_tenant(tenant).await)
         }
         step @ (Step::PutNote { .. } | Step::DeleteNote { .. } | Step::Sweep { .. }) => {
-            take_note_step(store, step).await
+            notes::take(store, step).await
         }
         step => take_pin_step(store, step).await,
-    }
-}
-
-/// Whose the notes are.
-const OWNER: &str = "acme";
-
-async fn take_note_step(store: &Store, step: Step) -> String {
-    let seen_at = async |n: usize, seen: Seen, now| {
-        let kept = store.record::<Note>(OWNER, ACCOUNTS[n], at(now)).await;
-        seen.expect(kept.unwrap().map(|kept| kept.version))
-    };
-    match step {
-        Step::PutNote {
-            n,
-            seen,
-            until,
-            now,
-        } => {
-            let expect = seen_at(n, seen, now).await;
-            let mut note = Note::new(OWNER, ACCOUNTS[n], &now.to_string());
-            note.until = until;
-            let answer = store.put_record(&note, expect, at(now)).await;
-            told(answer.map(|version| format!("version: {version}")))
-        }
-        Step::DeleteNote { n, seen, now } => {
-            let expect = seen_at(n, seen, now).await;
-            let deleted = store.delete_record::<Note>(OWNER, ACCOUNTS[n], expect, at(now));
-            told(deleted.await)
-        }
-        // In a cluster the servers sweep: what is left is the same for who looks at the time.
-        Step::Sweep { now } => told(store.sweep_records(at(now), 2).await.map(drop)),
-        other => unreachable!("{other:?} is no step of a note"),
     }
 }
 
@@ -439,12 +408,7 @@ async fn picture(store: &Store, lens: Lens) -> Vec<String> {
         lines.push(told(store.key_by_hash(&key.hash).await));
         lines.push(told(store.key(&key.id).await));
     }
-    for now in [INSTANTS / 2, INSTANTS] {
-        let notes = store.records::<Note>(OWNER, None, 100, at(now)).await;
-        lines.push(lens.told(notes));
-        let first = store.record::<Note>(OWNER, ACCOUNTS[0], at(now)).await;
-        lines.push(lens.told(first));
-    }
+    lines.extend(notes::picture(store, lens).await);
     lines.push(lens.rows(store.pins(None, 100).await));
     lines.push(lens.rows(store.expired_pins(at(INSTANTS / 2), 100).await));
     lines.push(lens.rows(store.expired_requests(at(INSTANTS / 2), 100).await));
