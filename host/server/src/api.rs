@@ -10,6 +10,7 @@
 
 mod authz;
 mod body;
+mod cluster;
 mod context;
 mod delegates;
 mod keys;
@@ -32,6 +33,7 @@ mod trace;
 mod trail;
 mod whoami;
 
+pub use cluster::{CLUSTER_ROUTES, ClusterOperation, ClusterSettings, Cors, cluster_router};
 pub use metrics::ApiMetrics;
 pub use openapi::document;
 pub use router::{Settings, router};

@@ -33,10 +33,10 @@ pub use production::REPLICAS_MIN;
 pub use reference::reference;
 pub use secret::Secret;
 pub use sections::{
-    AtRest, Audit, Auth, Config, Cql, CqlConnections, CqlConsistency, CqlFlow, CqlLayout,
-    CqlTimeouts, CqlTls, FrameCompression, General, Issuer, Kubo, Level, Limits, Log, LogFormat,
-    Migrate, Ops, Plugins, Policies, SerialScope, Server, Store, StoreKind, TabletChoice,
-    TombstoneGc,
+    AtRest, Audit, Auth, ClusterApi, Config, Copies, Cql, CqlConnections, CqlConsistency, CqlFlow,
+    CqlLayout, CqlTimeouts, CqlTls, FrameCompression, General, Issuer, Kubo, Level, Limits, Log,
+    LogFormat, Migrate, Ops, Plugins, Policies, SerialScope, Server, Store, StoreKind,
+    TabletChoice, TombstoneGc,
 };
 pub use value::{Bounded, ByteSize, Millis, Named, Pairs, Replication};
 

@@ -7,6 +7,7 @@
 mod authenticator;
 mod bearer;
 mod bootstrap;
+mod door;
 mod error;
 pub mod jwt;
 pub mod keys;
@@ -14,6 +15,7 @@ mod settings;
 
 pub use authenticator::Authenticator;
 pub use bootstrap::{BOOTSTRAP_KEY_BYTES_MIN, BootstrapError, bootstrap};
+pub use door::Door;
 pub use error::AuthError;
 pub use holdfast_model::Principal;
 pub use settings::issuers;

@@ -5,6 +5,7 @@
 //!
 //! *Architecture invariant:* verbs know no HTTP.
 
+pub mod cluster;
 mod create;
 mod delete;
 pub mod expire;

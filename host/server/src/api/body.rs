@@ -54,6 +54,13 @@ impl Call {
         self.body_within(bytes_max, timeout).await
     }
 
+    /// Reads the body, whatever it is declared as.
+    pub(crate) async fn undeclared_body(&mut self) -> Result<Bytes, Problem> {
+        let settings = &self.station.edge.settings;
+        let (bytes_max, timeout) = (settings.body_bytes_max, settings.body_timeout);
+        self.bytes_within(bytes_max, timeout).await
+    }
+
     async fn body_within(&mut self, most: usize, body_timeout: Duration) -> Result<Bytes, Problem> {
         must_be_one_of(&self.parts.headers, &["application/json"])?;
         self.bytes_within(most, body_timeout).await

@@ -5,6 +5,7 @@
 //! audited and counted, because half of the work may be done already.
 
 use crate::api::body::LARGE_BODIES_MAX;
+use crate::api::cluster::Cluster;
 use crate::api::delegates::{Delegates, Written};
 use crate::api::metrics::{ApiMetrics, RouteMeters};
 use crate::api::problem::Problem;
@@ -29,9 +30,12 @@ use holdfast_policy::{Context, Permit, TenantSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
+
+/// The longest time for an answer to begin that may begin late: content that is uploaded for a day.
+const LATE_BEGIN_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 /// What all calls share.
 #[derive(Debug)]
@@ -46,6 +50,8 @@ pub(crate) struct Edge {
     pub(crate) streams: Arc<Semaphore>,
     /// Places for bodies that are larger than others.
     pub(crate) large_bodies: Arc<Semaphore>,
+    /// What calls of IPFS Cluster's interface share, where it is served.
+    pub(crate) cluster: Option<Cluster>,
     /// Request ids are this process's random half and a count.
     process: u64,
     count: AtomicU64,
@@ -132,7 +138,10 @@ async fn serve(place: Place, request: Request, request_id: u128) -> Response {
         noted: None,
         traced: None,
     };
-    let deadline = call.station.edge.settings.call_timeout;
+    let deadline = match call.route.begins_late() {
+        true => LATE_BEGIN_MAX,
+        false => call.station.edge.settings.call_timeout,
+    };
     let answer = AssertUnwindSafe(tokio::time::timeout(deadline, answer(&mut call)));
     let outcome = match answer.catch_unwind().await {
         Ok(Ok(outcome)) => outcome,
@@ -168,7 +177,7 @@ async fn serve(place: Place, request: Request, request_id: u128) -> Response {
 async fn answer(call: &mut Call) -> Result<Reply, Problem> {
     if call.route.access != Access::Open {
         let edge = &call.station.edge;
-        let principal = edge.authenticator.authenticate(&call.parts.headers).await?;
+        let principal = edge.authenticate(&call.parts.headers).await?;
         call.own = Some(edge.app.policies.of(principal.tenant()).await?);
         call.principal = Some(principal);
     }
@@ -194,8 +203,28 @@ impl Edge {
             in_flight: AtomicUsize::new(0),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             large_bodies: Arc::new(Semaphore::new(LARGE_BODIES_MAX)),
+            cluster: None,
             process: rand::random(),
             count: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn with_cluster(mut self, cluster: Cluster) -> Self {
+        self.cluster = Some(cluster);
+        self
+    }
+
+    /// Who calls.
+    pub(crate) async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+    ) -> Result<Arc<Principal>, Problem> {
+        match &self.cluster {
+            Some(cluster) => {
+                let known = cluster.door.authenticate(headers).await;
+                known.map_err(Problem::not_let_in)
+            }
+            None => Ok(self.authenticator.authenticate(headers).await?),
         }
     }
 
@@ -300,6 +329,11 @@ impl Call {
     /// Tells the audit log what was done, where the action and its object do not say it.
     pub(crate) fn note(&mut self, what: String) {
         self.noted = Some(what);
+    }
+
+    /// The query parameters, whatever they are.
+    pub(crate) fn any_query(&self) -> super::query::Query {
+        super::query::Query::all(self.parts.uri.query())
     }
 
     /// The query parameters, each one of `known`.

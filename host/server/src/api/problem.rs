@@ -4,6 +4,7 @@
 //! others or of our insides: what is hidden answers as what is missing does, to the byte; a fault
 //! of ours answers with the request id, and the cause goes to the log, once.
 
+mod cluster;
 mod errors;
 mod shapes;
 mod state;
@@ -235,8 +236,11 @@ impl Problem {
         let reply = match shape {
             Shape::Pinning => self.0.as_failure(),
             Shape::Ours => self.0.as_problem_details(request_id),
+            Shape::Cluster => self.0.as_error(),
         };
         match self.0.header {
+            // The cluster's interface has challenges of its own.
+            Some((name, _)) if shape == Shape::Cluster && name == header::WWW_AUTHENTICATE => reply,
             Some((name, value)) => reply.with_header(name, value),
             None => reply,
         }

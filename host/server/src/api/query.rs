@@ -25,6 +25,23 @@ impl Query {
         Ok(Self(pairs))
     }
 
+    /// Takes a query string apart, whatever it names: for an interface whose clients send more than
+    /// they mean.
+    pub(crate) fn all(raw: Option<&str>) -> Self {
+        let pairs = form_urlencoded::parse(raw.unwrap_or_default().as_bytes());
+        Self(pairs.into_owned().collect())
+    }
+
+    /// The first value of a parameter, however often it is there.
+    pub(crate) fn first(&self, name: &str) -> Option<&str> {
+        self.values(name).next()
+    }
+
+    /// Every parameter, in order.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
+    }
+
     /// The value of a parameter that may be there once.
     pub(crate) fn one(&self, name: &str) -> Result<Option<&str>, Invalid> {
         let mut values = self.values(name);

@@ -25,7 +25,7 @@ pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     content_type: Option<&'static str>,
     content: Content,
-    header: Option<(HeaderName, HeaderValue)>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Reply {
@@ -50,7 +50,7 @@ impl Reply {
             status,
             content_type: Some(content_type),
             content: Content::Bytes(body),
-            header: None,
+            headers: Vec::new(),
         }
     }
 
@@ -60,7 +60,7 @@ impl Reply {
             status: StatusCode::OK,
             content_type: Some(content_type),
             content: Content::Stream(body),
-            header: None,
+            headers: Vec::new(),
         }
     }
 
@@ -70,13 +70,13 @@ impl Reply {
             status,
             content_type: None,
             content: Content::Bytes(Vec::new()),
-            header: None,
+            headers: Vec::new(),
         }
     }
 
     /// With one more header.
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.header = Some((name, value));
+        self.headers.push((name, value));
         self
     }
 
@@ -92,8 +92,8 @@ impl Reply {
         if let Some(content_type) = self.content_type {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
-        if let Some((name, value)) = self.header {
-            headers.insert(name, value);
+        for (name, value) in self.headers {
+            headers.append(name, value);
         }
         if let Ok(id) = HeaderValue::try_from(format!("{request_id:032x}")) {
             headers.insert(REQUEST_ID, id);

@@ -23,7 +23,7 @@
 use crate::api::ApiMetrics;
 use crate::api::context::{self, Edge, Station};
 use crate::api::problem::Problem;
-use crate::api::routes::{ROUTES, Shape};
+use crate::api::routes::{ROUTES, Route, Shape};
 use crate::app::App;
 use crate::identity::Authenticator;
 use axum::Router;
@@ -79,12 +79,21 @@ pub fn router(
     metrics: &ApiMetrics,
 ) -> Router {
     let edge = Arc::new(Edge::new(app, authenticator, settings, metrics.clone()));
-    let strays = Arc::clone(&edge);
-    let misused = Arc::clone(&edge);
+    of_routes(&edge, ROUTES, metrics)
+}
+
+/// The router of some routes.
+pub(super) fn of_routes(
+    edge: &Arc<Edge>,
+    routes: &'static [Route],
+    metrics: &ApiMetrics,
+) -> Router {
+    let strays = Arc::clone(edge);
+    let misused = Arc::clone(edge);
     let mut router = Router::new();
-    for route in ROUTES {
+    for route in routes {
         let station = Arc::new(Station {
-            edge: Arc::clone(&edge),
+            edge: Arc::clone(edge),
             route,
             meters: metrics.of(route),
         });
@@ -92,9 +101,9 @@ pub fn router(
         router = router.route(route.path, on(filter(&route.method), handler));
     }
     router
-        .fallback(move |request: Request| async move { stray(&strays, &request, false) })
+        .fallback(move |request: Request| async move { stray(&strays, request, false).await })
         .method_not_allowed_fallback(move |request: Request| async move {
-            stray(&misused, &request, true)
+            stray(&misused, request, true).await
         })
 }
 
@@ -117,15 +126,29 @@ pub(super) fn shape_of(path: &str) -> Shape {
 }
 
 /// Answers what no route takes, in the shape of the API that it looks like.
-fn stray(edge: &Edge, request: &Request, has_path: bool) -> Response {
-    let shape = shape_of(request.uri().path());
-    let problem = if has_path {
-        Problem::method_not_allowed(request.method())
+async fn stray(edge: &Edge, request: Request, has_path: bool) -> Response {
+    let (request, _body) = request.into_parts();
+    let of_cluster = edge.cluster.is_some();
+    let shape = match of_cluster {
+        true => Shape::Cluster,
+        false => shape_of(request.uri.path()),
+    };
+    // IPFS Cluster lets nobody in who does not say who it is, not even to learn what is not there.
+    let unknown = match of_cluster {
+        true => edge.authenticate(&request.headers).await.err(),
+        false => None,
+    };
+    let problem = if let Some(unknown) = unknown {
+        unknown
+    } else if has_path {
+        Problem::method_not_allowed(&request.method)
+    } else if of_cluster {
+        Problem::no_cluster_route()
     } else {
         Problem::no_route()
     };
     edge.metrics.strayed();
-    let request_id = edge.request_id(request.headers());
+    let request_id = edge.request_id(&request.headers);
     problem
         .into_reply(shape, request_id)
         .into_response(request_id)

@@ -1,5 +1,6 @@
 //! The table of everything that can be called.
 
+use crate::api::cluster::{self, ClusterOperation};
 use crate::api::context::Call;
 use crate::api::problem::Problem;
 use crate::api::reply::Reply;
@@ -15,6 +16,8 @@ pub enum Shape {
     Pinning,
     /// Ours: problem details, RFC 9457.
     Ours,
+    /// IPFS Cluster's `{"code","message"}`.
+    Cluster,
 }
 
 /// What a caller needs.
@@ -107,6 +110,8 @@ pub enum Operation {
     CommitPins,
     /// What changes in the whole set.
     FollowPins,
+    /// A call of IPFS Cluster's interface.
+    Cluster(ClusterOperation),
     /// Who the caller is taken for.
     WhoAmI,
     /// This API, described.
@@ -158,6 +163,12 @@ impl Route {
     #[must_use]
     pub fn is_change(&self) -> bool {
         self.method != Method::GET
+    }
+
+    /// Whether its answer may begin late, so that a call's deadline does not hold for it.
+    #[must_use]
+    pub const fn begins_late(&self) -> bool {
+        matches!(self.operation, Operation::Cluster(operation) if operation.begins_late())
     }
 }
 
@@ -219,7 +230,7 @@ pub static ROUTES: &[Route] = &[
 ];
 
 /// A handler under way.
-type Handling<'a> = Pin<Box<dyn Future<Output = Result<Reply, Problem>> + Send + 'a>>;
+pub(crate) type Handling<'a> = Pin<Box<dyn Future<Output = Result<Reply, Problem>> + Send + 'a>>;
 
 /// Runs the handler of an operation. Each is boxed by itself: in one future they would make every
 /// call as large as the largest of them, and a call is moved more than once.
@@ -262,6 +273,7 @@ pub(crate) fn handle(call: &mut Call) -> Handling<'_> {
         Op::RemovePin => Box::pin(state::remove(call)),
         Op::CommitPins => Box::pin(state::batch::commit(call)),
         Op::FollowPins => Box::pin(state::changes::read(call)),
+        Op::Cluster(operation) => cluster::handle(call, operation),
         Op::WhoAmI => Box::pin(ready(whoami::show(call))),
         Op::Describe => Box::pin(ready(openapi::show(call))),
     }

@@ -14,7 +14,10 @@ use crate::api::context::Edge;
 use crate::api::metrics::StateMetrics;
 use crate::api::problem::Problem;
 use axum::body::{Body, Bytes};
+use axum::http::HeaderMap;
 use futures_util::stream;
+use http_body_util::StreamBody;
+use hyper::body::Frame;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,8 +35,8 @@ const PIECES_WAITING: usize = 4;
 
 enum Piece {
     Bytes(Bytes),
-    /// The writer is through.
-    End,
+    /// The writer is through; what stands behind the body.
+    End(HeaderMap),
 }
 
 /// Where the writer of a stream writes.
@@ -70,12 +73,13 @@ pub(crate) fn open(edge: &Edge) -> Result<(Body, Outlet), Problem> {
     let body = stream::unfold(Some(waiting), |waiting| async {
         let mut waiting = waiting?;
         match waiting.recv().await {
-            Some(Piece::Bytes(bytes)) => Some((Ok(bytes), Some(waiting))),
-            Some(Piece::End) => None,
+            Some(Piece::Bytes(bytes)) => Some((Ok(Frame::data(bytes)), Some(waiting))),
+            Some(Piece::End(trailers)) if trailers.is_empty() => None,
+            Some(Piece::End(trailers)) => Some((Ok(Frame::trailers(trailers)), None)),
             None => Some((Err(io::Error::other("the stream broke off")), None)),
         }
     });
-    Ok((Body::from_stream(body), outlet))
+    Ok((Body::new(StreamBody::new(body)), outlet))
 }
 
 impl Outlet {
@@ -109,9 +113,16 @@ impl Outlet {
     }
 
     /// Hands on the rest and ends the stream as one that is whole.
-    pub(crate) async fn end(mut self) -> Result<(), Gone> {
+    pub(crate) async fn end(self) -> Result<(), Gone> {
+        self.end_with(HeaderMap::new()).await
+    }
+
+    /// The same, with trailers behind the body. Over HTTP/1.1 only a reader gets them who says
+    /// `TE: trailers`.
+    pub(crate) async fn end_with(mut self, trailers: HeaderMap) -> Result<(), Gone> {
         self.flush().await?;
-        self.pieces.send(Piece::End).await.map_err(|_| Gone)
+        let end = Piece::End(trailers);
+        self.pieces.send(end).await.map_err(|_| Gone)
     }
 
     /// Waits until the host stops.

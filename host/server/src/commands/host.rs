@@ -2,6 +2,7 @@
 //! the opposite one.
 
 mod cluster;
+mod doors;
 mod open;
 mod reload;
 mod settings;
@@ -22,6 +23,7 @@ use crate::ops::tls::{self, Certificate};
 use crate::workers::metrics::WorkMetrics;
 use crate::workers::{Handles, Workers};
 use anyhow::anyhow;
+use doors::Doors;
 use holdfast_runtime::Compiler;
 use parking_lot::Mutex;
 use reload::Reloader;
@@ -60,6 +62,8 @@ pub struct Host {
     collecting: Option<AbortOnDropHandle<()>>,
     /// The main listener, if this process has it.
     main: Option<Serving>,
+    /// The listener of IPFS Cluster's interface, if this process has it.
+    cluster: Option<Serving>,
     ops: Serving,
     /// Ends the watching of files and plugins.
     watching: [AbortOnDropHandle<()>; 2],
@@ -80,6 +84,14 @@ impl Serving {
     async fn end(self) -> bool {
         self.stop.cancel();
         self.task.await.unwrap_or(false)
+    }
+}
+
+/// Ends a listener if there is one; says whether all calls ended in time.
+async fn ended(serving: Option<Serving>) -> bool {
+    match serving {
+        Some(serving) => serving.end().await,
+        None => true,
     }
 }
 
@@ -112,6 +124,7 @@ impl Waiting {
 pub fn inspect(config: &Config) -> Vec<Complaint> {
     let mut complaints = identity::issuers(&config.auth).err().unwrap_or_default();
     complaints.extend(tls::read(&config.server).err());
+    complaints.extend(tls::read_cluster(&config.cluster).err());
     complaints.extend(telemetry::filter(&config.log).err());
     complaints.extend(cluster::check(config));
     complaints
@@ -169,8 +182,7 @@ impl Host {
         let desk = desk::router(health.clone(), metrics.clone(), Profiler::of(&live));
         let ops_bounds = settings::ops_bounds(&config);
         let ops = serve(ops, desk, None, ops_bounds, CancellationToken::new());
-        let bounds = settings::bounds(&config);
-        let main = main.map(|main| Waiting::begin(main, tls.clone(), bounds.clone()));
+        let doors = Doors::bind(&config, main, tls, stop).await?;
 
         let opened = open::open(&live, plugins, &clock, &health).await?;
         let (config, app) = (live.get(), opened.app);
@@ -178,7 +190,7 @@ impl Host {
         let authenticator = Authenticator::new(app.store.clone(), clock, issuers)?;
         let (api_metrics, work_metrics) = (ApiMetrics::new()?, WorkMetrics::new()?);
         register(&metrics, &app, &authenticator, &api_metrics, &work_metrics)?;
-        let workers: Crew = Arc::default();
+        let (workers, kubo): (Crew, _) = (Arc::default(), work_metrics.kubo.clone());
         if does(Role::Worker) || does(Role::Reconciler) {
             let tuning = settings::tuning(&config);
             *workers.lock() = Some(Workers::spawn(Handles::from(&app), tuning, work_metrics)?);
@@ -191,14 +203,14 @@ impl Host {
         let reloader = Arc::new(Reloader::new(live, &app, metrics));
         reloader.subscribe_all(&authenticator, certificate.as_ref(), &workers, telemetry);
         reloader.subscribe_store(&app.store, opened.cluster);
-        let main = match main {
-            Some(main) => {
-                let edge = settings::edge(&config, stop.clone());
-                let router = api::router(app.clone(), authenticator, edge, &api_metrics);
-                Some(serve(main.end().await?, router, tls, bounds, stop))
-            }
-            None => None,
+        let behind = doors::Behind {
+            app: &app,
+            authenticator: &authenticator,
+            api: &api_metrics,
+            kubo,
+            reloader: &reloader,
         };
+        let (main, cluster) = doors.open(&config, behind).await?;
         let watching = [reloader.watch(), reloader.follow_plugins()].map(AbortOnDropHandle::new);
         let host = Self {
             app,
@@ -206,6 +218,7 @@ impl Host {
             workers,
             collecting,
             main,
+            cluster,
             ops,
             watching,
         };
@@ -217,6 +230,12 @@ impl Host {
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         self.main.as_ref().map(|main| main.address)
+    }
+
+    /// Where IPFS Cluster's interface is, if this process has it.
+    #[must_use]
+    pub fn cluster_address(&self) -> Option<SocketAddr> {
+        self.cluster.as_ref().map(|cluster| cluster.address)
     }
 
     /// Where the ops listener listens.
@@ -247,16 +266,15 @@ impl Host {
             workers,
             collecting,
             main,
+            cluster,
             ops,
             watching,
         } = self;
         drop(watching);
         // An attempt that is under way is made again by the next start, by the same key.
         drop(collecting);
-        let mut all = match main {
-            Some(main) => main.end().await,
-            None => true,
-        };
+        let (main, cluster) = tokio::join!(ended(main), ended(cluster));
+        let mut all = main && cluster;
         let workers = workers.lock().take();
         if let Some(workers) = workers {
             all &= workers.stop(WORKERS_STOP_MAX).await;
@@ -289,6 +307,7 @@ impl Host {
         tracing::info!(
             listen = %main,
             ops = %self.ops_address(),
+            cluster = self.cluster_address().map(tracing::field::display),
             policies = %policies.0,
             version = env!("CARGO_PKG_VERSION"),
             "ready"

@@ -6,6 +6,9 @@ use super::sections::{Config, Cql, StoreKind};
 /// Characters that the first administrator's key must have; `identity::bootstrap` holds to it too.
 const BOOTSTRAP_KEY_BYTES_MIN: usize = 16;
 
+/// Characters of what tokens are signed with: HS256 wants 256 bits (RFC 7518, section 3.2).
+const TOKEN_SECRET_BYTES_MIN: usize = 32;
+
 pub(super) fn check(config: &Config) -> Vec<Complaint> {
     let mut wrong = Vec::new();
     if config.store.kind == StoreKind::Cql {
@@ -37,6 +40,7 @@ pub(super) fn check(config: &Config) -> Vec<Complaint> {
             "write another port, such as 127.0.0.1:8421",
         ));
     }
+    cluster(config, &mut wrong);
     kubo(config, &mut wrong);
     if let Some(key) = &config.auth.bootstrap_admin_key {
         let fits = key.reveal().len() >= BOOTSTRAP_KEY_BYTES_MIN
@@ -137,6 +141,56 @@ fn cql_pairs(cql: &Cql, wrong: &mut Vec<Complaint>) {
         "partition_reads_max",
         write,
     );
+}
+
+/// IPFS Cluster's interface: addresses that meet, files and factors that do not fit together.
+fn cluster(config: &Config, wrong: &mut Vec<Complaint>) {
+    let cluster = &config.cluster;
+    let mut complain = |key: &str, why: &str, write: &str| {
+        wrong.push(Complaint::new(format!("cluster.{key}"), why, write));
+    };
+    if let Some(listen) = cluster.listen.filter(|listen| listen.port() != 0)
+        && (listen == config.server.listen || listen == config.ops.listen)
+    {
+        let why = "is another listener's address too";
+        complain("listen", why, "write another port, such as 127.0.0.1:9094");
+    }
+    match (&cluster.tls_cert, &cluster.tls_key) {
+        (Some(_), None) => {
+            let why = "is missing beside tls_cert";
+            complain("tls_key", why, "name the certificate's key");
+        }
+        (None, Some(_)) => {
+            let why = "is missing beside tls_key";
+            complain("tls_cert", why, "name the key's certificate");
+        }
+        _ => {}
+    }
+    let (min, max) = (cluster.replication_min.get(), cluster.replication_max.get());
+    if (min == 0) != (max == 0) {
+        let why = "and replication_max: one says every node and the other does not";
+        complain("replication_min", why, "write 0 for both or for neither");
+    } else if min > max {
+        let why = "is larger than replication_max";
+        complain("replication_min", why, "write a number that is not larger");
+    }
+    let secret = cluster.token_secret.as_ref();
+    if secret.is_some_and(|secret| secret.reveal().len() < TOKEN_SECRET_BYTES_MIN) {
+        let why = "is shorter than 32 characters";
+        complain("token_secret", why, "make one with `openssl rand -hex 32`");
+    }
+    let is_origin = |origin: &&String| {
+        let known = url::Url::parse(origin).is_ok_and(|url| url.has_host() && url.path() == "/");
+        *origin == "*" || known && !origin.ends_with('/')
+    };
+    if !cluster.cors_origins.iter().all(|origin| is_origin(&origin)) {
+        let why = "has something in it that is no origin";
+        complain(
+            "cors_origins",
+            why,
+            "write \"https://HOST\" without a path, or \"*\"",
+        );
+    }
 }
 
 fn kubo(config: &Config, wrong: &mut Vec<Complaint>) {

@@ -45,6 +45,7 @@ pub(super) fn check(config: &Config, files: &[PathBuf]) -> Vec<Complaint> {
             "set server.tls_cert and server.tls_key, or listen at 127.0.0.1",
         );
     }
+    listeners(config, files, &mut refuse);
     if config.store.kind == StoreKind::Memory {
         refuse(
             "store.kind",
@@ -66,15 +67,6 @@ pub(super) fn check(config: &Config, files: &[PathBuf]) -> Vec<Complaint> {
             "write true",
         );
     }
-    if let Some(file) = &server.tls_key
-        && is_open_to_all(file)
-    {
-        refuse(
-            "server.tls_key",
-            "everybody on this machine can read the file",
-            "chmod 0600 the file",
-        );
-    }
     if let Some(key) = &config.auth.bootstrap_admin_key {
         if is_weak(key.reveal()) {
             refuse(
@@ -89,6 +81,35 @@ pub(super) fn check(config: &Config, files: &[PathBuf]) -> Vec<Complaint> {
         cql(&config.store.cql, files, &mut refuse);
     }
     wrong
+}
+
+/// What is wrong with the listener of IPFS Cluster's interface, and with both listeners' keys.
+fn listeners(config: &Config, files: &[PathBuf], refuse: &mut dyn FnMut(&str, &str, &str)) {
+    let server = &config.server;
+    let cluster = &config.cluster;
+    let goes_out = |listen: std::net::SocketAddr| !listen.ip().is_loopback();
+    if cluster.listen.is_some_and(goes_out)
+        && cluster.tls_cert.is_none()
+        && server.tls_cert.is_none()
+    {
+        refuse(
+            "cluster.listen",
+            "listens beyond this machine without TLS, so keys would travel in the clear",
+            "set cluster.tls_cert and cluster.tls_key, or those of [server]",
+        );
+    }
+    for (key, file) in [
+        ("server.tls_key", &server.tls_key),
+        ("cluster.tls_key", &cluster.tls_key),
+    ] {
+        if file.as_deref().is_some_and(is_open_to_all) {
+            let why = "everybody on this machine can read the file";
+            refuse(key, why, "chmod 0600 the file");
+        }
+    }
+    if let Some(token_secret) = &cluster.token_secret {
+        secret("cluster.token_secret", token_secret, files, refuse);
+    }
 }
 
 /// What is wrong with where a secret is kept.

@@ -1,7 +1,9 @@
 //! Every key, declared once.
 
+mod cluster;
 mod cql;
 
+pub use cluster::{ClusterApi, Copies};
 pub use cql::{
     AtRest, Cql, CqlConnections, CqlConsistency, CqlFlow, CqlLayout, CqlTimeouts, CqlTls,
     FrameCompression, Level, Migrate, SerialScope, TabletChoice, TombstoneGc,
@@ -311,6 +313,8 @@ config! {
     store: Store,
     /// The Kubo nodes.
     kubo: Kubo,
+    /// IPFS Cluster's interface.
+    cluster: ClusterApi,
     /// Components.
     plugins: Plugins,
     /// Policies.
@@ -358,6 +362,8 @@ impl Config {
         let named = keys.chain([
             &self.server.tls_cert,
             &self.server.tls_key,
+            &self.cluster.tls_cert,
+            &self.cluster.tls_key,
             &self.policies.dir,
         ]);
         let cql = match self.store.kind {

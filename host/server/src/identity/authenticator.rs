@@ -175,7 +175,7 @@ fn is_signed(token: &str) -> bool {
     token.starts_with("ey") && token.bytes().filter(|b| *b == b'.').count() == 2
 }
 
-fn of_key(key: ApiKey) -> Principal {
+pub(super) fn of_key(key: ApiKey) -> Principal {
     Principal {
         id: PrincipalId::of_key(&key.id),
         account: key.account,

@@ -6,6 +6,7 @@
 
 mod connection;
 mod patience;
+mod trailers;
 
 use axum::Router;
 use holdfast_model::ErrorKind;
@@ -32,6 +33,8 @@ pub struct Bounds {
     pub header_timeout: Duration,
     /// The longest time for calls to end once the host is told to stop.
     pub drain_timeout: Duration,
+    /// Whether clients get trailers although they do not say that they take them, see `trailers`.
+    pub announces_trailers: bool,
 }
 
 /// Why an address cannot be listened at.

@@ -1,6 +1,6 @@
 //! Certificates: read, checked, and replaced without dropping a connection.
 
-use crate::config::{Complaint, Server};
+use crate::config::{ClusterApi, Complaint, Server};
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
@@ -44,28 +44,42 @@ impl ResolvesServerCert for Certificate {
 /// # Errors
 /// Files that cannot be read, or do not belong together.
 pub fn read(server: &Server) -> Result<Option<CertifiedKey>, Complaint> {
-    let (Some(cert), Some(key)) = (&server.tls_cert, &server.tls_key) else {
-        return Ok(None);
-    };
+    match (&server.tls_cert, &server.tls_key) {
+        (Some(cert), Some(key)) => pair("server", cert, key).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// The same for the listener of IPFS Cluster's interface; nothing if it has none of its own.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_cluster(cluster: &ClusterApi) -> Result<Option<CertifiedKey>, Complaint> {
+    match (&cluster.tls_cert, &cluster.tls_key) {
+        (Some(cert), Some(key)) => pair("cluster", cert, key).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn pair(section: &str, cert: &Path, key: &Path) -> Result<CertifiedKey, Complaint> {
     let chain = chain(cert).map_err(|why| {
         Complaint::new(
-            "server.tls_cert",
+            format!("{section}.tls_cert"),
             why,
             "name a file with a certificate chain in PEM",
         )
     })?;
     let wrong_key = |why: String| {
         Complaint::new(
-            "server.tls_key",
+            format!("{section}.tls_key"),
             why,
             "name the certificate's private key in PEM",
         )
     };
     let private = PrivateKeyDer::from_pem_file(key)
         .map_err(|e| wrong_key(format!("{}: {e}", key.display())))?;
-    let certified = CertifiedKey::from_der(chain, private, &ring::default_provider())
-        .map_err(|e| wrong_key(format!("{}: {e}", key.display())))?;
-    Ok(Some(certified))
+    CertifiedKey::from_der(chain, private, &ring::default_provider())
+        .map_err(|e| wrong_key(format!("{}: {e}", key.display())))
 }
 
 /// Reads certificates from a PEM file.

@@ -5,7 +5,7 @@
 
 use holdfast_model::action::DriveWork;
 use holdfast_model::{
-    Cid, PeerId, PinType, Placement, PlacementState, RequestStatus, StoredPin, UnixMillis,
+    Cid, PeerId, Pin, PinType, Placement, PlacementState, RequestStatus, StoredPin, UnixMillis,
 };
 use holdfast_policy::Permit;
 use holdfast_store::{Expect, Store, StoreError};
@@ -95,7 +95,7 @@ async fn once(
     let stored = store.pin(cid).await?;
     let placements = store.placements_of_pin(cid).await?;
     let wanted = stored.as_ref().filter(|stored| is_placed(stored));
-    let targets = wanted.map_or_else(Vec::new, |stored| choose(stored, &placements, fleet));
+    let targets = wanted.map_or_else(Vec::new, |stored| choose(&stored.pin, &placements, fleet));
     let mut placed = Placed {
         changed: Vec::new(),
         wanted: wanted.is_some(),
@@ -133,8 +133,8 @@ fn is_placed(stored: &StoredPin) -> bool {
 /// The peers that are to hold a pin: all, or as many as it asks for. Those that hold it already
 /// come first, so that a pin does not wander, then those that it names; rendezvous hashing spreads
 /// the rest.
-fn choose(stored: &StoredPin, placements: &[Placement], fleet: &Fleet) -> Vec<PeerId> {
-    let copies = stored.pin.options.replication_factor_max;
+pub(super) fn choose(pin: &Pin, placements: &[Placement], fleet: &Fleet) -> Vec<PeerId> {
+    let copies = pin.options.replication_factor_max;
     let Some(copies) = usize::try_from(copies).ok().filter(|copies| *copies > 0) else {
         return fleet.peers.clone();
     };
@@ -146,8 +146,8 @@ fn choose(stored: &StoredPin, placements: &[Placement], fleet: &Fleet) -> Vec<Pe
         .peers
         .iter()
         .map(|peer| {
-            let named = stored.pin.allocations.contains(peer);
-            (!holds(peer), !named, weight(&stored.pin.cid, peer), *peer)
+            let named = pin.allocations.contains(peer);
+            (!holds(peer), !named, weight(&pin.cid, peer), *peer)
         })
         .collect();
     ranked.sort_unstable();

@@ -7,9 +7,14 @@
 
 mod answer;
 mod call;
+mod content;
 mod error;
+mod state;
 
+pub use call::{Broken, Content, Upload};
+pub use content::{AddedFile, AddedFiles, Collected, Collection, Imported};
 pub use error::KuboError;
+pub use state::{Bandwidth, Space};
 
 use crate::workers::metrics::KuboMetrics;
 use answer::{Added, DagStat, Held, Identity, Stat, Version};

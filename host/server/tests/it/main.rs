@@ -8,6 +8,8 @@ mod bad_input;
 #[cfg(test)]
 mod clients;
 #[cfg(test)]
+mod cluster;
+#[cfg(test)]
 mod compliance;
 #[cfg(test)]
 mod config;

@@ -64,7 +64,11 @@ impl Told {
         Self::written(self.status, "application/problem+json", &body)
     }
 
-    fn written<T: Serialize>(status: StatusCode, content_type: &'static str, body: &T) -> Reply {
+    pub(super) fn written<T: Serialize>(
+        status: StatusCode,
+        content_type: &'static str,
+        body: &T,
+    ) -> Reply {
         let bytes = serde_json::to_vec(body).unwrap_or_default();
         Reply::bytes(status, content_type, bytes)
     }

@@ -40,6 +40,20 @@ impl Reloader {
         }
     }
 
+    /// Has the listener of IPFS Cluster's interface told of another certificate.
+    pub(super) fn subscribe_cluster(&self, certificate: &Arc<Certificate>) {
+        let certificate = Arc::clone(certificate);
+        self.live.subscribe(Box::new(move |config| {
+            let next = tls::read_cluster(&config.cluster)?;
+            let certificate = Arc::clone(&certificate);
+            Ok(Box::new(move || {
+                if let Some(next) = next {
+                    certificate.replace(next);
+                }
+            }) as Commit)
+        }));
+    }
+
     /// Has every part told of a new configuration that can take one.
     pub(super) fn subscribe_all(
         &self,

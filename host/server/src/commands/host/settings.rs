@@ -1,9 +1,11 @@
 //! Each part's own settings, out of the configuration.
 
 use crate::api;
-use crate::config::{Config, StoreKind};
+use crate::config::{Config, Copies, StoreKind};
 use crate::ops::listen::Bounds;
+use crate::pins::cluster::Defaults;
 use crate::workers::kubo::Patience;
+use crate::workers::metrics::KuboMetrics;
 use crate::workers::tuning::{Retry, Tuning};
 use holdfast_model::Origin;
 use holdfast_policy::{GateSettings, Seal};
@@ -79,6 +81,33 @@ pub(super) fn bounds(config: &Config) -> Bounds {
         connections_max: config.limits.connections_max.count(),
         header_timeout: config.server.header_timeout.get(),
         drain_timeout: config.server.drain_timeout.get(),
+        announces_trailers: false,
+    }
+}
+
+/// IPFS Cluster's interface. Without a secret of the operator's, tokens are this process's own.
+pub(super) fn cluster(config: &Config, kubo: KuboMetrics) -> api::ClusterSettings {
+    let cluster = &config.cluster;
+    let copies = |copies: Copies| match copies.get() {
+        0 => -1,
+        copies => i32::try_from(copies).unwrap_or(i32::MAX),
+    };
+    let secret = cluster.token_secret.as_ref();
+    api::ClusterSettings {
+        defaults: Defaults {
+            replication_min: copies(cluster.replication_min),
+            replication_max: copies(cluster.replication_max),
+        },
+        cors: api::Cors {
+            origins: cluster.cors_origins.clone(),
+            methods: cluster.cors_methods.clone(),
+        },
+        token_secret: secret.map_or_else(
+            || rand::random::<[u8; 32]>().to_vec(),
+            |secret| secret.reveal().as_bytes().to_vec(),
+        ),
+        token_lifetime: cluster.token_lifetime.get(),
+        kubo,
     }
 }
 
@@ -87,6 +116,7 @@ pub(super) fn ops_bounds(config: &Config) -> Bounds {
         connections_max: OPS_CONNECTIONS_MAX,
         header_timeout: config.server.header_timeout.get(),
         drain_timeout: OPS_DRAIN_TIMEOUT,
+        announces_trailers: false,
     }
 }
 

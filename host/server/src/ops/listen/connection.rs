@@ -2,6 +2,7 @@
 
 use super::Bounds;
 use super::patience::Patient;
+use super::trailers::{Announcing, Turns};
 use axum::Router;
 use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
@@ -36,6 +37,7 @@ pub(super) struct Door {
     router: Router,
     tls: Option<TlsAcceptor>,
     header_timeout: Duration,
+    announces_trailers: bool,
 }
 
 impl Door {
@@ -44,6 +46,7 @@ impl Door {
             router,
             tls: tls.map(TlsAcceptor::from),
             header_timeout: bounds.header_timeout,
+            announces_trailers: bounds.announces_trailers,
         }
     }
 
@@ -78,7 +81,9 @@ impl Door {
         remote: SocketAddr,
         watcher: Watcher,
     ) {
-        let service = self.service(remote);
+        let turns = self.announces_trailers.then(Turns::default);
+        let stream = Announcing::new(stream, turns.clone());
+        let service = self.service(remote, turns);
         let connection = conn::http1::Builder::new()
             .timer(TokioTimer::new())
             // It also ends connections that are idle for so long.
@@ -98,7 +103,7 @@ impl Door {
         remote: SocketAddr,
         watcher: Watcher,
     ) {
-        let service = self.service(remote);
+        let service = self.service(remote, None);
         let connection = conn::http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS_MAX)
@@ -114,6 +119,7 @@ impl Door {
     fn service(
         &self,
         remote: SocketAddr,
+        turns: Option<Turns>,
     ) -> impl hyper::service::Service<
         Request<Incoming>,
         Response = axum::response::Response,
@@ -124,7 +130,16 @@ impl Door {
         let router = self.router.clone();
         service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(remote));
-            router.clone().call(request)
+            let turns = turns.clone();
+            turns.iter().for_each(Turns::begin);
+            let answering = router.clone().call(request);
+            async move {
+                let response = answering.await?;
+                Ok(match turns {
+                    Some(turns) => response.map(|body| turns.ending_with(body)),
+                    None => response,
+                })
+            }
         })
     }
 }

@@ -57,3 +57,112 @@ pub(super) struct DagStat {
 pub(super) struct Stat {
     pub(super) size: u64,
 }
+
+/// A CID as Kubo's newer answers write it: `{"/":"bafy…"}`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Link {
+    #[serde(rename = "/")]
+    pub(super) cid: String,
+}
+
+/// A line of `add`: `{"Name","Bytes"}` on the way, `{"Name","Hash","Size"}` when a file is done.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Filed {
+    #[serde(default)]
+    pub(super) name: String,
+    pub(super) hash: Option<String>,
+    #[serde(default)]
+    pub(super) bytes: u64,
+    pub(super) size: Option<String>,
+}
+
+/// A line of `dag/import`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Importing {
+    pub(super) root: Option<ImportedRoot>,
+    pub(super) stats: Option<ImportStats>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ImportedRoot {
+    pub(super) cid: Link,
+    #[serde(default)]
+    pub(super) pin_error_msg: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ImportStats {
+    pub(super) block_bytes_count: u64,
+}
+
+/// `dag/resolve`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ResolvedDag {
+    pub(super) cid: Link,
+    #[serde(default)]
+    pub(super) rem_path: String,
+}
+
+/// `resolve`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ResolvedName {
+    pub(super) path: String,
+}
+
+/// A line of `refs`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Linked {
+    #[serde(rename = "Ref", default)]
+    pub(super) reference: String,
+}
+
+/// A line of `repo/gc?stream-errors=true`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Collecting {
+    pub(super) key: Option<Link>,
+    #[serde(default, deserialize_with = "unless_empty")]
+    pub(super) error: Option<String>,
+}
+
+fn unless_empty<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let text = Option::<String>::deserialize(from)?;
+    Ok(text.filter(|text| !text.is_empty()))
+}
+
+/// `swarm/peers`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Peering {
+    pub(super) peers: Option<Vec<Connected>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Connected {
+    pub(super) peer: String,
+}
+
+/// `repo/stat?size-only=true`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Repository {
+    pub(super) repo_size: u64,
+    pub(super) storage_max: u64,
+}
+
+/// `stats/bw`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Rates {
+    pub(super) total_in: u64,
+    pub(super) total_out: u64,
+    pub(super) rate_in: f64,
+    pub(super) rate_out: f64,
+}

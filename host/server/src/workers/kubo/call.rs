@@ -5,14 +5,16 @@ use super::error::KuboError;
 use crate::workers::metrics::KuboMetrics;
 use bytes::{Bytes, BytesMut};
 use holdfast_model::Invalid;
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
-use hyper::header::TE;
+use hyper::header::{CONTENT_TYPE, HeaderValue, TE};
 use hyper::{Request, Response};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde::de::DeserializeOwned;
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -21,8 +23,9 @@ use url::Url;
 /// A node is on this machine or in this rack.
 const CONNECT_MAX: Duration = Duration::from_secs(2);
 
-/// Bytes of one line. The longest that Kubo writes for us is one CID and a few words.
-const LINE_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of one line. Most are one CID and a few words; the peers that a node is connected to are
+/// one line, some 120 bytes for each of up to a few thousand.
+const LINE_BYTES_MAX: usize = 512 * 1024;
 
 /// Bytes of a refusal that are read: enough for its first words.
 const REFUSAL_BYTES_MAX: usize = 16 * 1024;
@@ -45,10 +48,25 @@ impl Bounds {
     }
 }
 
+/// What a body may fail with while it is sent.
+pub type Broken = Box<dyn Error + Send + Sync>;
+
+/// A body that is sent as it comes.
+pub type Content = UnsyncBoxBody<Bytes, Broken>;
+
+/// What is sent with a call, and what it is.
+#[derive(Debug)]
+pub struct Upload {
+    /// Its media type, with the boundary of its parts.
+    pub content_type: HeaderValue,
+    /// Its bytes.
+    pub body: Content,
+}
+
 /// Makes calls to one node.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
-    client: Client<HttpConnector, Empty<Bytes>>,
+    client: Client<HttpConnector, Content>,
     base: Arc<Url>,
     metrics: KuboMetrics,
 }
@@ -103,17 +121,41 @@ impl Caller {
         call: &'static str,
         query: &[(&str, &str)],
         bounds: Bounds,
-        each: impl FnMut(T) -> bool,
+        mut each: impl FnMut(T) -> bool,
     ) -> Result<(), KuboError> {
         let timer = self.metrics.begin(call);
-        let mut wait = Wait::new(call, bounds);
         let outcome = async {
-            let response = self.send(call, query, &wait).await?;
-            self.read(response, &mut wait, each).await
+            let mut lines = self.open(call, query, bounds, None).await?;
+            while let Some(line) = lines.next().await? {
+                if each(line) {
+                    lines.wait.progressed();
+                }
+            }
+            Ok(())
         }
         .await;
         timer.end(outcome.as_ref().map_or_else(KuboError::label, |()| "ok"));
         outcome
+    }
+
+    /// A call whose lines are taken one by one. The node may answer while it still reads what is
+    /// sent to it.
+    pub(super) async fn open(
+        &self,
+        call: &'static str,
+        query: &[(&str, &str)],
+        bounds: Bounds,
+        upload: Option<Upload>,
+    ) -> Result<Lines, KuboError> {
+        let wait = Wait::new(call, bounds);
+        let response = self.send(call, query, &wait, upload).await?;
+        Ok(Lines {
+            caller: self.clone(),
+            body: response.into_body(),
+            buffer: BytesMut::new(),
+            is_over: false,
+            wait,
+        })
     }
 
     async fn send(
@@ -121,14 +163,22 @@ impl Caller {
         call: &'static str,
         query: &[(&str, &str)],
         wait: &Wait,
+        upload: Option<Upload>,
     ) -> Result<Response<Incoming>, KuboError> {
         let mut url = Url::clone(&self.base);
         url.set_path(&format!("{}api/v0/{call}", self.base.path()));
         url.query_pairs_mut().extend_pairs(query);
-        let request = Request::post(url.as_str())
-            // RFC 9110 §6.5.1: who wants trailers says so; a proxy may drop them otherwise.
-            .header(TE, "trailers")
-            .body(Empty::new())
+        // RFC 9110 §6.5.1: who wants trailers says so; a proxy may drop them otherwise.
+        let mut request = Request::post(url.as_str()).header(TE, "trailers");
+        let body = match upload {
+            None => Empty::new().map_err(Into::into).boxed_unsync(),
+            Some(Upload { content_type, body }) => {
+                request = request.header(CONTENT_TYPE, content_type);
+                body
+            }
+        };
+        let request = request
+            .body(body)
             .map_err(|e| KuboError::protocol(call, format!("no request can be made: {e}")))?;
         let sent = wait.bound(self.client.request(request)).await?;
         let response = sent.map_err(|e| self.unreachable(&e))?;
@@ -144,41 +194,6 @@ impl Caller {
                 KuboError::refused(call, &format!("status {status}: {text}"))
             }
         })
-    }
-
-    async fn read<T: DeserializeOwned>(
-        &self,
-        response: Response<Incoming>,
-        wait: &mut Wait,
-        mut each: impl FnMut(T) -> bool,
-    ) -> Result<(), KuboError> {
-        let call = wait.call;
-        let mut body = response.into_body();
-        let mut buffer = BytesMut::new();
-        while let Some(frame) = wait.bound(body.frame()).await? {
-            let frame = frame.map_err(|e| self.unreachable(&e))?;
-            if let Some(failed) = frame.trailers_ref().and_then(stream_error) {
-                return Err(KuboError::refused(call, &failed));
-            }
-            let Ok(data) = frame.into_data() else {
-                continue;
-            };
-            buffer.extend_from_slice(&data);
-            while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
-                let line = buffer.split_to(end + 1);
-                if parsed(call, &line)?.is_some_and(&mut each) {
-                    wait.progressed();
-                }
-            }
-            if buffer.len() > LINE_BYTES_MAX {
-                return Err(KuboError::protocol(
-                    call,
-                    format!("a line is longer than {LINE_BYTES_MAX} bytes"),
-                ));
-            }
-        }
-        parsed(call, &buffer)?.map(&mut each);
-        Ok(())
     }
 
     /// A refusal's body, as much of it as is worth reading.
@@ -207,6 +222,63 @@ impl Caller {
             api: self.base.as_str().into(),
             why,
         }
+    }
+}
+
+/// The lines of an answer, as they come. Dropping them ends the call.
+#[derive(Debug)]
+pub(super) struct Lines {
+    caller: Caller,
+    body: Incoming,
+    buffer: BytesMut,
+    is_over: bool,
+    wait: Wait,
+}
+
+impl Lines {
+    /// The next line; `None` at the end.
+    pub(super) async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, KuboError> {
+        let call = self.wait.call;
+        loop {
+            while let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let line = self.buffer.split_to(end + 1);
+                if let Some(line) = parsed(call, &line)? {
+                    return Ok(Some(line));
+                }
+            }
+            if self.buffer.len() > LINE_BYTES_MAX {
+                return Err(KuboError::protocol(
+                    call,
+                    format!("a line is longer than {LINE_BYTES_MAX} bytes"),
+                ));
+            }
+            if self.is_over {
+                return parsed(call, &self.buffer.split());
+            }
+            self.read().await?;
+        }
+    }
+
+    /// The next line, which sets back the clock of what stalls.
+    pub(super) async fn progress<T: DeserializeOwned>(&mut self) -> Result<Option<T>, KuboError> {
+        let line = self.next().await?;
+        self.wait.progressed();
+        Ok(line)
+    }
+
+    async fn read(&mut self) -> Result<(), KuboError> {
+        let Some(frame) = self.wait.bound(self.body.frame()).await? else {
+            self.is_over = true;
+            return Ok(());
+        };
+        let frame = frame.map_err(|e| self.caller.unreachable(&e))?;
+        if let Some(failed) = frame.trailers_ref().and_then(stream_error) {
+            return Err(KuboError::refused(self.wait.call, &failed));
+        }
+        if let Ok(data) = frame.into_data() {
+            self.buffer.extend_from_slice(&data);
+        }
+        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The documents that tell of the routes, kept true.
 
 use crate::support::host::Host;
-use holdfast::api::{Access, ROUTES, document};
+use holdfast::api::{Access, CLUSTER_ROUTES, ROUTES, document};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -30,9 +30,10 @@ fn the_api_document_is_up_to_date() {
 #[test]
 fn the_routes_without_a_permit_are_listed() {
     let mut text = String::from(
-        "Routes that ask the policies nothing. Every other one is in tests/it/authz.rs.\n\n",
+        "Routes that ask the policies nothing. Every other one is in tests/it/authz.rs, or in\n\
+         tests/it/cluster/permissions.rs if it is of IPFS Cluster's interface.\n\n",
     );
-    for route in ROUTES {
+    for route in ROUTES.iter().chain(CLUSTER_ROUTES) {
         let why = match route.access {
             Access::Permit | Access::Rows => continue,
             Access::Known => "needs a good key and tells its holder about themselves",

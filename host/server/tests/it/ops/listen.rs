@@ -26,6 +26,7 @@ fn bounds() -> Bounds {
         connections_max: 64,
         header_timeout: PATIENCE,
         drain_timeout: PATIENCE,
+        announces_trailers: false,
     }
 }
 

@@ -150,6 +150,7 @@ impl Host {
             connections_max: 1_000,
             header_timeout: options.head_timeout,
             drain_timeout: Duration::from_secs(1),
+            announces_trailers: false,
         };
         tokio::spawn(listener.serve(router, None, bounds, stop.clone()));
         let client = Client::builder(TokioExecutor::new()).build_http();

@@ -115,6 +115,14 @@ impl KuboNode {
         calls.lines().filter(active).count()
     }
 
+    /// What the command line client prints, which may be no text.
+    pub(crate) fn ipfs_bytes(&self, args: &[&str]) -> Vec<u8> {
+        let ran = self.command(args).output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.success(), "ipfs {args:?}: {said}");
+        ran.stdout
+    }
+
     /// Runs the command line client on it.
     pub(crate) fn ipfs(&self, args: &[&str]) -> String {
         let ran = self.command(args).output().unwrap();

@@ -66,6 +66,8 @@ const MODULES: &[(&str, &[&str])] = &[
             "ops",
             "pins",
             "policies",
+            "workers::kubo",
+            "workers::metrics",
             "workers::peers",
         ],
     ),

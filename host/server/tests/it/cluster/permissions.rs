@@ -1,0 +1,150 @@
+//! Who may call what, on every route; passwords and tokens.
+
+use super::Interface;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use holdfast::api::{Access, CLUSTER_ROUTES};
+use holdfast_model::Role::{Auditor, ClusterNode, Operator, TenantAdmin, TenantUser};
+use holdfast_model::{KeyId, UnixMillis};
+
+/// A path that a route takes.
+fn path(route: &str) -> String {
+    route
+        .replace("{cid}", "bafkqaaa")
+        .replace("{*path}", "bafkqaaa")
+        .replace(
+            "{peer}",
+            "12D3KooWGHTKzeT4KaLGLrbKKyT8zKrBPXAUBRzCAN6ZMDMo4M6M",
+        )
+        .replace("{name}", "ping")
+}
+
+#[tokio::test]
+async fn every_route_lets_cluster_nodes_in_and_nobody_else() {
+    let interface = Interface::start().await;
+    let mut keys = Vec::new();
+    for role in [TenantUser, TenantAdmin, Operator, Auditor] {
+        keys.push((role, interface.host.key("acme/web", &[role]).await));
+    }
+    for route in CLUSTER_ROUTES {
+        let (method, path) = (route.method.as_str(), path(route.path));
+        let nobody = interface.send(method, &path, &[], "").await;
+        if route.access == Access::Open {
+            assert_eq!(nobody.status, 204, "{method} {path}");
+            continue;
+        }
+        assert_eq!(nobody.status, 401, "{method} {path}");
+        assert_eq!(nobody.message(), "unauthorized: no auth provided");
+        for (role, key) in &keys {
+            let bearer = format!("authorization: Bearer {key}");
+            let answer = interface.send(method, &path, &[&bearer], "").await;
+            let expected = match route.access {
+                Access::Permit => 403,
+                _ => 200,
+            };
+            assert_eq!(
+                answer.status, expected,
+                "{method} {path} as {role}: {}",
+                answer.body
+            );
+        }
+        let right = interface.call(method, &path).await;
+        assert!(
+            ![401, 403].contains(&right.status),
+            "{method} {path}: {}",
+            right.body
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_decided_is_audited() {
+    let interface = Interface::start().await;
+    interface.call("POST", "/pins/bafkqaaa").await;
+    interface.call("GET", "/allocations").await;
+    interface.host.app.audit.flush().await.unwrap();
+    let log = std::fs::read_to_string(interface.host.audit_file()).unwrap();
+    let line = |action: &str| log.lines().any(|line| line.contains(action));
+    assert!(line("\"writePins\"") && line("\"readPins\""), "{log}");
+    assert!(log.contains("pin bafkqaaa"), "{log}");
+}
+
+/// The public id of a key.
+fn id(key: &str) -> &str {
+    key.split('_').nth(1).unwrap()
+}
+
+fn basic(user: &str, password: &str) -> String {
+    let credentials = STANDARD.encode(format!("{user}:{password}"));
+    format!("authorization: Basic {credentials}")
+}
+
+#[tokio::test]
+async fn a_keys_id_and_the_key_are_a_user_and_a_password() {
+    let interface = Interface::start().await;
+    let (key, other) = (
+        &interface.key,
+        interface.host.key("a/b", &[ClusterNode]).await,
+    );
+    let version = async |header: &str| interface.send("GET", "/version", &[header], "").await;
+    assert_eq!(version(&basic(id(key), key)).await.status, 200);
+    for (user, password) in [
+        (id(&other), key.as_str()),
+        ("", key),
+        (id(key), ""),
+        (id(key), "wrong"),
+        ("admin", key),
+    ] {
+        let refused = version(&basic(user, password)).await;
+        assert_eq!(refused.status, 401, "{user}:{password}");
+        assert_eq!(refused.message(), "unauthorized: access denied");
+        assert!(refused.head.contains("www-authenticate: basic realm="));
+        assert!(refused.head.contains("www-authenticate: bearer realm="));
+    }
+    for header in [
+        "authorization: Basic",
+        "authorization: Basic %%%",
+        "authorization: Negotiate x",
+    ] {
+        assert_eq!(version(header).await.status, 401, "{header}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_worth_its_key_for_a_while() {
+    let interface = Interface::start().await;
+    let given = interface.call("POST", "/token").await.json();
+    let token = given["token"].as_str().unwrap().to_owned();
+    let with = async |token: &str| {
+        let bearer = format!("authorization: Bearer {token}");
+        interface
+            .send("GET", "/version", &[&bearer], "")
+            .await
+            .status
+    };
+    assert_eq!(with(&token).await, 200);
+    // Whoever has a token may have another.
+    let bearer = format!("authorization: Bearer {token}");
+    assert_eq!(
+        interface
+            .send("POST", "/token", &[&bearer], "")
+            .await
+            .status,
+        200
+    );
+    assert_eq!(
+        with(&format!("{}x", &token[..token.len() - 1])).await,
+        401,
+        "another signature"
+    );
+    let forged = token.replacen('.', ".e", 1);
+    assert_eq!(with(&forged).await, 401);
+    let id = KeyId::parse(id(&interface.key)).unwrap();
+    let now = UnixMillis::new(interface.host.app.clock.now().as_millis());
+    interface.host.app.store.revoke_key(&id, now).await.unwrap();
+    assert_eq!(
+        with(&token).await,
+        401,
+        "a revoked key's token is worthless at once"
+    );
+}
