@@ -1,13 +1,16 @@
-//! The driver alone: the store's own texts, prepared, sent with the store's levels.
+//! The driver alone, as whoever has no store would use it: the store's own texts, prepared, sent
+//! with the store's levels to the store's datacenter.
 
 use crate::server::DEADLINE;
 use anyhow::{Context, Result};
 use futures_util::TryStreamExt;
 use futures_util::future::try_join_all;
-use holdfast_store::{CqlSettings, cql_statements};
+use holdfast_model::Cid;
+use holdfast_store::{CqlSettings, Layout, cql_outside};
 use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
+use scylla::policies::load_balancing::DefaultPolicy;
 use scylla::policies::retry::FallthroughRetryPolicy;
 use scylla::response::query_result::QueryRowsResult;
 use scylla::serialize::row::SerializeRow;
@@ -27,13 +30,19 @@ const STREAM_PAGE: i32 = 5_000;
 pub(crate) struct Bare {
     pub(crate) session: Session,
     prepared: HashMap<&'static str, PreparedStatement>,
+    layout: Layout,
 }
 
 impl Bare {
     /// Connects to where the store is. As the store does for a key at home: a majority there, and
     /// no retries of the driver's.
     pub(crate) async fn connect(settings: &CqlSettings) -> Result<Self> {
+        let nodes = DefaultPolicy::builder()
+            .prefer_datacenter(settings.local_datacenter.clone())
+            .token_aware(true)
+            .build();
         let profile = ExecutionProfile::builder()
+            .load_balancing_policy(nodes)
             .consistency(Consistency::LocalQuorum)
             .serial_consistency(Some(SerialConsistency::LocalSerial))
             .request_timeout(Some(DEADLINE))
@@ -48,10 +57,19 @@ impl Bare {
         }
         let session = builder.build().await?;
         let mut prepared = HashMap::new();
-        for (label, text) in cql_statements() {
+        for (label, text) in cql_outside::statements() {
             prepared.insert(label, session.prepare(text).await?);
         }
-        Ok(Self { session, prepared })
+        Ok(Self {
+            session,
+            prepared,
+            layout: settings.layout.clone(),
+        })
+    }
+
+    /// The prefix under which a pin lies.
+    pub(crate) fn prefix(&self, cid: &Cid) -> i32 {
+        cql_outside::prefix(&self.layout, cid)
     }
 
     /// Sends a statement of the store, by its name in metrics, and answers its rows.

@@ -49,8 +49,7 @@ pub(crate) fn rows(plan: &Plan) -> Result<Vec<Row>> {
 async fn make(bare: &Bare, n: u64) -> Result<()> {
     let pin = pins::pin(n)?;
     let (cid, body) = (pin.cid.to_bytes(), pin.to_proto());
-    // Spread as widely as the store spreads them: over 2^28 partitions.
-    let prefix = i32::try_from(n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 36)?;
+    let prefix = bare.prefix(&pin.cid);
     let found = pins::read(bare, prefix, &cid).await?;
     ensure!(found.is_none(), "a new pin is there already");
     pins::announce(bare, &cid).await?;

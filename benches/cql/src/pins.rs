@@ -42,31 +42,6 @@ pub(crate) async fn put(store: &Store, count: u64) -> Result<Vec<StoredPin>> {
     Ok(put)
 }
 
-/// A pin as the bare driver names it.
-#[derive(Debug, Clone)]
-pub(crate) struct Key {
-    pub(crate) prefix: i32,
-    pub(crate) cid: Vec<u8>,
-    pub(crate) version: i64,
-}
-
-/// Every pin that there is.
-pub(crate) async fn keys(bare: &Bare) -> Result<Vec<Key>> {
-    let text = "SELECT prefix, cid, version FROM pins";
-    let all = bare.session.query_unpaged(text, ()).await?;
-    let all = all.into_rows_result()?;
-    let rows = all.rows::<(i32, Vec<u8>, i64)>()?;
-    rows.map(|row| {
-        let (prefix, cid, version) = row?;
-        Ok(Key {
-            prefix,
-            cid,
-            version,
-        })
-    })
-    .collect()
-}
-
 /// A row of pins, as the driver gives it.
 pub(crate) type PinRow = (i64, Uuid, i64, bool, Option<i64>, Vec<u8>);
 

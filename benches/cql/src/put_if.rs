@@ -3,14 +3,14 @@
 
 use crate::bare::Bare;
 use crate::pace::deed;
-use crate::pins::{self, Key};
+use crate::pins;
 use crate::server::Bench;
 use crate::table::Row;
 use crate::{AT_ONCE_MAX, Plan};
 use anyhow::{Context, Result, ensure};
+use holdfast_model::StoredPin;
 use holdfast_store::Expect;
 use scylla::value::{CqlValue, Row as AnyRow};
-use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -32,33 +32,32 @@ pub(crate) fn rows(plan: &Plan) -> Result<Vec<Row>> {
             Ok(())
         }
     });
-    let own: HashSet<_> = theirs.iter().map(|pin| pin.pin.cid.to_bytes()).collect();
-    let keys = bench.runtime.block_on(pins::keys(&bench.bare))?;
-    let keys = keys.into_iter().filter(|key| own.contains(&key.cid));
-    let keys: Arc<[_]> = keys.map(Mutex::new).collect();
+    let own: Arc<[_]> = theirs.iter().cloned().map(Mutex::new).collect();
     let bare = Arc::clone(&bench.bare);
     let theirs = deed(move |who| {
-        let (bare, keys) = (Arc::clone(&bare), Arc::clone(&keys));
+        let (bare, own) = (Arc::clone(&bare), Arc::clone(&own));
         async move {
-            let key = keys.get(who).context("no pin of its own")?;
-            put_if(&bare, &mut *key.lock().await).await
+            let pin = own.get(who).context("no pin of its own")?;
+            put_if(&bare, &mut *pin.lock().await).await
         }
     });
     bench.compare("cql_put_if", plan, (&ours, &theirs))
 }
 
-async fn put_if(bare: &Bare, key: &mut Key) -> Result<()> {
-    let row = pins::read(bare, key.prefix, &key.cid).await?;
-    let (.., body) = row.context("a pin is not there")?;
-    pins::announce(bare, &key.cid).await?;
-    let (old, new) = (key.version, key.version + 1);
-    let op = Uuid::now_v7();
-    let values = (new, op, None::<i64>, body, key.prefix, &key.cid, old);
+async fn put_if(bare: &Bare, pin: &mut StoredPin) -> Result<()> {
+    let (prefix, cid) = (bare.prefix(&pin.pin.cid), pin.pin.cid.to_bytes());
+    let row = pins::read(bare, prefix, &cid).await?;
+    let (found, ..) = row.context("a pin is not there")?;
+    let old = pin.version.cast_signed();
+    ensure!(found == old, "somebody else has written");
+    pins::announce(bare, &cid).await?;
+    let (new, op) = (old + 1, Uuid::now_v7());
+    let values = (new, op, None::<i64>, pin.pin.to_proto(), prefix, &cid, old);
     let answer = bare.send("pin_put", values).await?;
     let answer = answer.first_row::<AnyRow>()?;
     let applied = answer.columns.first().and_then(Option::as_ref);
     let applied = applied.and_then(CqlValue::as_boolean);
     ensure!(applied == Some(true), "the only writer was refused");
-    key.version = new;
+    pin.version = new.cast_unsigned();
     Ok(())
 }

@@ -17,6 +17,8 @@ mod keys;
 mod lane;
 mod listing;
 mod number;
+#[cfg(any(test, feature = "contract"))]
+pub mod outside;
 mod pace;
 mod pin;
 mod placement;
@@ -225,12 +227,4 @@ impl Shared {
         }
         Ok(())
     }
-}
-
-/// Every statement that the store sends: its name in metrics, and its text. For those who send the
-/// same without the store.
-#[cfg(any(test, feature = "contract"))]
-pub fn cql_statements() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let all = statement::Statement::ALL.iter();
-    all.map(|statement| (statement.label(), statement.text()))
 }

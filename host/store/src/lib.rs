@@ -18,7 +18,7 @@ mod scan;
 mod store;
 
 #[cfg(any(test, feature = "contract"))]
-pub use cql::cql_statements;
+pub use cql::outside as cql_outside;
 pub use cql::schema;
 pub use cql::{
     Candidate, Compression, Connections, ConsistencyLevels, Cql, CqlSettings, Flow, Layout, Level,

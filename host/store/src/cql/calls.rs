@@ -1,8 +1,8 @@
 //! The one door to the driver: what a call may take, what its errors mean, what is counted.
 //!
 //! A call enters the queue, is sent, and is sent again as the table in `retry` says, all within its
-//! deadline. The driver is asked for one attempt at a time (and, for what may be sent twice, for
-//! speculation): it knows no pauses, no budget, and not what an unknown outcome is.
+//! deadline. The driver is asked for one attempt at a time: it knows no pauses, no budget, and not
+//! what an unknown outcome is, and second attempts beside the first are cheaper without it.
 
 mod course;
 mod failure;
@@ -16,6 +16,7 @@ mod retry;
 mod ring;
 mod route;
 mod sent;
+mod speculation;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -34,6 +35,7 @@ use self::failure::Heard;
 use self::gauges::Gauges;
 use self::history::History;
 use self::sent::{Answer, Rows, Sent, Single};
+use self::speculation::Patience;
 use super::connect::Connected;
 use super::home::Home;
 use super::statement::{Class, Statement};
@@ -49,7 +51,7 @@ use scylla::statement::prepared::PreparedStatement;
 use scylla::value::Row;
 use std::pin::pin;
 use std::sync::Arc;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
 /// Rows of one unlogged batch: well under the size at which servers warn.
 const BATCH_ROWS_MAX: usize = 64;
@@ -225,7 +227,8 @@ impl Door {
     /// Sends a statement until it is answered, or as often as makes sense.
     async fn send(&self, statement: Statement, home: Home, sent: &impl Sent) -> Result<Answer> {
         let connected = self.connected.load_full();
-        let began = Instant::now();
+        let mut now = Instant::now();
+        let began = now;
         let (whole, share) = connected.times(statement.class());
         let mut deadline = began + whole;
         let place = match statement.class() {
@@ -234,17 +237,23 @@ impl Door {
         };
         let _place = place.inspect_err(|_| self.metrics.turned_away(statement))?;
         if statement.class() == Class::Stream {
-            deadline = Instant::now() + whole;
+            now = Instant::now();
+            deadline = now + whole;
         }
         connected.budget.earn();
         let prepared = connected.statement(home, statement)?;
         let traced = trace::wanted(&connected).then(|| trace::switched_on(prepared));
         let prepared = traced.as_ref().unwrap_or(prepared);
-        let mut course = Course::new(statement, deadline);
+        let mut course = Course::new(statement, home, deadline);
         loop {
-            let until = deadline.min(Instant::now() + share);
+            let patience = Patience {
+                second: connected
+                    .speculates(statement.class())
+                    .map(|after| now + after),
+                until: deadline.min(now + share),
+            };
             let heard = match self
-                .round(&connected, prepared, &mut course, sent, until)
+                .round(&connected, prepared, &mut course, sent, patience)
                 .await
             {
                 Ok(mut answer) => {
@@ -260,6 +269,7 @@ impl Door {
                     tracing::debug!(statement = statement.label(), %heard, ?pause, "once more");
                     self.metrics.repeated(statement);
                     sleep(pause).await;
+                    now = Instant::now();
                 }
                 Err(error) => {
                     let outcome = course.outcome(&heard);
@@ -277,22 +287,25 @@ impl Door {
         prepared: &PreparedStatement,
         course: &mut Course,
         sent: &impl Sent,
-        until: Instant,
+        patience: Patience,
     ) -> std::result::Result<Answer, Heard> {
         let history = History::new(Arc::clone(&connected.nodes), course.take_shun());
-        // Boxed: the driver's call takes kilobytes, and whatever it lies in is moved about whole
-        // until it runs.
-        let sending = Box::pin(sent.send(&connected.session, prepared));
+        let (home, class) = (course.home(), course.statement().class());
+        let sending = speculation::attempt(
+            || sent.send(&connected.session, prepared),
+            || connected.has_others(home, class),
+            patience,
+        );
         let mut call = pin!(history.of(sending));
-        let answer = timeout_at(until, call.as_mut()).await;
+        let answer = call.as_mut().await;
         let Some(mut history) = history::take(call) else {
             return Err(Heard::lost());
         };
         self.metrics.round(course.statement(), history.tally());
         let heard = match answer {
-            Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => history.failure().unwrap_or_else(|| Heard::call(&error)),
-            Err(_) => {
+            Some(Ok(answer)) => return Ok(answer),
+            Some(Err(error)) => history.failure().unwrap_or_else(|| Heard::call(&error)),
+            None => {
                 history.give_up();
                 // Who never got to send anything has not been kept waiting for an answer.
                 history.failure().unwrap_or_else(Heard::unsent)

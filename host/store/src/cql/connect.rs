@@ -177,6 +177,25 @@ impl Connected {
         self.homes.get(usize::from(home.0)).map(String::as_str)
     }
 
+    /// After how long a statement of a class is sent to a second node while the first is silent:
+    /// what may be done twice, and is not read in order.
+    pub(crate) fn speculates(&self, class: Class) -> Option<Duration> {
+        match class {
+            Class::Read | Class::Write => self.settings.flow.speculate_after,
+            Class::SerialRead | Class::Condition | Class::Stream => None,
+        }
+    }
+
+    /// Whether a statement can be sent to more nodes than one.
+    pub(crate) fn has_others(&self, home: Home, class: Class) -> bool {
+        let state = self.session.get_cluster_state();
+        let home = self.home_name(home);
+        let may_leave = profile::may_leave_home(class, &self.settings.consistency);
+        let is_asked = |at: &Option<String>| may_leave || at.as_deref() == home;
+        let nodes = state.get_nodes_info().iter();
+        nodes.filter(|node| is_asked(&node.datacenter)).count() > 1
+    }
+
     /// How long a call may take, and how long one attempt of it.
     pub(crate) fn times(&self, class: Class) -> (Duration, Duration) {
         let times = &self.settings.timeouts;

@@ -32,14 +32,9 @@ impl Home {
 }
 
 impl Params {
-    /// The prefix of a pin: the top bits of a hash of its digest, so that neither CIDs with a
-    /// common beginning nor identity multihashes crowd one partition, and both versions of a CID
-    /// lie together.
+    /// The prefix of a pin.
     pub(crate) fn prefix(&self, cid: &Cid) -> i32 {
-        let hash = hash_of(cid.digest());
-        let bits = u32::from(self.prefix_bits.clamp(1, 31));
-        let top = u32::try_from(hash >> 32).unwrap_or(u32::MAX);
-        i32::try_from(top >> (32 - bits)).unwrap_or(i32::MAX)
+        prefix(self.prefix_bits, cid)
     }
 
     /// The bucket of a peer's placements that a prefix falls into.
@@ -72,6 +67,15 @@ impl Params {
     pub(crate) fn pin_home(&self, prefix: i32) -> Home {
         self.home(&prefix.to_be_bytes())
     }
+}
+
+/// The prefix of a pin: the top bits of a hash of its digest, so that neither CIDs with a common
+/// beginning nor identity multihashes crowd one partition, and both versions of a CID lie together.
+pub(crate) fn prefix(bits: u8, cid: &Cid) -> i32 {
+    let hash = hash_of(cid.digest());
+    let bits = u32::from(bits.clamp(1, 31));
+    let top = u32::try_from(hash >> 32).unwrap_or(u32::MAX);
+    i32::try_from(top >> (32 - bits)).unwrap_or(i32::MAX)
 }
 
 /// The first eight bytes of a SHA-256: stable for ever, and nobody can choose keys that crowd one

@@ -104,8 +104,9 @@ where
                 key,
                 ended: false,
             };
-            // Who looks into a call wants to see what was carried for it.
-            tokio::spawn(inherit(lane.run(carry)));
+            // Who looks into a call wants to see what was carried for it. Boxed: a task is moved
+            // about whole until it lies where it runs, and what is carried takes kilobytes.
+            tokio::spawn(inherit(Box::pin(lane.run(carry))));
         }
         answer.await.unwrap_or(Err(StoreError::Closed))
     }

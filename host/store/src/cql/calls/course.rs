@@ -3,6 +3,7 @@
 use super::failure::{Failure, Heard};
 use super::history::Shun;
 use super::retry::{Action, Budget, action, attempts_max, pause};
+use crate::cql::home::Home;
 use crate::cql::statement::Statement;
 use crate::error::StoreError;
 use std::time::Duration;
@@ -15,6 +16,7 @@ const UNSETTLED: &str = "unsettled";
 #[derive(Debug)]
 pub(crate) struct Course {
     statement: Statement,
+    home: Home,
     deadline: Instant,
     /// Attempts that reached a node.
     attempts: u32,
@@ -26,9 +28,10 @@ pub(crate) struct Course {
 }
 
 impl Course {
-    pub(crate) fn new(statement: Statement, deadline: Instant) -> Self {
+    pub(crate) fn new(statement: Statement, home: Home, deadline: Instant) -> Self {
         Self {
             statement,
+            home,
             deadline,
             attempts: 0,
             rounds: 0,
@@ -40,6 +43,11 @@ impl Course {
 
     pub(crate) fn statement(&self) -> Statement {
         self.statement
+    }
+
+    /// Where the keys are at home that it is about.
+    pub(crate) fn home(&self) -> Home {
+        self.home
     }
 
     /// Whether an attempt may have been applied without anybody saying so.

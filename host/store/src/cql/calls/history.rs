@@ -24,7 +24,6 @@ const AVOIDED_MAX: usize = 8;
 pub(crate) struct History {
     nodes: Arc<Nodes>,
     attempts: Vec<Attempt>,
-    speculative: u32,
     shun: Shun,
 }
 
@@ -47,15 +46,12 @@ impl Shun {
             self.nodes.push(node);
         }
     }
-
-    fn is_empty(&self) -> bool {
-        self.nodes.is_empty() && !self.home
-    }
 }
 
 #[derive(Debug)]
 struct Attempt {
     node: Arc<Node>,
+    /// Another one was under way when it began.
     is_speculative: bool,
     state: State,
 }
@@ -81,7 +77,6 @@ impl History {
         Self {
             nodes,
             attempts: Vec::new(),
-            speculative: 0,
             shun,
         }
     }
@@ -92,16 +87,14 @@ impl History {
     }
 
     pub(crate) fn tally(&self) -> Tally {
-        let answered = |a: &&Attempt| matches!(a.state, State::Answered);
-        Tally {
-            attempts: u32::try_from(self.attempts.len()).unwrap_or(u32::MAX),
-            speculative: self.speculative,
-            speculative_won: self
-                .attempts
-                .iter()
-                .find(answered)
-                .is_some_and(|attempt| attempt.is_speculative),
+        let mut tally = Tally::default();
+        for attempt in &self.attempts {
+            tally.attempts += 1;
+            tally.speculative += u32::from(attempt.is_speculative);
+            tally.speculative_won |=
+                attempt.is_speculative && matches!(attempt.state, State::Answered);
         }
+        tally
     }
 
     /// What says most of all that failed.
@@ -133,9 +126,21 @@ impl History {
         std::mem::take(&mut self.shun)
     }
 
-    fn begin(&mut self, address: IpAddr, is_speculative: bool) -> AttemptId {
+    /// Whether the call would rather go elsewhere than to a node.
+    fn shuns(&self, address: IpAddr, is_home: impl FnOnce() -> bool) -> bool {
+        let is_asked = |attempt: &Attempt| {
+            attempt.node.address == address && matches!(attempt.state, State::UnderWay)
+        };
+        self.attempts.iter().any(is_asked)
+            || self.shun.nodes.contains(&address)
+            || self.shun.home && is_home()
+    }
+
+    fn begin(&mut self, address: IpAddr) -> AttemptId {
         let node = self.nodes.at(address);
         node.begin();
+        let is_under_way = |attempt: &Attempt| matches!(attempt.state, State::UnderWay);
+        let is_speculative = self.attempts.iter().any(is_under_way);
         self.attempts.push(Attempt {
             node,
             is_speculative,
@@ -184,13 +189,11 @@ pub(crate) fn take<F>(call: std::pin::Pin<&mut Recorded<F>>) -> Option<History> 
     call.take_value().map(RefCell::into_inner)
 }
 
-/// Asks the current call where it would rather not go. `None` if it does not mind.
-pub(crate) fn shunned<T>(ask: impl FnOnce(&Shun) -> T) -> Option<T> {
-    let asked = CURRENT.try_with(|history| {
-        let history = history.borrow();
-        (!history.shun.is_empty()).then(|| ask(&history.shun))
-    });
-    asked.ok().flatten()
+/// Whether the current call would rather go elsewhere than to a node: it, or its datacenter, has
+/// failed this very call, or has it under way.
+pub(crate) fn shuns(address: IpAddr, is_home: impl FnOnce() -> bool) -> bool {
+    let asked = CURRENT.try_with(|history| history.borrow().shuns(address, is_home));
+    asked.unwrap_or(false)
 }
 
 /// Hears from the driver, on behalf of the call whose future is running. If there is none, it is
@@ -211,20 +214,16 @@ impl HistoryListener for Listener {
     fn log_request_error(&self, _request: RequestId, _error: &RequestError) {}
 
     fn log_new_speculative_fiber(&self, _request: RequestId) -> SpeculativeId {
-        let _ours = CURRENT.try_with(|history| history.borrow_mut().speculative += 1);
         SpeculativeId(0)
     }
 
     fn log_attempt_start(
         &self,
         _request: RequestId,
-        speculative: Option<SpeculativeId>,
+        _speculative: Option<SpeculativeId>,
         node: SocketAddr,
     ) -> AttemptId {
-        let begun = CURRENT.try_with(|history| {
-            let mut history = history.borrow_mut();
-            history.begin(node.ip(), speculative.is_some())
-        });
+        let begun = CURRENT.try_with(|history| history.borrow_mut().begin(node.ip()));
         begun.unwrap_or(NOBODY)
     }
 

@@ -25,7 +25,7 @@ enum Rank {
     Good,
     /// It has as much to do as it may.
     Busy,
-    /// This very call has met it, or its datacenter, with no success.
+    /// This very call has met it, or its datacenter, with no success, or is waiting for it.
     Shunned,
     /// Nobody has had an answer from it for a while.
     Open,
@@ -37,11 +37,8 @@ impl Route {
         if !self.nodes.are_well() && !self.nodes.admits(address) {
             return Rank::Open;
         }
-        let is_shunned = history::shunned(|shun| {
-            let is_home = || node.datacenter.as_deref() == Some(self.home.as_str());
-            shun.nodes.contains(&address) || shun.home && is_home()
-        });
-        if is_shunned == Some(true) {
+        let is_home = || node.datacenter.as_deref() == Some(self.home.as_str());
+        if history::shuns(address, is_home) {
             return Rank::Shunned;
         }
         match self.nodes.is_busy(address) {

@@ -1,6 +1,5 @@
 //! The door to the driver against a server whose answers are forged, lost and delayed on the way.
 
-mod cost;
 mod flow;
 mod overtaken;
 mod pages;

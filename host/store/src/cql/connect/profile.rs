@@ -1,12 +1,11 @@
 //! How statements of each class are sent for keys of one home datacenter.
 
 use crate::cql::calls::{Nodes, Route};
-use crate::cql::settings::{CqlSettings, Level, Serial};
+use crate::cql::settings::{ConsistencyLevels, CqlSettings, Level, Serial};
 use crate::cql::statement::Class;
 use scylla::client::execution_profile::{ExecutionProfile, ExecutionProfileHandle};
 use scylla::policies::load_balancing::DefaultPolicy;
 use scylla::policies::retry::FallthroughRetryPolicy;
-use scylla::policies::speculative_execution::SimpleSpeculativeExecutionPolicy;
 use scylla::statement::{Consistency, SerialConsistency};
 use std::sync::Arc;
 
@@ -59,15 +58,9 @@ fn profile(
         Class::SerialRead => serial_as_plain(levels.serial),
         _ => plain_level(level),
     };
-    let reads = matches!(class, Class::Read | Class::Stream);
-    // The majority of all replicas can be asked from anywhere.
-    let anywhere = match class {
-        Class::SerialRead | Class::Condition => levels.serial == Serial::Global,
-        _ => level == Level::Quorum,
-    };
     let mut policy = DefaultPolicy::builder()
         .token_aware(true)
-        .permit_dc_failover(anywhere || reads && levels.remote_reads);
+        .permit_dc_failover(may_leave_home(class, levels));
     policy = match &settings.local_rack {
         Some(rack) if home == settings.local_datacenter => {
             policy.prefer_datacenter_and_rack(home.to_owned(), rack.clone())
@@ -79,21 +72,26 @@ fn profile(
         nodes: Arc::clone(nodes),
         home: home.to_owned(),
     };
-    let mut profile = ExecutionProfile::builder()
+    // What is sent a second time while it is late is so by who calls the driver, too.
+    ExecutionProfile::builder()
         .consistency(consistency)
         .serial_consistency(Some(serial_level(levels.serial)))
         // Deadlines are kept by who calls the driver.
         .request_timeout(None)
         .load_balancing_policy(Arc::new(route))
-        .retry_policy(Arc::new(FallthroughRetryPolicy::new()));
-    if let (Class::Read | Class::Write, Some(after)) = (class, settings.flow.speculate_after) {
-        let policy = SimpleSpeculativeExecutionPolicy {
-            max_retry_count: 1,
-            retry_interval: after,
-        };
-        profile = profile.speculative_execution_policy(Some(Arc::new(policy)));
+        .retry_policy(Arc::new(FallthroughRetryPolicy::new()))
+        .build()
+}
+
+/// Whether nodes outside of a key's home datacenter may be asked.
+pub(super) fn may_leave_home(class: Class, levels: &ConsistencyLevels) -> bool {
+    // The majority of all replicas can be asked from anywhere.
+    match class {
+        Class::SerialRead | Class::Condition => levels.serial == Serial::Global,
+        Class::Write => levels.write == Level::Quorum,
+        Class::Read => levels.read == Level::Quorum || levels.remote_reads,
+        Class::Stream => levels.stream == Level::Quorum || levels.remote_reads,
     }
-    profile.build()
 }
 
 const fn plain_level(level: Level) -> Consistency {
