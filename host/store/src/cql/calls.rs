@@ -49,7 +49,7 @@ use scylla::response::query_result::QueryRowsResult;
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::value::Row;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use tokio::time::{Instant, sleep};
 
@@ -225,7 +225,19 @@ fn cas(statement: Statement, rows: &QueryRowsResult) -> Result<Cas> {
 
 impl Door {
     /// Sends a statement until it is answered, or as often as makes sense.
-    async fn send(&self, statement: Statement, home: Home, sent: &impl Sent) -> Result<Answer> {
+    ///
+    /// Boxed: a call lies deep in what needs it, and every future around it is moved about whole
+    /// until it runs.
+    fn send<'a>(
+        &'a self,
+        statement: Statement,
+        home: Home,
+        sent: &'a impl Sent,
+    ) -> Pin<Box<impl Future<Output = Result<Answer>>>> {
+        Box::pin(self.rounds(statement, home, sent))
+    }
+
+    async fn rounds(&self, statement: Statement, home: Home, sent: &impl Sent) -> Result<Answer> {
         let connected = self.connected.load_full();
         let mut now = Instant::now();
         let began = now;

@@ -142,8 +142,7 @@ impl Feed {
 
     /// Whether the others have heard this process lately: beats are written and read by quorum.
     pub(crate) fn is_heard(&self) -> bool {
-        let now = self.shared.clock.moment();
-        self.shared.standing.lock().is_good(&now)
+        self.shared.is_in_good_standing()
     }
 
     /// Whether no other process uses the store, as far as this one knows.
@@ -264,10 +263,15 @@ impl Shared {
         }
     }
 
+    /// Whether the others surely wait for what this process has under way.
+    fn is_in_good_standing(&self) -> bool {
+        self.standing.lock().is_good(&self.clock.moment())
+    }
+
     /// Waits until the others surely wait for what this process has under way.
     async fn good_standing(&self) -> Result<()> {
         let mut heard = self.heard.subscribe();
-        while !self.standing.lock().is_good(&self.clock.moment()) {
+        while !self.is_in_good_standing() {
             if self.is_closed.load(Ordering::Acquire) || heard.changed().await.is_err() {
                 return Err(StoreError::Closed);
             }

@@ -53,14 +53,16 @@ impl Feed {
     /// nothing may be changed then.
     pub(crate) async fn announce(&self, cids: &[Cid]) -> Result<Ticket> {
         let shared = &self.shared;
-        match timeout(STANDING_WAIT, shared.good_standing()).await {
-            Ok(standing) => standing?,
-            Err(_) => {
-                let why = "the cluster has not heard this process for a while";
-                return Err(StoreError::Unavailable {
-                    doing: "announce a change".to_owned(),
-                    source: std::io::Error::other(why),
-                });
+        if !shared.is_in_good_standing() {
+            match timeout(STANDING_WAIT, shared.good_standing()).await {
+                Ok(standing) => standing?,
+                Err(_) => {
+                    let why = "the cluster has not heard this process for a while";
+                    return Err(StoreError::Unavailable {
+                        doing: "announce a change".to_owned(),
+                        source: std::io::Error::other(why),
+                    });
+                }
             }
         }
         let mut taken = Taken::begin(shared);
@@ -178,17 +180,21 @@ impl Shared {
         let row = |cid: &Cid| (slot, shard, at, cid.to_bytes(), at);
         let rows: Vec<_> = cids.iter().map(row).collect();
         let entries = self.calls.write_all(Statement::FeedAdd, HOME, &rows);
+        if self.is_slot_noted(at) {
+            return entries.await;
+        }
         // Before the entry counts: who looks for entries looks for slots first.
         let (slot, entries) = tokio::join!(self.note_slot(at), entries);
         slot.and(entries)
     }
 
+    fn is_slot_noted(&self, at: i64) -> bool {
+        *self.slot_noted.lock() >= Some(slot_of(at.unsigned_abs()))
+    }
+
     /// Notes that a slot has entries.
     async fn note_slot(&self, at: i64) -> Result<()> {
         let slot = slot_of(at.unsigned_abs());
-        if *self.slot_noted.lock() >= Some(slot) {
-            return Ok(());
-        }
         let values = (ZERO, signed(slot), at);
         self.calls
             .write(Statement::FeedSlotAdd, HOME, values)
