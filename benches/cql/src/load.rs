@@ -50,11 +50,23 @@ async fn make(bare: &Bare, n: u64) -> Result<()> {
     let pin = pins::pin(n)?;
     let (cid, body) = (pin.cid.to_bytes(), pin.to_proto());
     let prefix = bare.prefix(&pin.cid);
-    let found = pins::read(bare, prefix, &cid).await?;
+    let op = Uuid::now_v7();
+    let found = pins::read_for_change(bare, (prefix, &cid), op).await?;
     ensure!(found.is_none(), "a new pin is there already");
     pins::announce(bare, &cid).await?;
-    let (version, op) = (pins::micros()?.cast_signed(), Uuid::now_v7());
-    let values = (version, op, 0_i64, true, None::<i64>, &body, prefix, &cid);
+    let version = pins::micros()?.cast_signed();
+    let trail = pins::then(None, op);
+    let values = (
+        version,
+        op,
+        0_i64,
+        true,
+        None::<i64>,
+        &body,
+        trail,
+        prefix,
+        &cid,
+    );
     bare.send("pin_make", values).await?;
     Ok(())
 }

@@ -14,6 +14,10 @@ use uuid::Uuid;
 const FEED_SHARDS: u64 = 4;
 const FEED_SLOT_BITS: u32 = 29;
 
+/// Operations in a row's trail, and the bytes of each, as the store has them.
+const TRAIL_MAX: usize = 32;
+const TRAIL_MARK: usize = 8;
+
 /// Calls that setting up is done with at once.
 pub(crate) const SET_UP_AT_ONCE: usize = 64;
 
@@ -49,6 +53,28 @@ pub(crate) type PinRow = (i64, Uuid, i64, bool, Option<i64>, Vec<u8>);
 pub(crate) async fn read(bare: &Bare, prefix: i32, cid: &[u8]) -> Result<Option<PinRow>> {
     let answer = bare.send("pin_read", (prefix, cid)).await?;
     Ok(answer.maybe_first_row::<PinRow>()?)
+}
+
+/// A row of pins for who is going to write it: with its trail of operations.
+type PinRowForChange = (i64, Uuid, i64, bool, Option<i64>, Vec<u8>, Option<Vec<u8>>);
+
+/// `pin_read_for_change`: the version, and the trail after one more operation.
+pub(crate) async fn read_for_change(
+    bare: &Bare,
+    (prefix, cid): (i32, &[u8]),
+    op: Uuid,
+) -> Result<Option<(i64, Vec<u8>)>> {
+    let answer = bare.send("pin_read_for_change", (prefix, cid)).await?;
+    let found = answer.maybe_first_row::<PinRowForChange>()?;
+    Ok(found.map(|(version, .., trail)| (version, then(trail.as_deref(), op))))
+}
+
+/// The trail after one more operation.
+pub(crate) fn then(trail: Option<&[u8]>, op: Uuid) -> Vec<u8> {
+    let trail = trail.unwrap_or(&[0; TRAIL_MARK]);
+    let kept = trail.len().saturating_sub((TRAIL_MAX - 1) * TRAIL_MARK);
+    let mark = op.as_u64_pair().1.to_be_bytes();
+    [trail.get(kept..).unwrap_or_default(), &mark].concat()
 }
 
 /// `feed_add`: the entry ahead of a change.

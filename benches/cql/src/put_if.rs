@@ -46,13 +46,16 @@ pub(crate) fn rows(plan: &Plan) -> Result<Vec<Row>> {
 
 async fn put_if(bare: &Bare, pin: &mut StoredPin) -> Result<()> {
     let (prefix, cid) = (bare.prefix(&pin.pin.cid), pin.pin.cid.to_bytes());
-    let row = pins::read(bare, prefix, &cid).await?;
-    let (found, ..) = row.context("a pin is not there")?;
-    let old = pin.version.cast_signed();
-    ensure!(found == old, "somebody else has written");
+    let op = Uuid::now_v7();
+    let row = pins::read_for_change(bare, (prefix, &cid), op).await?;
+    let (old, trail) = row.context("a pin is not there")?;
+    ensure!(
+        old == pin.version.cast_signed(),
+        "somebody else has written"
+    );
     pins::announce(bare, &cid).await?;
-    let (new, op) = (old + 1, Uuid::now_v7());
-    let values = (new, op, None::<i64>, pin.pin.to_proto(), prefix, &cid, old);
+    let (new, body) = (old + 1, pin.pin.to_proto());
+    let values = (new, op, None::<i64>, body, trail, prefix, &cid, old);
     let answer = bare.send("pin_put", values).await?;
     let answer = answer.first_row::<AnyRow>()?;
     let applied = answer.columns.first().and_then(Option::as_ref);

@@ -177,9 +177,16 @@ impl Change<'_> {
             found = self.after(told, &doubt, row).await?;
             if let Some(row) = self.own(found.as_ref()) {
                 self.forget_expiry(before.as_ref(), row).await;
+                // Not read from the row again: its body was made of this very pin.
+                let stored = StoredPin {
+                    pin: pin.clone(),
+                    version: row.version,
+                    requests: row.requests,
+                    by_cluster: row.by_cluster,
+                };
                 return Ok(Changed {
                     version: row.version,
-                    pin: Some(row.stored()?),
+                    pin: Some(stored),
                 });
             }
         }
