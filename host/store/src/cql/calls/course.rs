@@ -143,7 +143,8 @@ mod tests {
             (Statement::ParamAdd, false),
             (Statement::FollowerRead, true),
         ] {
-            let mut course = Course::new(statement, Instant::now() + Duration::from_secs(60));
+            let deadline = Instant::now() + Duration::from_secs(60);
+            let mut course = Course::new(statement, Home::default(), deadline);
             let said = heard(Failure::Unavailable, "one of two replicas is alive");
             course.next(&said, &budget).unwrap();
             course.deadline = Instant::now();

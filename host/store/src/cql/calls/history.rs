@@ -261,7 +261,7 @@ mod tests {
         let said = RequestAttemptError::DbError(unavailable, "too few".to_owned());
         let silent = RequestAttemptError::UnableToAllocStreamId;
         for (node, error) in [(1, &silent), (2, &said), (3, &silent)] {
-            let attempt = history.begin(IpAddr::from([127, 0, 0, node]), false);
+            let attempt = history.begin(IpAddr::from([127, 0, 0, node]));
             history.failed(attempt, error);
         }
         let heard = history.failure().unwrap();
