@@ -8,8 +8,8 @@ use rustix::process::{getpriority_process, setpriority_process};
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 10;
 
-/// Has the calling thread give way to others from now on, and the processes that it starts. On Linux
-/// alone, where niceness belongs to a thread: elsewhere the whole process would step back.
+/// Has the calling thread give way to others from now on, and the processes that it starts. On
+/// Linux alone, where niceness belongs to a thread: elsewhere the whole process would step back.
 pub(crate) fn step_back() {
     #[cfg(target_os = "linux")]
     {

@@ -199,7 +199,6 @@ impl Host {
             true => Some(collect(&config, &app, &metrics).await?),
             false => None,
         };
-        health.begin(parts(&app, &workers));
         let reloader = Arc::new(Reloader::new(live, &app, metrics));
         reloader.subscribe_all(&authenticator, certificate.as_ref(), &workers, telemetry);
         reloader.subscribe_store(&app.store, opened.cluster);
@@ -211,6 +210,8 @@ impl Host {
             reloader: &reloader,
         };
         let (main, cluster) = doors.open(&config, behind).await?;
+        // Not before they are open: whoever hears that the host is ready calls at once.
+        health.begin(parts(&app, &workers));
         let watching = [reloader.watch(), reloader.follow_plugins()].map(AbortOnDropHandle::new);
         let host = Self {
             app,

@@ -176,22 +176,43 @@ async fn options_mean_what_they_mean_there() {
     assert_eq!(still["replication_factor_min"], 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn content_is_added_in_every_way() {
-    let scene = Scene::start().await;
-    let ctl = Ctl::new(&scene);
-    let dir = tempfile::tempdir().unwrap();
-    let file = |name: &str, content: &[u8]| {
-        let path = dir.path().join(name);
+/// A folder with things to add.
+struct Things(tempfile::TempDir);
+
+impl Things {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn file(&self, name: &str, content: &[u8]) -> String {
+        let path = self.0.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, content).unwrap();
-        path.to_str().unwrap().to_owned()
-    };
-    let big = file("big.bin", &vec![7; 3_000_000]);
-    let small = file("tree/small.txt", b"small");
-    file("tree/deep/er.txt", b"deeper");
-    let tree = dir.path().join("tree").to_str().unwrap().to_owned();
-    let root = |added: &[Value]| added.last().unwrap()["cid"].as_str().unwrap().to_owned();
+        self.path(name)
+    }
+
+    fn tree(&self) -> String {
+        self.file("tree/small.txt", b"small");
+        self.file("tree/deep/er.txt", b"deeper");
+        self.path("tree")
+    }
+}
+
+/// The root of what was added, which is told last.
+fn root(added: &[Value]) -> String {
+    added.last().unwrap()["cid"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_added_in_every_way() {
+    let scene = Scene::start().await;
+    let ctl = Ctl::new(&scene);
+    let things = Things::new();
+    let big = things.file("big.bin", &vec![7; 3_000_000]);
 
     let added = ctl.tells(&["add", "--wait", "--name", "big", &big]);
     let cid = root(&added);
@@ -227,11 +248,21 @@ async fn content_is_added_in_every_way() {
             "{args:?}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn folders_and_archives_are_added() {
+    let scene = Scene::start().await;
+    let ctl = Ctl::new(&scene);
+    let things = Things::new();
+    let tree = things.tree();
+    let small = things.path("tree/small.txt");
 
     let added = ctl.tells(&["add", "--recursive", &tree]);
     let whole = scene.node.ipfs(&["add", "-Q", "--only-hash", "-r", &tree]);
     assert_eq!((root(&added), added.len()), (whole.trim().to_owned(), 4));
-    let wrapped = root(&ctl.tells(&["add", &big, &small]));
+    let other = things.file("big.bin", &vec![7; 3_000_000]);
+    let wrapped = root(&ctl.tells(&["add", &other, &small]));
     let names = scene.node.ipfs(&["ls", &wrapped]);
     assert!(
         names.contains("big.bin") && names.contains("small.txt"),
@@ -240,27 +271,15 @@ async fn content_is_added_in_every_way() {
     let quiet = ctl.says(&["add", "-Q", "--no-stream", &small]);
     assert_eq!(quiet.lines().count(), 1);
 
-    let unpinned = root(&ctl.tells(&["add", "--no-pin", &file("not.txt", b"not pinned")]));
-    assert!(
-        ctl.is_refused(&["pin", "ls", &unpinned])
-            .contains("not part of the pinset")
-    );
+    let unpinned = root(&ctl.tells(&["add", "--no-pin", &things.file("not.txt", b"not pinned")]));
+    let refused = ctl.is_refused(&["pin", "ls", &unpinned]);
+    assert!(refused.contains("not part of the pinset"), "{refused}");
 
     // An archive of what a node has comes back as the same root.
-    let archive = dir.path().join("tree.car");
-    std::fs::write(
-        &archive,
-        scene.node.ipfs_bytes(&["dag", "export", whole.trim()]),
-    )
-    .unwrap();
+    let exported = scene.node.ipfs_bytes(&["dag", "export", whole.trim()]);
+    let archive = things.file("tree.car", &exported);
     ctl.says(&["pin", "rm", "--wait", whole.trim()]);
-    let imported = ctl.tells(&[
-        "add",
-        "--format",
-        "car",
-        "--wait",
-        archive.to_str().unwrap(),
-    ]);
+    let imported = ctl.tells(&["add", "--format", "car", "--wait", &archive]);
     assert_eq!(root(&imported), whole.trim());
     assert!(scene.node.has(&whole.trim().parse_cid(), "recursive"));
     let no_archive = ctl.is_refused(&["add", "--format", "car", &small]);

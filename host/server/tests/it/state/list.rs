@@ -197,7 +197,11 @@ impl Node {
         let families = self.host.metrics.collectors();
         let families = families.iter().flat_map(|collector| collector.collect());
         let mut found = families.filter(|family| family.name() == name);
-        let metric = found.next().unwrap().get_metric()[0].clone();
-        metric.get_counter().get_value() + metric.get_gauge().get_value()
+        let family = found.next().unwrap();
+        let metric = &family.get_metric()[0];
+        match family.get_field_type() {
+            prometheus::proto::MetricType::COUNTER => metric.get_counter().get_value(),
+            _ => metric.get_gauge().get_value(),
+        }
     }
 }
