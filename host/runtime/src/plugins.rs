@@ -10,6 +10,7 @@ use crate::info::PluginInfo;
 use crate::job::{Jobs, JobsConfig};
 use crate::keeper::Keeper;
 use crate::logs::LogLine;
+use crate::plugin::Candidate;
 use crate::registry::{Ground, InstallParts, Registry, ReloadError, ReloadMetrics};
 use crate::shadow::ShadowReport;
 use crate::state::Keep;
@@ -118,7 +119,7 @@ impl Plugins {
     /// # Errors
     /// One fails. That is no permission: the caller must refuse.
     pub fn authorize(&self, call: &AuthorizeCall<'_>) -> Result<Verdict, PluginError> {
-        self.authorize_heard(call, &mut Vec::new())
+        self.ask(call, |_, _| {})
     }
 
     /// The same, and which component said what: those that were asked, in their order. The last one
@@ -131,19 +132,30 @@ impl Plugins {
         call: &AuthorizeCall<'_>,
         heard: &mut Vec<Heard>,
     ) -> Result<Verdict, PluginError> {
-        let serving = self.registry.serving();
-        for generation in &serving.authorizers {
-            let answer = generation.call(|plugin| plugin.authorize(call));
-            let candidate = &generation.plugin.load.candidate;
+        self.ask(call, |candidate, verdict| {
             heard.push(Heard {
                 name: candidate.name.clone(),
                 digest: candidate.digest.clone(),
-                verdict: match &answer {
-                    Ok(Verdict::Allow) => "allow",
-                    Ok(Verdict::Deny { .. }) => "deny",
-                    Err(_) => "error",
-                },
+                verdict,
             });
+        })
+    }
+
+    /// Tells of each that was asked; who does not listen pays nothing for it.
+    fn ask(
+        &self,
+        call: &AuthorizeCall<'_>,
+        mut tell: impl FnMut(&Candidate, &'static str),
+    ) -> Result<Verdict, PluginError> {
+        let serving = self.registry.serving();
+        for generation in &serving.authorizers {
+            let answer = generation.call(|plugin| plugin.authorize(call));
+            let word = match &answer {
+                Ok(Verdict::Allow) => "allow",
+                Ok(Verdict::Deny { .. }) => "deny",
+                Err(_) => "error",
+            };
+            tell(&generation.plugin.load.candidate, word);
             let verdict = answer?;
             for trial in &serving.authorizer_trials {
                 if trial.is_for(&generation.plugin.load.candidate.name) {
