@@ -15,11 +15,11 @@ pub type Copies = Bounded<0, 1_000>;
 
 section! {
     /// IPFS Cluster's REST API on a listener of its own, for ipfs-cluster-ctl and what else speaks
-    /// to a cluster. Its peers are the Kubo nodes of [kubo]. docs/cluster.md tells more.
+    /// to a cluster. Its peers are the Kubo nodes of `[kubo]`. docs/cluster.md tells more.
     ClusterApi {
         /// Where it listens; 127.0.0.1:9094 is where clients look. Not set: nowhere.
         listen: Option<SocketAddr> = None, Restart;
-        /// Its own certificate chain in PEM; without it, that of [server] if there is one. A
+        /// Its own certificate chain in PEM; without it, that of `[server]` if there is one. A
         /// changed file counts at once.
         tls_cert: Option<PathBuf> = None, Restart;
         /// The certificate's private key in PEM.
@@ -29,7 +29,7 @@ section! {
         replication_min: Copies = Bounded::new(0), Restart;
         /// Copies at most, where a pin names no number; 0 for one on every node.
         replication_max: Copies = Bounded::new(0), Restart;
-        /// Sites whose pages may call it, such as "https://status.example", or "*" for all. None:
+        /// Sites whose pages may call it, such as `https://status.example`, or `*` for all. None:
         /// no other site's.
         cors_origins: Vec<String> = Vec::new(), Restart;
         /// The methods that these pages may use.
