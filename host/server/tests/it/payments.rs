@@ -184,6 +184,19 @@ impl Till {
         self.until(id, hour_by_hour).await
     }
 
+    /// A metric once it has come to a value: it is counted after an invoice is kept.
+    async fn counted(&self, name: &str, label: &str, at_least: f64) -> f64 {
+        let start = Instant::now();
+        loop {
+            let now = self.metric(name, label);
+            if now >= at_least {
+                return now;
+            }
+            assert!(start.elapsed() < PATIENCE, "{name} {label} is {now}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     fn metric(&self, name: &str, label: &str) -> f64 {
         let families = self.open.as_ref().unwrap().registry.gather();
         let family = families
@@ -255,14 +268,17 @@ async fn an_invoice_outlives_a_plugin_that_traps_and_a_restart_and_is_collected_
         panic!("{standing:?}");
     };
     assert_eq!(why, "plugin pay: trapped: it panicked or aborted");
-    assert_eq!(till.metric("holdfast_billing_invoices", "waiting"), 1.0);
+    let counted = till
+        .counted("holdfast_billing_invoices", "waiting", 1.0)
+        .await;
+    assert_eq!(counted, 1.0);
     // Before its time it is not tried; then it is, and its wait doubles.
     till.pass(Duration::from_secs(5));
     till.until("inv-1", failed(2)).await;
-    assert_eq!(
-        till.metric("holdfast_billing_attempts_total", "plugin_failed"),
-        2.0
-    );
+    let counted = till
+        .counted("holdfast_billing_attempts_total", "plugin_failed", 2.0)
+        .await;
+    assert_eq!(counted, 2.0);
     till.reopen().await;
     till.install("payment-webhook", &collector.manifest()).await;
     // The clock stands still: it is the other plugin that has it tried.
@@ -290,7 +306,10 @@ async fn an_invoice_outlives_a_plugin_that_traps_and_a_restart_and_is_collected_
     let keys = collector.keys.lock().clone();
     assert_eq!(keys.len(), 2, "{keys:?}");
     assert_ne!(keys[0], keys[1]);
-    assert_eq!(till.metric("holdfast_billing_invoices", "collected"), 2.0);
+    let counted = till
+        .counted("holdfast_billing_invoices", "collected", 2.0)
+        .await;
+    assert_eq!(counted, 2.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -314,7 +333,8 @@ async fn what_an_open_breaker_refuses_or_nobody_collects_waits() {
     till.until("inv-1", trapped).await;
     let is_out = |standing: &Standing| matches!(standing, Standing::Waiting { why, .. } if why.contains("out of service"));
     till.until_later("inv-1", is_out).await;
-    assert!(till.metric("holdfast_billing_attempts_total", "not_asked") >= 2.0);
+    till.counted("holdfast_billing_attempts_total", "not_asked", 2.0)
+        .await;
     till.install("payment-webhook", &collector.manifest()).await;
     till.until("inv-1", is_paid).await;
     assert_eq!(collector.keys.lock().len(), 1);
