@@ -55,28 +55,28 @@ func (m memory) nextRound(ctx context.Context) (uint64, error) {
 	return last + 1, m.store.Put(ctx, roundName, binary.AppendUvarint(nil, last+1))
 }
 
-func (m memory) number(ctx context.Context, name ds.Key) (uint64, bool, error) {
+// value is what is kept under a name, nothing if there is none.
+func (m memory) value(ctx context.Context, name ds.Key) ([]byte, error) {
 	value, err := m.store.Get(ctx, name)
 	if errors.Is(err, ds.ErrNotFound) {
-		return 0, false, nil
+		return nil, nil
 	}
 	if err != nil {
-		return 0, false, fmt.Errorf("reading %s: %w", name, err)
+		return nil, fmt.Errorf("reading %s: %w", name, err)
 	}
+	return value, nil
+}
+
+func (m memory) number(ctx context.Context, name ds.Key) (uint64, bool, error) {
+	value, err := m.value(ctx, name)
 	number, n := binary.Uvarint(value)
-	return number, n > 0, nil
+	return number, n > 0, err
 }
 
 func (m memory) tracked(ctx context.Context, cid api.Cid) (tracked, bool, error) {
-	value, err := m.store.Get(ctx, trackedName(cid))
-	if errors.Is(err, ds.ErrNotFound) {
-		return tracked{}, false, nil
-	}
-	if err != nil {
-		return tracked{}, false, fmt.Errorf("reading what is kept of %s: %w", cid, err)
-	}
+	value, err := m.value(ctx, trackedName(cid))
 	entry, ok := decodeTracked(value)
-	return entry, ok, nil
+	return entry, ok, err
 }
 
 func (m memory) keepTracked(ctx context.Context, cid api.Cid, entry tracked) error {
