@@ -73,18 +73,12 @@ impl Check {
         let Some(against) = &self.against else {
             return self.alone().await;
         };
-        let opened = match (&self.of, against) {
-            (Place::Store, _) | (_, Place::Store) => Some(self.reach.open().await?),
-            _ => None,
-        };
-        let report = compare([&self.of, against], &self.reach, opened.as_ref()).await;
-        if let Some(opened) = opened {
-            opened.store.close().await?;
-        }
-        let report = report?;
+        let places = [&self.of, against];
+        let work = async |opened: Option<&Opened>| compare(places, &self.reach, opened).await;
+        let report = self.reach.while_open(&places, work).await?;
         match self.json {
             true => terminal::json(&report)?,
-            false => report.say([&self.of, against])?,
+            false => report.say(places)?,
         }
         Ok(terminal::code(report.is_same()))
     }

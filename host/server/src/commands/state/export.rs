@@ -45,15 +45,8 @@ pub(in crate::commands) struct Export {
 
 impl Export {
     pub(in crate::commands) async fn run(self) -> Result<ExitCode, Failure> {
-        let opened = match &self.from {
-            Place::Store => Some(self.reach.open().await?),
-            _ => None,
-        };
-        let written = self.write(opened.as_ref()).await;
-        if let Some(opened) = opened {
-            opened.store.close().await?;
-        }
-        written?;
+        let work = async |opened: Option<&super::place::Opened>| self.write(opened).await;
+        self.reach.while_open(&[&self.from], work).await?;
         Ok(ExitCode::SUCCESS)
     }
 

@@ -74,15 +74,8 @@ struct Run<'a> {
 
 impl Import {
     pub(in crate::commands) async fn run(self) -> Result<ExitCode, Failure> {
-        let opened = match &self.to {
-            Place::Store => Some(self.reach.open().await?),
-            _ => None,
-        };
-        let counts = self.import(opened.as_ref()).await;
-        if let Some(opened) = opened {
-            opened.store.close().await?;
-        }
-        let counts = counts?;
+        let work = async |opened: Option<&Opened>| self.import(opened).await;
+        let counts = self.reach.while_open(&[&self.to], work).await?;
         if self.json {
             terminal::json(&counts)?;
         }

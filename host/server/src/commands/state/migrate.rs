@@ -82,15 +82,8 @@ fn key(cid: &Cid) -> u64 {
 
 impl Migrate {
     pub(in crate::commands) async fn run(self) -> Result<ExitCode, Failure> {
-        let opened = match &self.to {
-            Place::Store => Some(self.reach.open().await?),
-            _ => None,
-        };
-        let done = self.migrate(opened.as_ref()).await;
-        if let Some(opened) = opened {
-            opened.store.close().await?;
-        }
-        done
+        let work = async |opened: Option<&Opened>| self.migrate(opened).await;
+        self.reach.while_open(&[&self.to], work).await
     }
 
     async fn migrate(&self, opened: Option<&Opened>) -> Result<ExitCode, Failure> {

@@ -120,6 +120,24 @@ impl Reach {
         })
     }
 
+    /// Does some work with the store open, if one of the places is it, and closes it however the
+    /// work ends.
+    pub(super) async fn while_open<T>(
+        &self,
+        places: &[&Place],
+        work: impl AsyncFnOnce(Option<&Opened>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let opened = match places.iter().any(|place| matches!(place, Place::Store)) {
+            true => Some(self.open().await?),
+            false => None,
+        };
+        let done = work(opened.as_ref()).await;
+        if let Some(opened) = opened {
+            opened.store.close().await?;
+        }
+        done
+    }
+
     /// Calls a running host or cluster.
     pub(super) async fn call(
         &self,
