@@ -6,10 +6,10 @@
 
 use super::*;
 use crate::contract::Backend;
-use crate::contract::sample::{at, cid, peer, placement};
+use crate::contract::sample::{at, cid, key, peer, placement};
 use crate::cql::trail::TRAIL_MAX;
 use crate::cql::trial::Trial;
-use crate::cql::{Cql, Statement};
+use crate::cql::{Cql, Statement, Stop};
 use crate::record::{RawRecord, RecordKey};
 use crate::rules::begin_tenant;
 use crate::{Expect, StoreError};
@@ -27,12 +27,15 @@ struct Meeting {
     mine: Cql,
     others: Cql,
     rig: Rig,
-    _trial: Trial,
+    trial: Trial,
 }
 
 impl Meeting {
     async fn start() -> Self {
-        let trial = Trial::start().await;
+        Self::start_in(Trial::start().await).await
+    }
+
+    async fn start_in(trial: Trial) -> Self {
         let (mine, others) = (trial.cql().clone(), trial.another().await);
         let rig = Rig::between(&mine, |settings| {
             settings.timeouts.condition = PATIENCE;
@@ -43,15 +46,23 @@ impl Meeting {
             mine,
             others,
             rig,
-            _trial: trial,
+            trial,
         }
     }
 
     /// What conditional writes are answered is a timeout from now on; they are carried out.
     fn hush(&mut self) {
-        let answer = Condition::ResponseOpcode(ResponseOpcode::Result).and(
-            Condition::BodyContainsCaseSensitive(b"[applied]".as_slice().into()),
-        );
+        self.hush_what(answers_a_condition());
+    }
+
+    /// As [`Meeting::hush`], but for writes that were refused: those answers have the row with them.
+    fn hush_what_was_applied(&mut self) {
+        let column = |name: &[u8]| Condition::BodyContainsCaseSensitive(name.into());
+        let refused = column(b"\0\x02op").or(column(b"\0\x05value"));
+        self.hush_what(answers_a_condition().and(Condition::not(refused)));
+    }
+
+    fn hush_what(&mut self, answer: Condition) {
         let timed_out = ResponseReaction::transform_frame(Arc::new(|frame| {
             let forged = ResponseFrame::forged_error(frame.params, write_timeout(), None);
             forged.unwrap()
@@ -92,6 +103,12 @@ impl Meeting {
         })
         .await;
     }
+}
+
+fn answers_a_condition() -> Condition {
+    Condition::ResponseOpcode(ResponseOpcode::Result).and(Condition::BodyContainsCaseSensitive(
+        b"[applied]".as_slice().into(),
+    ))
 }
 
 async fn until(is_so: impl AsyncFn() -> bool) {
@@ -344,4 +361,27 @@ async fn every_change_of_a_record_is_recognised() {
     deleted.await.unwrap().unwrap();
     assert_eq!(found("a").await, None);
     assert_eq!(found("b").await.unwrap().json, b"2");
+}
+
+/// Claims are not trailed: nobody takes over one that is young, so whoever is not told whether he
+/// has it looks. Here no claim, no taking over of a dead one's claim, and no key is ever told.
+#[tokio::test]
+async fn a_claim_that_nobody_told_of_is_still_had() {
+    let mut meeting = Meeting::start_in(Trial::in_a_time_of_its_own().await).await;
+    let dying = meeting.trial.another().await;
+    dying.die_at(Stop::KeyClaimed);
+    assert!(dying.add_first_key(key(1).unwrap()).await.is_err());
+    let mine = meeting.mine.clone();
+    meeting.hush_what_was_applied();
+    assert!(!mine.add_first_key(key(1).unwrap()).await.is_ok_and(|is| is));
+    // A minute later, as the clocks of all who read what was stamped then tell.
+    let later = mine.shared.clock.reached() + 61_000_000;
+    mine.shared.clock.observe(later);
+    assert!(mine.add_first_key(key(1).unwrap()).await.unwrap());
+    mine.add_key(key(2).unwrap()).await.unwrap();
+    for n in [1, 2] {
+        let key = key(n).unwrap();
+        let found = meeting.others.key_by_hash(&key.hash).await.unwrap();
+        assert_eq!(found, Some(key));
+    }
 }
