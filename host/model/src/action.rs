@@ -165,6 +165,10 @@ actions! {
     ReviewPolicies on Host, "reviewPolicies";
     /// Try a candidate for the platform's policies, promote it or drop it.
     SwitchPolicies on Host, "switchPolicies";
+    /// List a tenant's users.
+    ListUsers on TenantId, "listUsers";
+    /// Make, change and delete a tenant's users.
+    WriteUsers on TenantId, "writeUsers";
     /// See which plugins are loaded and how they fare.
     ListPlugins on Host, "listPlugins";
     /// Read what a plugin logged, and how its candidate differs from it on live calls.

@@ -2,13 +2,15 @@
 
 use crate::account::AccountId;
 use crate::error::Invalid;
-use crate::principal::Roles;
+use crate::principal::{PrincipalId, Roles};
+use crate::scope::Scopes;
 use crate::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// SHA-256 over the whole key as its holder sends it. Keys are random and long, so a fast hash is
-/// right: a slow one on every call would be a lever for overload (and nothing can be guessed).
+/// SHA-256 over the whole key as its holder sends it, or HMAC-SHA-256 under the host's secret. Keys
+/// are random and long, so a fast hash is right: a slow one on every call would be a lever for
+/// overload (and nothing can be guessed).
 pub type KeyHash = [u8; 32];
 
 /// The public name of a key: 4 to 32 letters and digits. Safe in logs.
@@ -84,6 +86,12 @@ pub struct ApiKey {
     pub expires: Option<UnixMillis>,
     /// Set once it is revoked.
     pub revoked: Option<Revocation>,
+    /// What it is good for, of what its roles allow.
+    pub scopes: Scopes,
+    /// The key that was made in its place.
+    pub successor: Option<KeyId>,
+    /// Who made it; with their roles, its own end. Nobody: it stands for itself.
+    pub maker: Option<PrincipalId>,
 }
 
 impl ApiKey {

@@ -19,6 +19,7 @@ pub mod pin;
 pub mod placement;
 pub mod principal;
 pub mod request;
+pub mod scope;
 pub mod time;
 pub mod usage;
 
@@ -36,5 +37,6 @@ pub use principal::{Principal, PrincipalId, Role, Roles};
 pub use request::{
     Asked, NewRequest, PinRequest, RequestFilter, RequestId, RequestStatus, StatusCounts,
 };
+pub use scope::Scopes;
 pub use time::UnixMillis;
 pub use usage::{Operation, Period, Usage, UsageMark};

@@ -106,6 +106,33 @@ impl Roles {
         self.0 & !other.0 == 0
     }
 
+    /// Whether who has these may give a role away. One gives what one is, and a tenant admin is a
+    /// tenant user of every account in the tenant; an operator gives tenants' roles in every tenant
+    /// (somebody must give a new tenant its first key) and the host's roles in the own one.
+    #[must_use]
+    pub const fn may_give(self, role: Role, is_own_tenant: bool) -> bool {
+        let is_operator = self.contains(Role::Operator);
+        match role {
+            Role::System => false,
+            Role::TenantUser => {
+                is_operator || self.contains(Role::TenantAdmin) || self.contains(Role::TenantUser)
+            }
+            Role::TenantAdmin => is_operator || self.contains(Role::TenantAdmin),
+            Role::Operator | Role::Auditor | Role::ClusterNode => {
+                is_own_tenant && (is_operator || self.contains(role))
+            }
+        }
+    }
+
+    /// Those of these that who has `giver` may give away.
+    #[must_use]
+    pub fn given_by(self, giver: Self, is_own_tenant: bool) -> Self {
+        let given = self
+            .iter()
+            .filter(|role| giver.may_give(*role, is_own_tenant));
+        given.collect()
+    }
+
     /// Whether there is none.
     #[must_use]
     pub const fn is_empty(self) -> bool {
@@ -154,13 +181,18 @@ pub enum Proof {
         /// The token's `iss`.
         issuer: String,
     },
+    /// A session that began with a password.
+    Password,
+    /// A token signed with the key of a DID, or a session that began with a wallet.
+    Did,
     /// Nobody called: the host works by itself.
     Internal,
 }
 
 /// The name under which policies and logs know somebody: `key:<id>`, `jwt:<issuer>:<sub>`,
-/// `system:<worker>`. Never reused for somebody else.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// `user:<tenant>/<name>`, `system:<worker>`. Never reused for somebody else.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct PrincipalId(String);
 
 impl PrincipalId {
@@ -174,6 +206,31 @@ impl PrincipalId {
     #[must_use]
     pub fn of_token(issuer: &str, subject: &str) -> Self {
         Self(format!("jwt:{}:{issuer}:{subject}", issuer.len()))
+    }
+
+    /// A user who is kept here.
+    #[must_use]
+    pub fn of_user(tenant: &TenantId, name: &str) -> Self {
+        Self(format!("user:{tenant}/{name}"))
+    }
+
+    /// A name as it was kept.
+    ///
+    /// # Errors
+    /// Text that is empty or far too long for a name.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        /// Longer than an issuer's and a subject's name together.
+        const BYTES_MAX: usize = 4_096;
+        if text.is_empty() || text.len() > BYTES_MAX {
+            return Err(Invalid::new("principal", "is empty or too long for a name"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The tenant and the name of a user who is kept here.
+    #[must_use]
+    pub fn user(&self) -> Option<(&str, &str)> {
+        self.0.strip_prefix("user:")?.split_once('/')
     }
 
     /// A worker of the host.

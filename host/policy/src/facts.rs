@@ -205,6 +205,8 @@ pub(crate) const fn proof_word(proof: &Proof) -> &'static str {
     match proof {
         Proof::Key(_) => "key",
         Proof::Token { .. } => "token",
+        Proof::Password => "password",
+        Proof::Did => "did",
         Proof::Internal => "internal",
     }
 }

@@ -30,3 +30,4 @@ pub(crate) use guard::{Allowance, Guard, Outside, Waits};
 pub(crate) use metrics::EgressMetrics;
 pub use resolve::{Lookup, Resolve};
 pub(crate) use rule::{Rule, RuleText, Scope};
+pub use tls::trusted_certificates;

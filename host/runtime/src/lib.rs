@@ -56,7 +56,7 @@ mod world;
 
 pub use call::{AuthorizeCall, Heard, Quote, QuoteCall, QuoteLine, Verdict};
 pub use compile::{Compiler, compile_as_child};
-pub use egress::{Lookup, Resolve};
+pub use egress::{Lookup, Resolve, trusted_certificates};
 pub use error::PluginError;
 pub use info::{GenerationInfo, PluginInfo};
 pub use job::{

@@ -1,10 +1,12 @@
-//! The verbs on tenants and API keys.
+//! The verbs on tenants, users and API keys.
 //!
 //! *Architecture invariant:* verbs know no HTTP.
 
 pub mod keys;
 pub mod tenants;
+pub mod users;
 
+use crate::identity::users::Busy;
 use holdfast_model::{ErrorKind, Invalid, Role};
 use holdfast_store::StoreError;
 
@@ -17,9 +19,15 @@ pub enum AccountError {
     /// A value cannot be used.
     #[error(transparent)]
     Invalid(#[from] Invalid),
-    /// A key would be more than its maker may give away.
-    #[error("the role {0} is not yours to give; leave it out, or ask an operator for the key")]
+    /// A key or a user would be more than its maker may give away.
+    #[error("the role {0} is not yours to give; leave it out, or ask an operator to do it")]
     Exceeds(Role),
+    /// A DID or a wallet is somebody else's already.
+    #[error("{0} is another user's; take it from that user first")]
+    Taken(String),
+    /// Too many passwords at once.
+    #[error(transparent)]
+    Busy(#[from] Busy),
 }
 
 impl AccountError {
@@ -30,6 +38,8 @@ impl AccountError {
             Self::Store(error) => error.kind(),
             Self::Invalid(invalid) => invalid.kind(),
             Self::Exceeds(_) => ErrorKind::Denied,
+            Self::Taken(_) => ErrorKind::Conflict,
+            Self::Busy(_) => ErrorKind::Overloaded,
         }
     }
 }

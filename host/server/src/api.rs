@@ -14,6 +14,8 @@ mod cluster;
 mod context;
 mod delegates;
 mod keys;
+mod limits;
+mod login;
 mod metrics;
 mod money;
 mod openapi;
@@ -31,6 +33,7 @@ mod stream;
 mod tenants;
 mod trace;
 mod trail;
+mod users;
 mod whoami;
 
 pub use cluster::{CLUSTER_ROUTES, ClusterOperation, ClusterSettings, Cors, cluster_router};

@@ -1,6 +1,7 @@
 //! The handles that everything is built from, made once at start.
 
 use crate::clock::Clock;
+use crate::identity::Identity;
 use crate::ops::audit::Audit;
 use crate::policies::Policies;
 use crate::workers::peers::Peers;
@@ -24,6 +25,8 @@ pub struct App {
     pub clock: Clock,
     /// Where every decision is written.
     pub audit: Audit,
+    /// What people are let in on.
+    pub identity: Arc<Identity>,
     /// The Kubo nodes that are known, and the addresses clients should connect to (delegates).
     pub peers: Peers,
 }

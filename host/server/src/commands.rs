@@ -18,6 +18,7 @@ mod sources;
 mod state;
 mod tenants;
 mod terminal;
+mod users;
 
 pub use host::{Host, Role, inspect};
 
@@ -39,9 +40,12 @@ enum Command {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(config::Command),
-    /// Make, list and revoke API keys of a running host.
+    /// Make, list, rotate and revoke API keys of a running host.
     #[command(subcommand)]
     Key(keys::Command),
+    /// Make, list, change and delete users of a running host.
+    #[command(subcommand)]
+    User(users::Command),
     /// What an account of a running host used.
     Usage(money::Asked),
     /// What that costs, line by line.
@@ -92,6 +96,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Serve(serve) => serve.run(),
         Command::Config(command) => command.run(),
         Command::Key(command) => wait(command.run()),
+        Command::User(command) => wait(command.run()),
         Command::Usage(asked) => wait(asked.usage()),
         Command::Quote(asked) => wait(asked.quote()),
         Command::Tenant(command) => wait(command.run()),

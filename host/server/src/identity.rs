@@ -7,18 +7,38 @@
 mod authenticator;
 mod bearer;
 mod bootstrap;
+mod chain;
+pub mod did;
 mod door;
 mod error;
 pub mod jwt;
 pub mod keys;
+mod known;
+mod login;
+mod refusals;
+mod secrets;
+mod session;
 mod settings;
+pub mod siwe;
+mod terms;
+pub mod users;
+mod web;
 
-pub use authenticator::Authenticator;
+pub use authenticator::{Approach, Authenticator, Caller, KeyUse, Retiring};
 pub use bootstrap::{BOOTSTRAP_KEY_BYTES_MIN, BootstrapError, bootstrap};
+pub use chain::Chain;
 pub use door::Door;
 pub use error::AuthError;
 pub use holdfast_model::Principal;
-pub use settings::issuers;
+pub use known::Known;
+pub use login::{
+    LoginError, LoginNonce, Opened, SignedIn, begin_wallet, end_session, with_password, with_wallet,
+};
+pub use secrets::{SECRET_CHARS_MIN, Secrets};
+pub use session::{Began, EndedSession, Session};
+pub use settings::{identity, issuers};
+pub use terms::{Identity, Terms};
+pub use web::Web;
 
 /// Chooses the cryptography that tokens are verified with. To be called before the first token is
 /// seen; calling it again does nothing.

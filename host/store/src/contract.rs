@@ -111,6 +111,8 @@ macro_rules! contract_suite {
                 the_first_key_is_added_once,
                 keys_of_a_tenant_by_id,
                 revoking_is_final,
+                a_retired_key_names_the_one_in_its_place,
+                scopes_and_makers_are_kept,
                 tenants_by_name,
                 everything_survives_reopening,
                 a_closed_store_says_so;

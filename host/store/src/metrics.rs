@@ -98,6 +98,7 @@ operations! {
     Key Read "key";
     Keys Read "keys";
     RevokeKey Write "revoke_key";
+    RetireKey Write "retire_key";
     Record Read "record";
     PutRecord Write "put_record";
     DeleteRecord Write "delete_record";

@@ -31,6 +31,15 @@ pub(crate) fn encode<T: Serialize>(row: &T) -> Result<Vec<u8>> {
     postcard::to_extend(row, vec![ROW_VERSION]).map_err(unwritable)
 }
 
+/// The same for a row of which there is a later form.
+pub(crate) fn encode_as<T: Serialize>(version: u8, row: &T) -> Result<Vec<u8>> {
+    let mut bytes = encode(row)?;
+    if let Some(first) = bytes.first_mut() {
+        *first = version;
+    }
+    Ok(bytes)
+}
+
 /// Reads a row; `what` names it in the error.
 pub(crate) fn decode<'a, T: Deserialize<'a>>(what: &str, bytes: &'a [u8]) -> Result<T> {
     match bytes.split_first() {

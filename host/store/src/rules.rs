@@ -3,7 +3,8 @@
 use crate::error::StoreError;
 use crate::{Expect, RequestDraft, Result};
 use holdfast_model::{
-    Cursor, Invalid, NewRequest, Pin, PinRequest, RequestStatus, Tenant, TenantId, UnixMillis,
+    ApiKey, Cursor, Invalid, KeyId, NewRequest, Pin, PinRequest, RequestStatus, Tenant, TenantId,
+    UnixMillis,
 };
 use std::collections::BTreeMap;
 
@@ -61,6 +62,16 @@ pub(crate) fn begin_pin(asked: &NewRequest, now: UnixMillis) -> Result<Pin> {
     pin.options.origins = asked.origins.clone();
     pin.options.metadata = asked.meta.clone();
     stored_form(&pin)
+}
+
+/// A key that has another one in its place.
+pub(crate) fn retire(key: &mut ApiKey, successor: &KeyId, end: UnixMillis) -> Result<()> {
+    match &key.successor {
+        Some(known) if known != successor => return Err(StoreError::Conflict(KEY)),
+        _ => key.successor = Some(successor.clone()),
+    }
+    key.expires = Some(key.expires.map_or(end, |before| before.min(end)));
+    Ok(())
 }
 
 /// A tenant that is known only because a key names it.

@@ -440,6 +440,17 @@ impl Store {
         dispatch!(self, RevokeKey, fallible revoke_key(id, now))
     }
 
+    /// Ends a key at an instant, or sooner if it ends sooner, and names the key in its place. One
+    /// that has a successor keeps it: `Conflict`. `NotFound` if there is none.
+    pub async fn retire_key(
+        &self,
+        id: &KeyId,
+        successor: &KeyId,
+        end: UnixMillis,
+    ) -> Result<ApiKey> {
+        dispatch!(self, RetireKey, fallible retire_key(id, successor, end))
+    }
+
     // Life --------------------------------------------------------------------------------------
 
     /// Answers if the store can take writes now: readiness asks this.

@@ -47,7 +47,9 @@ pub(crate) fn thing(action: Action, of: &str) -> Resource {
         | Action::ReadPolicies
         | Action::WritePolicies
         | Action::GrantAccess
-        | Action::ExplainDecision => account.tenant().clone().into(),
+        | Action::ExplainDecision
+        | Action::ListUsers
+        | Action::WriteUsers => account.tenant().clone().into(),
         Action::ReviewPolicies
         | Action::SwitchPolicies
         | Action::ListPlugins

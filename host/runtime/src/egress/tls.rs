@@ -23,19 +23,23 @@ pub(crate) fn client(roots: Option<&Path>) -> Result<Arc<ClientConfig>, String> 
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|e| e.to_string())?
-        .with_root_certificates(store(roots)?)
+        .with_root_certificates(trusted_certificates(roots)?)
         .with_no_client_auth();
     config.resumption = rustls::client::Resumption::disabled();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 
-fn store(roots: Option<&Path>) -> Result<RootCertStore, String> {
+/// The certificates in a file; without one, those that the system trusts.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn trusted_certificates(roots: Option<&Path>) -> Result<RootCertStore, String> {
     let mut store = RootCertStore::empty();
     let system = || SYSTEM_ROOTS.iter().map(PathBuf::from).find(|p| p.exists());
     let Some(path) = roots.map(Path::to_path_buf).or_else(system) else {
         tracing::warn!(
-            "this machine has no list of trusted certificates: plugins reach nothing over https until plugins.trusted_roots names one"
+            "this machine has no list of trusted certificates: nothing is reached over https until plugins.trusted_roots and auth.trusted_roots name one"
         );
         return Ok(store);
     };

@@ -1,12 +1,18 @@
-//! API keys: made, listed, revoked.
+//! API keys: made, listed, rotated, revoked.
 
 use crate::accounts::AccountError;
 use crate::app::App;
 use crate::identity::keys::mint;
+use crate::identity::{KeyUse, Known};
 use holdfast_model::action::{CreateKey, KeyRef, ListKeys, RevokeKey};
-use holdfast_model::{ApiKey, Invalid, KeyId, Principal, Role, Roles, TenantId, UnixMillis};
+use holdfast_model::principal::Proof;
+use holdfast_model::{
+    AccountId, ApiKey, Invalid, KeyId, Principal, Role, Roles, Scopes, TenantId, UnixMillis,
+};
 use holdfast_policy::{Context, Permit};
-use std::collections::BTreeSet;
+use holdfast_store::{Expect, StoreError};
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 /// Characters of a key's label.
 const LABEL_CHARS_MAX: usize = 255;
@@ -21,8 +27,12 @@ pub struct NewKey {
     pub roles: Roles,
     /// What people call it.
     pub label: String,
-    /// Until when it is good; `None` is for ever.
+    /// Until when it is good; `None` is for as long as a key may be.
     pub expires: Option<UnixMillis>,
+    /// What it is to be good for; it is cut to `within`.
+    pub scopes: Scopes,
+    /// What its maker's own proof is good for.
+    pub within: Scopes,
 }
 
 /// A key just made, with the secret that is shown this once.
@@ -34,7 +44,8 @@ pub struct Minted {
     pub secret: String,
 }
 
-/// Makes a key for an account.
+/// Makes a key for an account. It ends with its maker's rights: what the maker could not give away
+/// today, the key is not.
 ///
 /// # Errors
 /// Roles that are not the maker's to give, a label or an expiry that cannot be used, or the store
@@ -45,18 +56,28 @@ pub async fn create(
     wanted: NewKey,
 ) -> Result<Minted, AccountError> {
     let now = app.clock.now();
-    check(&wanted, now)?;
-    let account = permit.on().clone();
-    let is_own = permit.principal().tenant() == account.tenant();
-    if let Some(role) = exceeding(permit.principal(), is_own, wanted.roles) {
+    let latest = now.plus_millis(millis(app.identity.terms.key_lifetime_max));
+    check(&wanted, now, latest)?;
+    let (account, maker) = (permit.on().clone(), permit.principal());
+    let is_own = maker.tenant() == account.tenant();
+    if let Some(role) = exceeding(maker, is_own, wanted.roles) {
         return Err(AccountError::Exceeds(role));
     }
-    let (key, secret) = mint()?.into_key(account, wanted.roles, wanted.label, now, wanted.expires);
+    let expires = Some(wanted.expires.unwrap_or(latest));
+    let minted = mint()?.hashed_with(&app.identity.secrets);
+    let (mut key, secret) = minted.into_key(account, wanted.roles, wanted.label, now, expires);
+    key.scopes = wanted.scopes.intersect(wanted.within);
+    key.maker = Some(maker.id.clone());
+    if let Proof::Token { .. } = &maker.proof {
+        // From now on what their issuer says of them counts for the key.
+        let known = Known::of(maker);
+        app.store.put_record(&known, Expect::Any, now).await?;
+    }
     app.store.add_key(key.clone()).await?;
     Ok(Minted { key, secret })
 }
 
-fn check(wanted: &NewKey, now: UnixMillis) -> Result<(), Invalid> {
+fn check(wanted: &NewKey, now: UnixMillis, latest: UnixMillis) -> Result<(), Invalid> {
     if wanted.roles.is_empty() {
         return Err(Invalid::new("roles", "is empty; name one at least"));
     }
@@ -68,28 +89,100 @@ fn check(wanted: &NewKey, now: UnixMillis) -> Result<(), Invalid> {
     if wanted.expires.is_some_and(|end| end <= now) {
         return Err(Invalid::new("expires", "has passed; write a time to come"));
     }
+    if wanted.expires.is_some_and(|end| end > latest) {
+        let why = format!("is too far away; write {latest} at most, or leave it out");
+        return Err(Invalid::new("expires", why));
+    }
     Ok(())
 }
 
-/// The first role that the maker may not give away. One gives what one is, and a tenant admin is a
-/// tenant user of every account in the tenant; an operator gives
-/// tenants' roles in every tenant (somebody must give a new tenant its first key) and the host's
-/// roles in the own one.
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// For how long a rotated key stays good when nobody says: a day, to bring the new one everywhere.
+pub const OVERLAP_DEFAULT: Duration = Duration::from_secs(24 * 3_600);
+
+/// The longest overlap: whoever needs a month does not rotate.
+pub const OVERLAP_MAX: Duration = Duration::from_secs(30 * 24 * 3_600);
+
+/// Makes a key in the place of another one, which stays good for a while. The new one is what the
+/// old one is, for as long as the old one was to be good from its beginning.
+///
+/// # Errors
+/// It has a successor already, roles that are not the caller's to give, an overlap that is too
+/// long, or the store fails.
+pub async fn rotate(
+    app: &App,
+    permits: (&Permit<RevokeKey>, &Permit<CreateKey>),
+    overlap: Duration,
+) -> Result<Minted, AccountError> {
+    let now = app.clock.now();
+    if overlap > OVERLAP_MAX {
+        let why = format!("is longer than {} days", OVERLAP_MAX.as_secs() / 86_400);
+        return Err(Invalid::new("overlap_seconds", why).into());
+    }
+    let (retired, created) = permits;
+    let old = app.store.key(&retired.on().id).await?;
+    let old = old.filter(|old| old.account == *created.on() && old.is_good_at(now));
+    let old = old.ok_or(StoreError::NotFound("key"))?;
+    if old.successor.is_some() {
+        return Err(StoreError::Conflict("key").into());
+    }
+    let caller = created.principal();
+    let is_own = matches!(&caller.proof, Proof::Key(id) if *id == old.id);
+    let is_own_tenant = caller.tenant() == old.account.tenant();
+    if let Some(role) = exceeding(caller, is_own_tenant, old.roles).filter(|_| !is_own) {
+        return Err(AccountError::Exceeds(role));
+    }
+    let longest = millis(app.identity.terms.key_lifetime_max);
+    let lifetime = old.expires.map(|end| end.millis_since(old.created));
+    let expires = now.plus_millis(lifetime.unwrap_or(longest).min(longest));
+    let minted = mint()?.hashed_with(&app.identity.secrets);
+    let (account, label) = (old.account.clone(), old.label.clone());
+    let (mut key, secret) = minted.into_key(account, old.roles, label, now, Some(expires));
+    key.scopes = old.scopes;
+    key.maker = old.maker.clone();
+    app.store.add_key(key.clone()).await?;
+    let end = now.plus_millis(millis(overlap));
+    if let Err(error) = app.store.retire_key(&old.id, &key.id, end).await {
+        // Somebody else rotated it meanwhile: theirs counts, ours opens nothing.
+        app.store.revoke_key(&key.id, now).await?;
+        return Err(error.into());
+    }
+    Ok(Minted { key, secret })
+}
+
+/// When keys of a list were last used, give or take a minute.
+///
+/// # Errors
+/// The store fails.
+pub async fn uses(app: &App, listed: &[ApiKey]) -> Result<HashMap<KeyId, KeyUse>, AccountError> {
+    let now = app.clock.now();
+    let accounts: BTreeSet<&AccountId> = listed.iter().map(|key| &key.account).collect();
+    let mut all = HashMap::new();
+    for account in accounts {
+        let mut after: Option<String> = None;
+        loop {
+            let (owner, from) = (account.as_str(), after.as_deref());
+            let page = app.store.records::<KeyUse>(owner, from, SCAN_ROWS, now);
+            let page = page.await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.value.key.as_str().to_owned());
+            all.extend(
+                page.into_iter()
+                    .map(|kept| (kept.value.key.clone(), kept.value)),
+            );
+        }
+    }
+    Ok(all)
+}
+
+/// The first role that the maker may not give away.
 fn exceeding(maker: &Principal, is_own_tenant: bool, wanted: Roles) -> Option<Role> {
-    let is_operator = maker.roles.contains(Role::Operator);
-    wanted.iter().find(|role| match role {
-        Role::System => true,
-        Role::TenantUser => {
-            !is_operator
-                && !maker.roles.contains(Role::TenantAdmin)
-                && !maker.roles.contains(Role::TenantUser)
-        }
-        Role::TenantAdmin => !is_operator && !maker.roles.contains(Role::TenantAdmin),
-        Role::Operator | Role::Auditor | Role::ClusterNode => {
-            let may = is_operator || maker.roles.contains(*role);
-            !(may && is_own_tenant)
-        }
-    })
+    wanted
+        .iter()
+        .find(|role| !maker.roles.may_give(*role, is_own_tenant))
 }
 
 /// An account's keys by id, after `after`, `limit` at most.
@@ -175,8 +268,7 @@ pub async fn revoke(app: &App, permit: &Permit<RevokeKey>) -> Result<ApiKey, Acc
 #[cfg(test)]
 mod tests {
     use super::*;
-    use holdfast_model::principal::Proof;
-    use holdfast_model::{AccountId, PrincipalId};
+    use holdfast_model::PrincipalId;
 
     fn maker(roles: &[Role]) -> Principal {
         Principal {

@@ -82,7 +82,6 @@ pub fn cluster_router(
     }
     let door = Door::new(
         authenticator.clone(),
-        app.store.clone(),
         app.clock.clone(),
         &cluster.token_secret,
         cluster.token_lifetime,

@@ -7,6 +7,7 @@
 use crate::api::body::LARGE_BODIES_MAX;
 use crate::api::cluster::Cluster;
 use crate::api::delegates::{Delegates, Written};
+use crate::api::limits::Limits;
 use crate::api::metrics::{ApiMetrics, RouteMeters};
 use crate::api::problem::Problem;
 use crate::api::reply::{REQUEST_ID, Reply};
@@ -16,17 +17,19 @@ use crate::api::stream::STREAMS_MAX;
 use crate::api::trace;
 use crate::api::trail::{self, Decided};
 use crate::app::App;
-use crate::identity::{AuthError, Authenticator};
+use crate::identity::{Approach, AuthError, Authenticator, Caller};
 use crate::policies::Recorded;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use futures_util::FutureExt;
 use holdfast_model::action::{Act, Resource};
-use holdfast_model::{Cid, Invalid, Principal};
+use holdfast_model::{Action, Cid, Invalid, Principal, Scopes, UnixMillis};
 use holdfast_policy::{Context, Permit, TenantSet};
+use std::hash::Hash;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -45,6 +48,7 @@ pub(crate) struct Edge {
     pub(crate) settings: Settings,
     pub(crate) metrics: ApiMetrics,
     delegates: Delegates,
+    limits: Limits,
     in_flight: AtomicUsize,
     /// Places for answers that are streams.
     pub(crate) streams: Arc<Semaphore>,
@@ -79,6 +83,10 @@ pub(crate) struct Call {
     pub(crate) decided: Option<Decided>,
     /// What the audit log is to know of what was done.
     pub(crate) noted: Option<String>,
+    /// What the proof of who calls is good for, and what came with it.
+    pub(crate) caller: Option<Arc<Caller>>,
+    /// More headers of the answer, whatever it is.
+    headers: Vec<(HeaderName, HeaderValue)>,
     /// What the store's servers did for the call, if somebody who may know asked.
     pub(crate) traced: Option<HeaderValue>,
 }
@@ -136,6 +144,8 @@ async fn serve(place: Place, request: Request, request_id: u128) -> Response {
         own: None,
         decided: None,
         noted: None,
+        caller: None,
+        headers: Vec::new(),
         traced: None,
     };
     let deadline = match call.route.begins_late() {
@@ -168,6 +178,9 @@ async fn serve(place: Place, request: Request, request_id: u128) -> Response {
         "answered"
     );
     let mut response = reply.into_response(call.request_id);
+    for (name, value) in call.headers {
+        response.headers_mut().insert(name, value);
+    }
     if let Some(traced) = call.traced {
         response.headers_mut().insert(trace::HEADER, traced);
     }
@@ -175,15 +188,31 @@ async fn serve(place: Place, request: Request, request_id: u128) -> Response {
 }
 
 async fn answer(call: &mut Call) -> Result<Reply, Problem> {
-    if call.route.access != Access::Open {
-        let edge = &call.station.edge;
-        let principal = edge.authenticate(&call.parts.headers).await?;
-        call.own = Some(edge.app.policies.of(principal.tenant()).await?);
-        call.principal = Some(principal);
+    let address = trail::remote(&call.parts).map(|remote| remote.ip());
+    if call.route.access == Access::Open {
+        call.count(address)?;
+    } else {
+        let edge = Arc::clone(&call.station.edge);
+        let caller = edge.authenticate(approach(&call.parts, address)).await?;
+        call.own = Some(edge.app.policies.of(caller.principal.tenant()).await?);
+        call.principal = Some(Arc::clone(&caller.principal));
+        call.count(caller.principal.id.as_str())?;
+        call.warn_of_rotation(&caller);
+        call.caller = Some(caller);
     }
     match trace::wanted(call) {
         Some(cluster) => trace::traced(call, &cluster).await,
         None => routes::handle(call).await,
+    }
+}
+
+/// What of a call tells who makes it.
+pub(super) fn approach(parts: &Parts, address: Option<IpAddr>) -> Approach<'_> {
+    Approach {
+        headers: &parts.headers,
+        method: &parts.method,
+        uri: &parts.uri,
+        address,
     }
 }
 
@@ -197,6 +226,7 @@ impl Edge {
         Self {
             app,
             authenticator,
+            limits: Limits::new(settings.calls_per_second, settings.calls_burst),
             settings,
             metrics,
             delegates: Delegates::default(),
@@ -217,14 +247,14 @@ impl Edge {
     /// Who calls.
     pub(crate) async fn authenticate(
         &self,
-        headers: &HeaderMap,
-    ) -> Result<Arc<Principal>, Problem> {
+        approach: Approach<'_>,
+    ) -> Result<Arc<Caller>, Problem> {
         match &self.cluster {
             Some(cluster) => {
-                let known = cluster.door.authenticate(headers).await;
+                let known = cluster.door.authenticate(approach).await;
                 known.map_err(Problem::not_let_in)
             }
-            None => Ok(self.authenticator.authenticate(headers).await?),
+            None => Ok(self.authenticator.authenticate(approach).await?),
         }
     }
 
@@ -263,6 +293,60 @@ impl Call {
             .ok_or_else(|| AuthError::Missing.into())
     }
 
+    /// Who lets callers in.
+    pub(crate) fn authenticator(&self) -> &Authenticator {
+        &self.station.edge.authenticator
+    }
+
+    /// Where the call comes from, as the listener says.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        trail::remote(&self.parts).map(|remote| remote.ip())
+    }
+
+    /// What the proof of who calls is good for.
+    pub(crate) fn scopes(&self) -> Scopes {
+        let caller = self.caller.as_ref();
+        caller.map_or(Scopes::ALL, |caller| caller.scopes)
+    }
+
+    /// Refuses what the scopes of the caller's proof do not hold.
+    pub(crate) fn must_hold(&self, action: Action) -> Result<(), Problem> {
+        if self.scopes().holds(action) {
+            return Ok(());
+        }
+        self.station.edge.metrics.denied(action);
+        Err(Problem::out_of_scope(action))
+    }
+
+    /// Counts the call among its caller's.
+    fn count(&mut self, caller: impl Hash) -> Result<(), Problem> {
+        let edge = &self.station.edge;
+        match edge.limits.count(caller, edge.app.clock.now()) {
+            Ok(told) => {
+                self.headers.extend(told.into_iter().flatten());
+                Ok(())
+            }
+            Err((told, problem)) => {
+                self.headers.extend(*told);
+                Err(problem)
+            }
+        }
+    }
+
+    /// Tells who uses a key that has another in its place until when it may (RFC 9745, RFC 8594).
+    fn warn_of_rotation(&mut self, caller: &Caller) {
+        let Some(retiring) = &caller.retiring else {
+            return;
+        };
+        let now = self.app().clock.now();
+        let since = HeaderValue::try_from(format!("@{}", now.as_seconds()));
+        let end = HeaderValue::try_from(http_date(retiring.end));
+        let names = ["deprecation", "sunset"].map(HeaderName::from_static);
+        let told = names.into_iter().zip([since, end]);
+        let told = told.filter_map(|(name, value)| Some((name, value.ok()?)));
+        self.headers.extend(told);
+    }
+
     /// Asks the policies; what they decide goes to the audit log.
     pub(crate) fn permit<A: Act>(&mut self, on: A::On) -> Result<Permit<A>, Problem> {
         self.permit_about(on, None)
@@ -274,6 +358,7 @@ impl Call {
         on: A::On,
         cid: Option<Cid>,
     ) -> Result<Permit<A>, Problem> {
+        self.must_hold(A::ACTION)?;
         let context = self.circumstances(cid);
         let principal = self.principal()?;
         let resource: Resource = on.clone().into();
@@ -354,4 +439,11 @@ impl Call {
         }
         problem.into_reply(self.route.shape, self.request_id)
     }
+}
+
+/// An instant as HTTP writes it (RFC 9110, section 5.6.7).
+fn http_date(at: UnixMillis) -> String {
+    let seconds = i64::try_from(at.as_seconds()).unwrap_or(i64::MAX);
+    let at = jiff::Timestamp::from_second(seconds).unwrap_or_default();
+    at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }

@@ -4,11 +4,16 @@ use crate::accounts::keys::{self, NewKey};
 use crate::api::context::Call;
 use crate::api::problem::Problem;
 use crate::api::reply::Reply;
+use crate::identity::KeyUse;
 use axum::http::StatusCode;
 use holdfast_model::action::{CreateKey, KeyRef, ListKeys, RevokeKey};
 use holdfast_model::limits::PAGE_ROWS_MAX;
-use holdfast_model::{AccountId, ApiKey, Invalid, KeyId, Role, TenantId, UnixMillis};
+use holdfast_model::{
+    AccountId, Action, ApiKey, Invalid, KeyId, Role, Scopes, TenantId, UnixMillis,
+};
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
 
 /// Keys of a page when the caller names no limit: more than most accounts have.
@@ -27,9 +32,22 @@ pub(crate) struct Wanted {
     /// What people call it.
     #[serde(default)]
     label: String,
-    /// Until when it is good; for ever when it is missing.
+    /// Until when it is good; for as long as a key may be when it is missing.
     #[schema(value_type = Option<String>, format = "date-time")]
     expires: Option<UnixMillis>,
+    /// What it is good for: actions, or `pinning`, `reading`, `keys`, `usage`. Everything that its
+    /// roles allow when it is missing.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    scopes: Scopes,
+}
+
+/// How a key is to be rotated.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rotation {
+    /// For how long the old key stays good, up to 30 days; a day when it is missing.
+    overlap_seconds: Option<u64>,
 }
 
 /// A key, never its secret.
@@ -49,6 +67,26 @@ pub(crate) struct KeyView {
     expires: Option<UnixMillis>,
     #[schema(value_type = Option<String>, format = "date-time")]
     revoked: Option<UnixMillis>,
+    /// Null for everything that its roles allow.
+    #[schema(value_type = Option<Vec<String>>)]
+    scopes: Scopes,
+    /// The key in its place.
+    #[schema(value_type = Option<String>)]
+    successor: Option<KeyId>,
+    /// When it was last used, give or take a minute; in lists only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_used: Option<UseView>,
+}
+
+/// A use of a key.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = KeyUse)]
+pub(crate) struct UseView {
+    #[schema(value_type = String, format = "date-time")]
+    at: UnixMillis,
+    #[schema(value_type = Option<String>)]
+    address: Option<IpAddr>,
+    agent: Option<String>,
 }
 
 /// A key just made.
@@ -105,6 +143,8 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, Problem> {
             .into(),
         label: wanted.label,
         expires: wanted.expires,
+        scopes: wanted.scopes,
+        within: call.scopes(),
     };
     let minted = keys::create(call.app(), &permit, wanted).await?;
     let fresh = Fresh {
@@ -131,6 +171,7 @@ pub(crate) async fn list(call: &mut Call) -> Result<Reply, Problem> {
         }
         (None, Some(tenant)) => {
             let tenant = TenantId::parse(tenant)?;
+            call.must_hold(Action::ListKeys)?;
             let context = call.circumstances(None);
             let caller = (&**call.principal()?, &context);
             let found = keys::list_of_tenant(call.app(), caller, &tenant, after, limit).await?;
@@ -148,7 +189,15 @@ pub(crate) async fn list(call: &mut Call) -> Result<Reply, Problem> {
     };
     let is_full = found.len() == limit;
     let next = found.last().filter(|_| is_full).map(|key| key.id.clone());
-    let keys = found.into_iter().map(KeyView::of).collect();
+    let mut uses = keys::uses(call.app(), &found).await?;
+    let keys = found.into_iter().map(|key| {
+        let used = uses.remove(&key.id);
+        KeyView {
+            last_used: used.map(UseView::of),
+            ..KeyView::of(key)
+        }
+    });
+    let keys = keys.collect();
     Reply::json(StatusCode::OK, &Listed { keys, next })
 }
 
@@ -164,6 +213,39 @@ pub(super) fn limit(text: Option<&str>) -> Result<usize, Invalid> {
             let why = format!("{text:?} is no number of rows; write 1 to {PAGE_ROWS_MAX}");
             Invalid::new("limit", why)
         })
+}
+
+/// Make a key in the place of another one, which stays good for a while.
+#[utoipa::path(
+    post, path = "/v1/keys/{id}/rotate", tag = "keys", operation_id = "rotateKey",
+    params(("id" = String, Path, description = "The old key's id")),
+    request_body = Rotation,
+    responses((status = 201, description = "The new key and its secret", body = Fresh),
+        (status = 404, description = "Not there, or not yours"),
+        (status = 409, description = "It was rotated already"))
+)]
+pub(crate) async fn rotate(call: &mut Call) -> Result<Reply, Problem> {
+    // Ids need no escapes, and one that cannot be a key's is nobody's.
+    let id = KeyId::parse(call.named()).map_err(|_| Problem::not_found())?;
+    let Some(found) = keys::find(call.app(), &id).await? else {
+        // As for revoking.
+        let account = call.principal()?.account.clone();
+        call.permit::<RevokeKey>(KeyRef { account, id })?;
+        return Err(Problem::not_found());
+    };
+    let account = found.account.clone();
+    let retired = call.permit::<RevokeKey>(found)?;
+    let created = call.permit::<CreateKey>(account)?;
+    let wanted: Rotation = call.json().await?;
+    let overlap = wanted.overlap_seconds.map(Duration::from_secs);
+    let overlap = overlap.unwrap_or(keys::OVERLAP_DEFAULT);
+    let minted = keys::rotate(call.app(), (&retired, &created), overlap).await?;
+    call.note(format!("key {id} rotated to {}", minted.key.id));
+    let fresh = Fresh {
+        key: KeyView::of(minted.key),
+        secret: minted.secret,
+    };
+    Reply::json(StatusCode::CREATED, &fresh)
 }
 
 /// Revoke a key.
@@ -196,6 +278,19 @@ impl KeyView {
             created: key.created,
             expires: key.expires,
             revoked: key.revoked.map(|revocation| revocation.at),
+            scopes: key.scopes,
+            successor: key.successor,
+            last_used: None,
+        }
+    }
+}
+
+impl UseView {
+    fn of(used: KeyUse) -> Self {
+        Self {
+            at: used.at,
+            address: used.address,
+            agent: used.agent,
         }
     }
 }

@@ -3,7 +3,9 @@
 use crate::api::context::Call;
 use crate::api::problem::Problem;
 use crate::api::reply::Reply;
-use crate::api::{authz, keys, money, pinning, plugins, policies, state, tenants, whoami};
+use crate::api::{
+    authz, keys, login, money, pinning, plugins, policies, state, tenants, users, whoami,
+};
 use axum::http::StatusCode;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -19,7 +21,9 @@ use utoipa::{Modify, OpenApi};
     paths(
         pinning::list, pinning::create, pinning::read, pinning::replace, pinning::delete,
         money::usage, money::quote,
-        keys::list, keys::create, keys::revoke,
+        keys::list, keys::create, keys::revoke, keys::rotate,
+        login::password, login::out, login::nonce, login::wallet,
+        users::list, users::create, users::change, users::delete,
         tenants::list, tenants::read, tenants::write,
         plugins::list, plugins::read, plugins::install, plugins::promote, plugins::rollback,
         plugins::shadow, plugins::logs,

@@ -159,6 +159,23 @@ impl Problem {
         )
     }
 
+    /// A caller has made more calls than they may.
+    pub(crate) fn too_many(seconds: u64) -> Self {
+        let detail = format!("too many calls; try again in {seconds} s");
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_REQUESTS", detail).after(seconds)
+    }
+
+    fn after(mut self, seconds: u64) -> Self {
+        self.0.header = Some((header::RETRY_AFTER, seconds.into()));
+        self
+    }
+
+    /// What the scopes of a key do not hold.
+    pub(crate) fn out_of_scope(action: holdfast_model::Action) -> Self {
+        let detail = format!("the scopes of your key do not hold {action}; use another key");
+        Self::of_kind(ErrorKind::Denied, detail).saying_no()
+    }
+
     /// The store is not there yet.
     pub(crate) fn starting() -> Self {
         Self::of_kind(

@@ -11,7 +11,7 @@
 //!    us need not know a key. Over the bound: 503 with `Retry-After`, at once.
 //! 4. **Panic fence and deadline** around all that follows, so that a fault or a hang costs its own
 //!    call, and counts.
-//! 5. **Authentication**: before any byte of a body is read.
+//! 5. **Authentication**: before any byte of a body is read. Then the caller's own bound.
 //! 6. **Body limit and body deadline**: when the handler asks for the body, so after
 //!    authentication; nobody unknown makes us hold a megabyte.
 //! 7. **Audit, metrics, trace** on the way out, where the outcome is known.
@@ -24,6 +24,7 @@ use crate::api::ApiMetrics;
 use crate::api::context::{self, Edge, Station};
 use crate::api::problem::Problem;
 use crate::api::routes::{ROUTES, Route, Shape};
+use crate::api::trail;
 use crate::app::App;
 use crate::identity::Authenticator;
 use axum::Router;
@@ -45,6 +46,10 @@ pub struct Settings {
     pub body_timeout: Duration,
     /// How long a call may take in all. Clients give up at 30 s (Kubo's default is longer).
     pub call_timeout: Duration,
+    /// Calls a second that one caller may make; 0 is without bound.
+    pub calls_per_second: u32,
+    /// Calls that one caller may make at once after a rest.
+    pub calls_burst: u32,
     /// Calls in flight. Each holds a few KiB; at 4,096 the store's queue is what waits, not memory.
     pub calls_max: usize,
     /// How long a call waits for a plugin to be compiled and tried; then it answers that this goes
@@ -63,6 +68,8 @@ impl Default for Settings {
             body_bytes_max: 1024 * 1024,
             body_timeout: Duration::from_secs(10),
             call_timeout: Duration::from_secs(30),
+            calls_per_second: 0,
+            calls_burst: 1,
             calls_max: 4_096,
             install_wait: Duration::from_secs(20),
             reader_patience: Duration::from_secs(60),
@@ -135,7 +142,11 @@ async fn stray(edge: &Edge, request: Request, has_path: bool) -> Response {
     };
     // IPFS Cluster lets nobody in who does not say who it is, not even to learn what is not there.
     let unknown = match of_cluster {
-        true => edge.authenticate(&request.headers).await.err(),
+        true => {
+            let address = trail::remote(&request).map(|remote| remote.ip());
+            let approach = context::approach(&request, address);
+            edge.authenticate(approach).await.err()
+        }
         false => None,
     };
     let problem = if let Some(unknown) = unknown {

@@ -4,7 +4,9 @@ use crate::api::cluster::{self, ClusterOperation};
 use crate::api::context::Call;
 use crate::api::problem::Problem;
 use crate::api::reply::Reply;
-use crate::api::{authz, keys, money, openapi, pinning, plugins, policies, state, tenants, whoami};
+use crate::api::{
+    authz, keys, login, money, openapi, pinning, plugins, policies, state, tenants, users, whoami,
+};
 use axum::http::Method;
 use std::future::ready;
 use std::pin::Pin;
@@ -58,6 +60,24 @@ pub enum Operation {
     RevokeKey,
     /// The tenants that the caller may read.
     ListTenants,
+    /// A new API key in the place of an old one.
+    RotateKey,
+    /// A session for a password.
+    LogIn,
+    /// What a wallet's message must say.
+    GetNonce,
+    /// A session for a wallet's signature.
+    LogInWithWallet,
+    /// Ends a session.
+    LogOut,
+    /// A new user.
+    CreateUser,
+    /// A tenant's users.
+    ListUsers,
+    /// Another password, other roles, and the like.
+    ChangeUser,
+    /// A user who is gone.
+    DeleteUser,
     /// A tenant's attributes.
     ReadTenant,
     /// Sets a tenant's attributes.
@@ -187,6 +207,15 @@ pub static ROUTES: &[Route] = &[
     Route::ours(Method::POST, "/v1/keys", Op::CreateKey),
     Route::ours(Method::DELETE, "/v1/keys/{id}", Op::RevokeKey),
     Route::ours(Method::GET, "/v1/tenants", Op::ListTenants).needing(Access::Rows),
+    Route::ours(Method::POST, "/v1/keys/{id}/rotate", Op::RotateKey),
+    Route::ours(Method::POST, "/v1/login", Op::LogIn).needing(Access::Open),
+    Route::ours(Method::DELETE, "/v1/login", Op::LogOut).needing(Access::Known),
+    Route::ours(Method::POST, "/v1/login/nonce", Op::GetNonce).needing(Access::Open),
+    Route::ours(Method::POST, "/v1/login/wallet", Op::LogInWithWallet).needing(Access::Open),
+    Route::ours(Method::GET, "/v1/users", Op::ListUsers),
+    Route::ours(Method::POST, "/v1/users", Op::CreateUser),
+    Route::ours(Method::PUT, "/v1/users/{name}", Op::ChangeUser),
+    Route::ours(Method::DELETE, "/v1/users/{name}", Op::DeleteUser),
     Route::ours(Method::GET, "/v1/tenants/{tenant}", Op::ReadTenant),
     Route::ours(Method::PUT, "/v1/tenants/{tenant}", Op::WriteTenant),
     Route::ours(Method::GET, "/v1/plugins", Op::ListPlugins),
@@ -247,6 +276,15 @@ pub(crate) fn handle(call: &mut Call) -> Handling<'_> {
         Op::ListKeys => Box::pin(keys::list(call)),
         Op::RevokeKey => Box::pin(keys::revoke(call)),
         Op::ListTenants => Box::pin(tenants::list(call)),
+        Op::RotateKey => Box::pin(keys::rotate(call)),
+        Op::LogIn => Box::pin(login::password(call)),
+        Op::GetNonce => Box::pin(login::nonce(call)),
+        Op::LogInWithWallet => Box::pin(login::wallet(call)),
+        Op::LogOut => Box::pin(login::out(call)),
+        Op::CreateUser => Box::pin(users::create(call)),
+        Op::ListUsers => Box::pin(users::list(call)),
+        Op::ChangeUser => Box::pin(users::change(call)),
+        Op::DeleteUser => Box::pin(users::delete(call)),
         Op::ReadTenant => Box::pin(tenants::read(call)),
         Op::WriteTenant => Box::pin(tenants::write(call)),
         Op::ListPlugins => Box::pin(ready(plugins::list(call))),

@@ -7,7 +7,7 @@ use crate::api::problem::Problem;
 use crate::api::reply::Reply;
 use axum::http::StatusCode;
 use holdfast_model::action::{ReadTenant, WriteTenant};
-use holdfast_model::{Tenant, TenantId, UnixMillis};
+use holdfast_model::{Action, Tenant, TenantId, UnixMillis};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
@@ -62,6 +62,7 @@ pub(crate) async fn list(call: &mut Call) -> Result<Reply, Problem> {
     let query = call.query(&["after", "limit"])?;
     let after = query.one("after")?.map(TenantId::parse).transpose()?;
     let limit = limit(query.one("limit")?)?;
+    call.must_hold(Action::ReadTenant)?;
     let context = call.circumstances(None);
     let caller = call.principal()?;
     let found = tenants::list(call.app(), caller, &context, after, limit).await?;

@@ -39,6 +39,9 @@ pub(super) use settings::to_sign;
 /// The longest time for the workers to put down what they are doing.
 const WORKERS_STOP_MAX: Duration = Duration::from_secs(10);
 
+/// Between two times that keys' uses are written down.
+const USES_WRITTEN_EVERY: Duration = Duration::from_secs(5);
+
 /// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Role {
@@ -65,8 +68,8 @@ pub struct Host {
     /// The listener of IPFS Cluster's interface, if this process has it.
     cluster: Option<Serving>,
     ops: Serving,
-    /// Ends the watching of files and plugins.
-    watching: [AbortOnDropHandle<()>; 2],
+    /// Ends the watching of files and plugins, and the writing down of keys' uses.
+    watching: [AbortOnDropHandle<()>; 3],
 }
 
 /// The workers, while there are some.
@@ -123,6 +126,7 @@ impl Waiting {
 #[must_use]
 pub fn inspect(config: &Config) -> Vec<Complaint> {
     let mut complaints = identity::issuers(&config.auth).err().unwrap_or_default();
+    complaints.extend(identity::identity(config).err().into_iter().flatten());
     complaints.extend(tls::read(&config.server).err());
     complaints.extend(tls::read_cluster(&config.cluster).err());
     complaints.extend(telemetry::filter(&config.log).err());
@@ -187,7 +191,8 @@ impl Host {
         let opened = open::open(&live, plugins, &clock, &health).await?;
         let (config, app) = (live.get(), opened.app);
         let issuers = identity::issuers(&config.auth).map_err(|all| failure(one(all)))?;
-        let authenticator = Authenticator::new(app.store.clone(), clock, issuers)?;
+        let identity = Arc::clone(&app.identity);
+        let authenticator = Authenticator::new(app.store.clone(), clock, identity, issuers)?;
         let (api_metrics, work_metrics) = (ApiMetrics::new()?, WorkMetrics::new()?);
         register(&metrics, &app, &authenticator, &api_metrics, &work_metrics)?;
         let (workers, kubo): (Crew, _) = (Arc::default(), work_metrics.kubo.clone());
@@ -212,7 +217,9 @@ impl Host {
         let (main, cluster) = doors.open(&config, behind).await?;
         // Not before they are open: whoever hears that the host is ready calls at once.
         health.begin(parts(&app, &workers));
-        let watching = [reloader.watch(), reloader.follow_plugins()].map(AbortOnDropHandle::new);
+        let writing = tokio::spawn(write_uses(authenticator));
+        let watching = [reloader.watch(), reloader.follow_plugins(), writing];
+        let watching = watching.map(AbortOnDropHandle::new);
         let host = Self {
             app,
             reloader,
@@ -357,6 +364,14 @@ async fn collect(
     let opening = tokio::task::spawn_blocking(move || Collecting::open(&dir, clock, counts));
     let working = opening.await??.run(app.plugins.clone());
     Ok(AbortOnDropHandle::new(tokio::spawn(working)))
+}
+
+/// Writes down now and then when keys were last used.
+async fn write_uses(authenticator: Authenticator) {
+    loop {
+        tokio::time::sleep(USES_WRITTEN_EVERY).await;
+        authenticator.write_uses().await;
+    }
 }
 
 /// What health is asked of.

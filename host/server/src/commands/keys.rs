@@ -22,9 +22,23 @@ pub(super) enum Command {
         /// What people call it.
         #[arg(long, default_value = "")]
         label: String,
-        /// Until when it is good, as 2027-01-31T00:00:00Z [default: for ever].
+        /// Until when it is good, as 2027-01-31T00:00:00Z [default: as long as a key may be].
         #[arg(long)]
         expires: Option<String>,
+        /// What it is good for: an action such as createRequest, or pinning, reading, keys, usage;
+        /// may be given more than once [default: all that its roles allow].
+        #[arg(long)]
+        scope: Vec<String>,
+    },
+    /// Make a key in the place of another one, which stays good for a while. It is shown once.
+    Rotate {
+        #[command(flatten)]
+        target: Target,
+        /// The old key's id: what stands between `hf_` and the next `_`.
+        id: String,
+        /// For how many hours the old one stays good, 720 at most.
+        #[arg(long, value_name = "HOURS", default_value_t = 24)]
+        overlap: u64,
     },
     /// List an account's keys.
     List {
@@ -52,6 +66,7 @@ impl Command {
                 role,
                 label,
                 expires,
+                scope,
             } => {
                 let mut wanted = json!({ "label": label });
                 if !role.is_empty() {
@@ -63,7 +78,18 @@ impl Command {
                 if let Some(expires) = expires {
                     put(&mut wanted, "expires", json!(expires));
                 }
-                create(&target, &wanted).await?;
+                if !scope.is_empty() {
+                    put(&mut wanted, "scopes", json!(scope));
+                }
+                create(&target, "/v1/keys", &wanted).await?;
+            }
+            Self::Rotate {
+                target,
+                id,
+                overlap,
+            } => {
+                let wanted = json!({ "overlap_seconds": overlap.saturating_mul(3_600) });
+                create(&target, &format!("/v1/keys/{id}/rotate"), &wanted).await?;
             }
             Self::List { target, account } => list(&target, account.as_deref()).await?,
             Self::Revoke { target, id } => {
@@ -89,8 +115,8 @@ fn put(wanted: &mut Value, field: &str, value: Value) {
     }
 }
 
-async fn create(target: &Target, wanted: &Value) -> Result<(), Failure> {
-    let made = target.call(Method::POST, "/v1/keys", Some(wanted)).await?;
+async fn create(target: &Target, path: &str, wanted: &Value) -> Result<(), Failure> {
+    let made = target.call(Method::POST, path, Some(wanted)).await?;
     if target.json {
         return terminal::json(&made);
     }
@@ -122,17 +148,25 @@ async fn list(target: &Target, account: Option<&str>) -> Result<(), Failure> {
     if target.json {
         return terminal::json(&all);
     }
-    let rows: Vec<[String; 7]> = all
+    let rows: Vec<[String; 9]> = all
         .iter()
         .map(|key| {
             [
-                "/id", "/account", "/roles", "/label", "/created", "/expires", "/revoked",
+                "/id",
+                "/account",
+                "/roles",
+                "/scopes",
+                "/label",
+                "/created",
+                "/expires",
+                "/revoked",
+                "/last_used/at",
             ]
             .map(|field| cell(key, field))
         })
         .collect();
     let names = [
-        "ID", "ACCOUNT", "ROLES", "LABEL", "CREATED", "EXPIRES", "REVOKED",
+        "ID", "ACCOUNT", "ROLES", "SCOPES", "LABEL", "CREATED", "EXPIRES", "REVOKED", "USED",
     ];
     Ok(terminal::table(names, &rows)?)
 }

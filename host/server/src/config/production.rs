@@ -77,6 +77,9 @@ pub(super) fn check(config: &Config, files: &[PathBuf]) -> Vec<Complaint> {
         }
         secret("auth.bootstrap_admin_key", key, files, &mut refuse);
     }
+    if let Some(key) = &config.auth.secret {
+        secret("auth.secret", key, files, &mut refuse);
+    }
     if config.store.kind == StoreKind::Cql {
         cql(&config.store.cql, files, &mut refuse);
     }

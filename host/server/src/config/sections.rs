@@ -101,6 +101,14 @@ section! {
         calls_max: Bounded<1, 1_000_000> = Bounded::new(4_096), Restart;
         /// Bytes of a request's body.
         body_bytes_max: ByteSize = ByteSize(1 << 20), Restart;
+        /// Calls a second that one caller may make, by key or name; more are answered 429. 0 is
+        /// without bound.
+        calls_per_second: Bounded<0, 1_000_000> = Bounded::new(10_000), Restart;
+        /// Calls that one caller may make at once after a while of rest.
+        calls_burst: Bounded<1, 1_000_000> = Bounded::new(40_000), Restart;
+        /// Refused credentials and log-ins a minute from one address; after that it is answered 429
+        /// for a while. 0 is without bound.
+        refused_per_minute: Bounded<0, 1_000_000> = Bounded::new(300), Restart;
     }
 }
 
@@ -198,22 +206,46 @@ section! {
         /// The first administrator's key, used on an empty store only; also
         /// HOLDFAST_BOOTSTRAP_ADMIN_KEY. 16 characters or more.
         bootstrap_admin_key: Option<Secret> = None, Restart;
+        /// What hashes of API keys are made with and session tokens are signed with: 32 characters
+        /// or more, the same on every process (`openssl rand -hex 32` makes one). Without it hashes
+        /// are plain, and sessions end with the process that began them. Keys that were made
+        /// without it stay good; with another one, those that were made with the former do not.
+        secret: Option<Secret> = None, Restart;
+        /// Where clients reach this host, such as "https://pins.example": what wallets and DIDs
+        /// sign for. Without it neither is accepted.
+        url: Option<String> = None, Restart;
+        /// Certificates to trust when issuers and chains are called, in PEM; without it, those that
+        /// the system trusts.
+        trusted_roots: Option<PathBuf> = None, Restart;
+        /// The longest time for which an API key is good; one that is made without an end gets it.
+        key_lifetime_max: Millis = Millis::seconds(365 * 86_400), Restart;
+        /// For how long a session token is good.
+        session_lifetime: Millis = Millis::seconds(3_600), Restart;
+        /// Whether users may log in with passwords that are kept here. Not set: unless
+        /// `production`.
+        passwords: Option<bool> = None, Restart;
         /// Issuers of signed tokens.
         issuers: Named<Issuer> = Named::default(), Live;
+        /// Chains whose wallets may sign in.
+        chains: Named<Chain> = Named::default(), Restart;
     }
 }
 
 section! {
-    /// An issuer of signed tokens (JWT). NAME is yours to choose.
+    /// An issuer of signed tokens (JWT). NAME is yours to choose. Its keys are fetched from its own
+    /// server, where OpenID Connect Discovery says, unless one of `key`, `jwks` and `jwks_url` is
+    /// set.
     Issuer {
         /// The tokens' `iss`, letter for letter (mind a slash at the end).
         issuer: String = String::new(), Live;
         /// The audiences of which a token must name one in `aud`.
         audience: Vec<String> = Vec::new(), Live;
-        /// One public key in PEM. Either this or `jwks`.
+        /// One public key in PEM.
         key: Option<PathBuf> = None, Live;
-        /// A JSON Web Key Set. A changed file counts at once.
+        /// A file with a JSON Web Key Set. A changed file counts at once.
         jwks: Option<PathBuf> = None, Live;
+        /// The address of a JSON Web Key Set.
+        jwks_url: Option<String> = None, Live;
         /// Signature algorithms that are accepted: RS256 … PS512, ES256, ES384, EdDSA.
         algorithms: Vec<String> = vec!["RS256".to_owned(), "ES256".to_owned()], Live;
         /// How far its clock may be off, in seconds.
@@ -222,12 +254,24 @@ section! {
         tenant: Option<String> = None, Live;
         /// The claim with the tenant, as a JSON pointer such as "/organization".
         tenant_claim: Option<String> = None, Live;
-        /// The claim with the account's name in its tenant; without it all share `default`.
+        /// The claim with the account's name in its tenant; without it all share `default`. With
+        /// "/sub" everybody has one of their own.
         account_claim: Option<String> = None, Live;
         /// The claims with roles, such as "/realm_access/roles": lists, or words with spaces.
         roles_claims: Vec<String> = Vec::new(), Live;
         /// What its words for roles mean here; a word that is not named means nothing.
         role_map: Pairs = Pairs::default(), Live;
+    }
+}
+
+section! {
+    /// A chain whose wallets may sign in (ERC-4361). NAME is yours to choose.
+    Chain {
+        /// Its number (EIP-155): 1 for Ethereum, 137 for Polygon.
+        id: Bounded<1, 9_007_199_254_740_991> = Bounded::new(1), Restart;
+        /// The JSON-RPC address of a node: for wallets that are contracts (ERC-1271). Without it
+        /// only those with a key of their own sign in.
+        rpc: Option<Secret> = None, Restart;
     }
 }
 

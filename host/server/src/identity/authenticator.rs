@@ -1,20 +1,32 @@
 //! The door: who is this?
 
+mod metrics;
+mod proofs;
+mod uses;
+
+pub use uses::KeyUse;
+
 use super::bearer;
 use super::error::AuthError;
-use super::jwt::{Issuers, TokenError};
+use super::jwt::Issuers;
 use super::keys;
+use super::refusals::Refusals;
+use super::session::Session;
+use super::terms::Identity;
 use crate::clock::Clock;
 use arc_swap::ArcSwap;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Method, Uri};
 use holdfast_model::key::KeyHash;
 use holdfast_model::principal::Proof;
-use holdfast_model::{ApiKey, Principal, PrincipalId, UnixMillis};
+use holdfast_model::{KeyId, Principal, Scopes, UnixMillis};
 use holdfast_store::Store;
+use metrics::Metrics;
 use prometheus::core::Collector;
-use prometheus::{IntCounter, IntCounterVec, Opts};
 use quick_cache::sync::Cache;
+use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::Arc;
+use uses::Uses;
 
 /// For how long a proof is believed without looking again. A revoked key must be refused within
 /// five seconds on every process; two leave room for a slow store.
@@ -23,6 +35,49 @@ const BELIEVED_MILLIS: u64 = 2_000;
 /// Proofs that are remembered. At some 300 bytes each this is 20 MiB; the less used ones are looked
 /// up again.
 const REMEMBERED_MAX: usize = 65_536;
+
+/// What of a call tells who makes it. Nothing else ever does.
+#[derive(Debug, Clone, Copy)]
+pub struct Approach<'a> {
+    /// Its headers, of which one counts.
+    pub headers: &'a HeaderMap,
+    /// What a DID's proof is bound to.
+    pub method: &'a Method,
+    /// The same.
+    pub uri: &'a Uri,
+    /// Where it comes from, as the listener says.
+    pub address: Option<IpAddr>,
+}
+
+/// Somebody who has proved who they are, and what came with the proof.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Who it is.
+    pub principal: Arc<Principal>,
+    /// What the proof is good for, of what they may do.
+    pub scopes: Scopes,
+    /// Set if the key has another one in its place.
+    pub retiring: Option<Retiring>,
+    /// The session, if there is one.
+    pub session: Option<Session>,
+}
+
+/// A key that is still good while its holder goes over to the next one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retiring {
+    /// The next one.
+    pub successor: KeyId,
+    /// Until when this one is good.
+    pub end: UnixMillis,
+}
+
+impl Deref for Caller {
+    type Target = Principal;
+
+    fn deref(&self) -> &Principal {
+        &self.principal
+    }
+}
 
 /// Knows who calls. Cheap to clone.
 #[derive(Clone)]
@@ -33,15 +88,18 @@ pub struct Authenticator {
 struct Inner {
     store: Store,
     clock: Clock,
+    identity: Arc<Identity>,
     issuers: ArcSwap<Issuers>,
     remembered: Cache<KeyHash, Remembered>,
+    refusals: Refusals,
+    uses: Uses,
     metrics: Metrics,
 }
 
 /// A proof that was good.
 #[derive(Clone)]
 struct Remembered {
-    principal: Arc<Principal>,
+    caller: Arc<Caller>,
     /// Both ends are kept: if the clock is set back, nothing is believed for longer.
     since: UnixMillis,
     until: UnixMillis,
@@ -56,18 +114,27 @@ impl std::fmt::Debug for Authenticator {
 }
 
 impl Authenticator {
-    /// An authenticator over the store's keys and the given token issuers.
+    /// An authenticator over the store's keys and users and the given token issuers.
     ///
     /// # Errors
     /// Metrics that cannot be made: a fault of ours.
-    pub fn new(store: Store, clock: Clock, issuers: Issuers) -> Result<Self, prometheus::Error> {
+    pub fn new(
+        store: Store,
+        clock: Clock,
+        identity: Arc<Identity>,
+        issuers: Issuers,
+    ) -> Result<Self, prometheus::Error> {
         super::install_crypto();
+        let refusals = Refusals::new(identity.terms.refused_per_minute);
         Ok(Self {
             inner: Arc::new(Inner {
                 store,
                 clock,
+                identity,
                 issuers: ArcSwap::from_pointee(issuers),
                 remembered: Cache::new(REMEMBERED_MAX),
+                refusals,
+                uses: Uses::default(),
                 metrics: Metrics::new()?,
             }),
         })
@@ -77,131 +144,96 @@ impl Authenticator {
     ///
     /// # Errors
     /// No proof, or one that cannot be accepted, or a store that does not answer.
-    pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Principal>, AuthError> {
-        let result = self.of_header(headers).await;
-        if let Err(e) = &result {
-            self.inner
-                .metrics
-                .refused
-                .with_label_values(&[e.as_str()])
-                .inc();
+    pub async fn authenticate(&self, approach: Approach<'_>) -> Result<Arc<Caller>, AuthError> {
+        let result = self.of_approach(approach).await;
+        if let Err(error) = &result {
+            self.refused(error, approach.address);
         }
         result
     }
 
+    /// The holder of a key who has proved it otherwise, as by a token that was given for it.
+    ///
+    /// # Errors
+    /// A key that is no longer good, or a store that does not answer.
+    pub async fn holder_of(&self, id: &KeyId) -> Result<Arc<Caller>, AuthError> {
+        let inner = &self.inner;
+        let found = inner.holder_of(id, inner.clock.now()).await?;
+        Ok(Arc::new(found.caller))
+    }
+
+    /// Whether somebody at an address may try to log in now.
+    ///
+    /// # Errors
+    /// Too many credentials from there were refused of late.
+    pub fn admit(&self, address: Option<IpAddr>) -> Result<(), AuthError> {
+        let now = self.inner.clock.now();
+        match self.inner.refusals.wait(address, now) {
+            Some(seconds) => Err(AuthError::TooMany(seconds)),
+            None => Ok(()),
+        }
+    }
+
+    /// Counts credentials that were refused, here or at a log-in.
+    pub fn refused(&self, error: &AuthError, address: Option<IpAddr>) {
+        let inner = &self.inner;
+        inner.metrics.refused(error.as_str());
+        if error.is_about_a_token() && !matches!(error, AuthError::TooMany(_)) {
+            inner.refusals.count(address, inner.clock.now());
+        }
+    }
+
     /// Puts other token issuers in place; tokens that were good under the former ones are judged
-    /// anew.
+    /// anew. Keys that were fetched from the same places stay.
     pub fn replace_issuers(&self, issuers: Issuers) {
+        let former = self.inner.issuers.load();
+        let issuers = issuers.inheriting(&former);
         self.inner.issuers.store(Arc::new(issuers));
+    }
+
+    /// Writes down when keys were last used. Called now and then, off the path of calls.
+    pub async fn write_uses(&self) {
+        self.inner
+            .uses
+            .write(&self.inner.store, &self.inner.clock)
+            .await;
     }
 
     /// What is to be registered.
     #[must_use]
     pub fn metrics(&self) -> Vec<Box<dyn Collector>> {
-        let Metrics { refused, looked_up } = &self.inner.metrics;
-        vec![Box::new(refused.clone()), Box::new(looked_up.clone())]
+        self.inner.metrics.collectors()
     }
 
-    async fn of_header(&self, headers: &HeaderMap) -> Result<Arc<Principal>, AuthError> {
-        let token = bearer::token(headers)?;
+    async fn of_approach(&self, approach: Approach<'_>) -> Result<Arc<Caller>, AuthError> {
+        let token = bearer::token(approach.headers)?;
         let hash = keys::hash(token);
         let now = self.inner.clock.now();
         if let Some(found) = self.inner.remembered.get(&hash)
             && (found.since..found.until).contains(&now)
-            && (matches!(found.principal.proof, Proof::Key(_))
+            && (!matches!(found.caller.principal.proof, Proof::Token { .. })
                 || found.issuers == self.inner.issuers.load().generation())
         {
-            return Ok(found.principal);
+            return Ok(found.caller);
         }
-        self.look_up(token, hash, now).await
-    }
-
-    async fn look_up(
-        &self,
-        token: &str,
-        hash: KeyHash,
-        now: UnixMillis,
-    ) -> Result<Arc<Principal>, AuthError> {
-        self.inner.metrics.looked_up.inc();
+        self.admit(approach.address)?;
+        self.inner.metrics.looked_up();
         let issuers = self.inner.issuers.load_full();
-        let (principal, end) = if is_signed(token) && !issuers.is_empty() {
-            let (principal, end) = issuers.verify(token, now)?;
-            (principal, Some(end))
-        } else {
-            let key = self.key(token, &hash, now).await?;
-            let end = key.expires;
-            (of_key(key), end)
-        };
-        let until = now.plus_millis(BELIEVED_MILLIS);
-        let principal = Arc::new(principal);
-        let remembered = Remembered {
-            principal: Arc::clone(&principal),
-            since: now,
-            until: end.map_or(until, |end| end.min(until)),
-            issuers: issuers.generation(),
-        };
-        self.inner.remembered.insert(hash, remembered);
-        Ok(principal)
-    }
-
-    async fn key(&self, token: &str, hash: &KeyHash, now: UnixMillis) -> Result<ApiKey, AuthError> {
-        if keys::is_mistyped(token) {
-            return Err(AuthError::Mistyped);
-        }
         let found = self
             .inner
-            .store
-            .key_by_hash(hash)
-            .await
-            .map_err(AuthError::Store)?;
-        let key = match found {
-            Some(key) => key,
-            None if is_signed(token) => return Err(TokenError::UnknownIssuer.into()),
-            None => return Err(AuthError::UnknownKey),
-        };
-        if key.revoked.is_some() {
-            return Err(AuthError::Revoked);
+            .look_up(&issuers, token, &hash, approach, now)
+            .await?;
+        let caller = Arc::new(found.caller);
+        if !found.is_once {
+            let until = now.plus_millis(BELIEVED_MILLIS);
+            let remembered = Remembered {
+                caller: Arc::clone(&caller),
+                since: now,
+                until: found.end.map_or(until, |end| end.min(until)),
+                issuers: issuers.generation(),
+            };
+            self.inner.remembered.insert(hash, remembered);
         }
-        if !key.is_good_at(now) {
-            return Err(AuthError::Expired);
-        }
-        Ok(key)
-    }
-}
-
-/// Whether a text has the shape of a signed token: three parts, the first of them a JSON object in
-/// base64 (`{"` always gives `eyJ`, `{ ` gives `ey`).
-fn is_signed(token: &str) -> bool {
-    token.starts_with("ey") && token.bytes().filter(|b| *b == b'.').count() == 2
-}
-
-pub(super) fn of_key(key: ApiKey) -> Principal {
-    Principal {
-        id: PrincipalId::of_key(&key.id),
-        account: key.account,
-        roles: key.roles,
-        proof: Proof::Key(key.id),
-    }
-}
-
-struct Metrics {
-    refused: IntCounterVec,
-    looked_up: IntCounter,
-}
-
-impl Metrics {
-    fn new() -> Result<Self, prometheus::Error> {
-        let refused = IntCounterVec::new(
-            Opts::new(
-                "holdfast_identity_refused_total",
-                "Calls whose credentials were not accepted, by why.",
-            ),
-            &["why"],
-        )?;
-        let looked_up = IntCounter::new(
-            "holdfast_identity_looked_up_total",
-            "Credentials that were looked up or verified rather than remembered.",
-        )?;
-        Ok(Self { refused, looked_up })
+        Ok(caller)
     }
 }

@@ -1,7 +1,9 @@
 //! The first key of an empty store.
 
 use super::keys;
-use holdfast_model::{AccountId, ApiKey, ErrorKind, Invalid, KeyId, Role, Roles, UnixMillis};
+use holdfast_model::{
+    AccountId, ApiKey, ErrorKind, Invalid, KeyId, Role, Roles, Scopes, UnixMillis,
+};
 use holdfast_store::{Store, StoreError};
 
 /// Characters that a bootstrap key must have at least: below that it can be guessed.
@@ -65,6 +67,9 @@ pub async fn bootstrap(store: &Store, key: &str, now: UnixMillis) -> Result<bool
         created: now,
         expires: None,
         revoked: None,
+        scopes: Scopes::ALL,
+        successor: None,
+        maker: None,
     };
     Ok(store.add_first_key(first).await?)
 }

@@ -5,7 +5,7 @@
 //! signed, short-lived, and worth no more than its key, which is looked up at each use; a revoked
 //! key's tokens are worthless at once.
 
-use super::authenticator::{Authenticator, of_key};
+use super::authenticator::{Approach, Authenticator, Caller};
 use super::error::AuthError;
 use crate::clock::Clock;
 use axum::http::header::AUTHORIZATION;
@@ -14,7 +14,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use holdfast_model::principal::Proof;
 use holdfast_model::{KeyId, Principal};
-use holdfast_store::Store;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -30,7 +29,6 @@ const CREDENTIALS_BYTES_MAX: usize = 8 * 1024;
 #[derive(Clone)]
 pub struct Door {
     authenticator: Authenticator,
-    store: Store,
     clock: Clock,
     signing: Arc<EncodingKey>,
     verifying: Arc<DecodingKey>,
@@ -58,7 +56,6 @@ impl Door {
     #[must_use]
     pub fn new(
         authenticator: Authenticator,
-        store: Store,
         clock: Clock,
         secret: &[u8],
         lifetime: Duration,
@@ -66,7 +63,6 @@ impl Door {
         super::install_crypto();
         Self {
             authenticator,
-            store,
             clock,
             signing: Arc::new(EncodingKey::from_secret(secret)),
             verifying: Arc::new(DecodingKey::from_secret(secret)),
@@ -78,24 +74,25 @@ impl Door {
     ///
     /// # Errors
     /// No proof, one that cannot be accepted, or a store that does not answer.
-    pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Principal>, AuthError> {
+    pub async fn authenticate(&self, approach: Approach<'_>) -> Result<Arc<Caller>, AuthError> {
+        let headers = approach.headers;
         let text = headers
             .get(AUTHORIZATION)
             .and_then(|value| value.to_str().ok());
         let Some((scheme, credentials)) = text.and_then(|text| text.split_once(' ')) else {
-            return self.authenticator.authenticate(headers).await;
+            return self.authenticator.authenticate(approach).await;
         };
         if credentials.len() > CREDENTIALS_BYTES_MAX
             || headers.get_all(AUTHORIZATION).iter().count() > 1
         {
-            return self.authenticator.authenticate(headers).await;
+            return self.authenticator.authenticate(approach).await;
         }
         if scheme.eq_ignore_ascii_case("basic") {
-            return self.of_user(credentials.trim()).await;
+            return self.of_user(credentials.trim(), approach).await;
         }
         match self.key_of(credentials.trim()) {
-            Some(verified) => self.of_token(&verified?).await,
-            None => self.authenticator.authenticate(headers).await,
+            Some(verified) => self.authenticator.holder_of(&verified?).await,
+            None => self.authenticator.authenticate(approach).await,
         }
     }
 
@@ -119,7 +116,11 @@ impl Door {
     }
 
     /// `user:password`, in base64.
-    async fn of_user(&self, credentials: &str) -> Result<Arc<Principal>, AuthError> {
+    async fn of_user(
+        &self,
+        credentials: &str,
+        approach: Approach<'_>,
+    ) -> Result<Arc<Caller>, AuthError> {
         const WRONG: AuthError = AuthError::Malformed("it is no user name and password");
         let bytes = STANDARD.decode(credentials).map_err(|_| WRONG)?;
         let text = String::from_utf8(bytes).map_err(|_| WRONG)?;
@@ -129,9 +130,13 @@ impl Door {
         }
         let bearer = HeaderValue::try_from(format!("Bearer {password}")).map_err(|_| WRONG)?;
         let headers = HeaderMap::from_iter([(AUTHORIZATION, bearer)]);
-        let principal = self.authenticator.authenticate(&headers).await?;
-        match &principal.proof {
-            Proof::Key(id) if id.to_string() == user => Ok(principal),
+        let approach = Approach {
+            headers: &headers,
+            ..approach
+        };
+        let caller = self.authenticator.authenticate(approach).await?;
+        match &caller.proof {
+            Proof::Key(id) if id.to_string() == user => Ok(caller),
             _ => Err(AuthError::UnknownKey),
         }
     }
@@ -157,17 +162,5 @@ impl Door {
             return Err(AuthError::Expired);
         }
         KeyId::parse(&claims.sub).map_err(|_| AuthError::UnknownKey)
-    }
-
-    async fn of_token(&self, id: &KeyId) -> Result<Arc<Principal>, AuthError> {
-        let key = self.store.key(id).await.map_err(AuthError::Store)?;
-        let key = key.ok_or(AuthError::UnknownKey)?;
-        if key.revoked.is_some() {
-            return Err(AuthError::Revoked);
-        }
-        if !key.is_good_at(self.clock.now()) {
-            return Err(AuthError::Expired);
-        }
-        Ok(Arc::new(of_key(key)))
     }
 }

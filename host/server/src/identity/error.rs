@@ -1,5 +1,6 @@
 //! Why somebody is not let in.
 
+use super::did::DidError;
 use super::jwt::TokenError;
 use holdfast_model::ErrorKind;
 use holdfast_store::StoreError;
@@ -33,6 +34,26 @@ pub enum AuthError {
     /// A signed token that we cannot accept.
     #[error("the token is refused: {0}")]
     Token(#[from] TokenError),
+    /// A key whose maker may not call any more.
+    #[error(
+        "who made the API key is no longer a user here; ask your tenant's administrator for a new one"
+    )]
+    MakerGone,
+    /// A session token that is none, or is over.
+    #[error("the session is over; log in again")]
+    SessionOver,
+    /// A log-in that failed, counted beside credentials that were refused.
+    #[error("the log-in failed")]
+    LoginFailed,
+    /// A call signed by a DID that we cannot accept.
+    #[error("the signed call is refused: {0}")]
+    Did(#[from] DidError),
+    /// Too many credentials from one address were refused.
+    #[error("too many credentials from your address were refused; try again in {0} s")]
+    TooMany(u64),
+    /// An issuer's keys could not be fetched yet.
+    #[error("the keys of the token's issuer cannot be had now")]
+    NoIssuerKeys,
     /// The store does not answer, so nobody can be known.
     #[error("keys cannot be looked up now")]
     Store(#[source] StoreError),
@@ -44,6 +65,8 @@ impl AuthError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Store(e) => e.kind(),
+            Self::NoIssuerKeys => ErrorKind::Unavailable,
+            Self::TooMany(_) => ErrorKind::Overloaded,
             _ => ErrorKind::Unauthenticated,
         }
     }
@@ -52,7 +75,10 @@ impl AuthError {
     /// `error="invalid_token"` only then (RFC 6750 §3.1).
     #[must_use]
     pub const fn is_about_a_token(&self) -> bool {
-        !matches!(self, Self::Missing | Self::Store(_))
+        !matches!(
+            self,
+            Self::Missing | Self::Store(_) | Self::NoIssuerKeys | Self::TooMany(_)
+        )
     }
 
     /// The label in metrics.
@@ -66,6 +92,12 @@ impl AuthError {
             Self::Revoked => "revoked",
             Self::Expired => "expired",
             Self::Token(_) => "token",
+            Self::MakerGone => "maker_gone",
+            Self::SessionOver => "session_over",
+            Self::LoginFailed => "login_failed",
+            Self::Did(_) => "did",
+            Self::TooMany(_) => "too_many",
+            Self::NoIssuerKeys => "no_issuer_keys",
             Self::Store(_) => "store",
         }
     }

@@ -5,10 +5,12 @@
 
 mod claims;
 mod keyset;
+mod remote;
 
 pub use claims::ClaimMap;
 pub use jsonwebtoken::Algorithm;
 pub use keyset::{KeySet, KeySetError, KeySource};
+pub use remote::{Remote, Source};
 
 use claims::Claims;
 use holdfast_model::principal::Proof;
@@ -16,6 +18,7 @@ use holdfast_model::{Principal, PrincipalId, UnixMillis};
 use jsonwebtoken::errors::ErrorKind as Fault;
 use jsonwebtoken::{Header, Validation};
 use serde_json::Value;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Seconds by which clocks may differ at most (RFC 8725 leaves it open; half a minute is what
@@ -63,8 +66,18 @@ pub enum TokenError {
     #[error("its claim `{0}` is missing or of the wrong type")]
     Claim(String),
     /// It is for somebody else.
-    #[error("it is for another audience")]
-    Audience,
+    #[error(
+        "it is for another audience: its `aud` must name {wanted}; have the issuer put that in (in Keycloak, add an Audience mapper with it to the client; with Auth0, request the token with `audience`)"
+    )]
+    Audience {
+        /// The audiences of which it must name one.
+        wanted: String,
+    },
+    /// It is encrypted, or names nobody.
+    #[error(
+        "it is opaque: nobody but its issuer can read it; request it with the `audience` of this service"
+    )]
+    Opaque,
     /// It is too old.
     #[error("it has expired; get a new one")]
     Expired,
@@ -88,9 +101,27 @@ pub struct Issuer {
     /// Seconds by which its clock may differ.
     pub leeway_seconds: u64,
     /// Its keys.
-    pub keys: KeySet,
+    pub keys: Keys,
     /// Which claims say who it is.
     pub map: ClaimMap,
+}
+
+/// Where an issuer's keys are.
+#[derive(Debug)]
+pub enum Keys {
+    /// Here, once and for all.
+    Fixed(KeySet),
+    /// At its server.
+    Remote(Arc<Remote>),
+}
+
+/// What verifying a token came to.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It is good: who it is, and until when.
+    Good(Principal, UnixMillis),
+    /// Nothing can be said, because its issuer's keys could not be had yet.
+    NoKeys,
 }
 
 /// The issuers whose tokens are accepted.
@@ -125,27 +156,89 @@ impl Issuers {
         self.generation
     }
 
-    /// Whose token this is, and until when it is good.
+    /// Takes over the keys that the former issuers have fetched, where they come from the same
+    /// place.
+    #[must_use]
+    pub fn inheriting(mut self, former: &Self) -> Self {
+        let fetched = |wanted: &Remote| {
+            former.all.iter().find_map(|issuer| match &issuer.keys {
+                Keys::Remote(remote) if remote.source() == wanted.source() => Some(remote),
+                _ => None,
+            })
+        };
+        for issuer in &mut self.all {
+            if let Keys::Remote(remote) = &mut issuer.keys
+                && let Some(known) = fetched(remote)
+            {
+                *remote = Arc::clone(known);
+            }
+        }
+        self
+    }
+
+    /// Whose token this is, with the keys that are at hand.
     ///
     /// # Errors
     /// Any token that is not exactly what its issuer's access tokens must be.
-    pub fn verify(
+    pub fn verify(&self, token: &str, now: UnixMillis) -> Result<Verdict, TokenError> {
+        let (issuer, header) = self.read(token)?;
+        check_header(&header, issuer)?;
+        let fetched = match &issuer.keys {
+            Keys::Fixed(keys) => return issuer.judge(keys, token, &header, now),
+            Keys::Remote(remote) => remote.keys(now),
+        };
+        match fetched {
+            Some(keys) => issuer.judge(&keys, token, &header, now),
+            None => Ok(Verdict::NoKeys),
+        }
+    }
+
+    /// The same, fetching keys where that may help.
+    ///
+    /// # Errors
+    /// As [`Issuers::verify`].
+    pub async fn verify_fetching(
         &self,
         token: &str,
         now: UnixMillis,
-    ) -> Result<(Principal, UnixMillis), TokenError> {
-        // The issuer is read before anything is verified, to choose the keys, and for nothing else.
+    ) -> Result<Verdict, TokenError> {
+        let first = self.verify(token, now);
+        if !matches!(first, Ok(Verdict::NoKeys) | Err(TokenError::UnknownKey)) {
+            self.freshen(token, now);
+            return first;
+        }
+        let (issuer, header) = self.read(token)?;
+        let Keys::Remote(remote) = &issuer.keys else {
+            return first;
+        };
+        match remote.seek(header.kid.as_deref(), now).await {
+            true => self.verify(token, now),
+            false => first,
+        }
+    }
+
+    /// Has keys fetched again that are no longer fresh. Nobody waits for it.
+    fn freshen(&self, token: &str, now: UnixMillis) {
+        let Ok((issuer, _)) = self.read(token) else {
+            return;
+        };
+        if let Keys::Remote(remote) = &issuer.keys
+            && remote.is_old(now)
+        {
+            let remote = Arc::clone(remote);
+            tokio::spawn(async move { remote.freshen(now).await });
+        }
+    }
+
+    /// The issuer that a token names and its header. Both are read before anything is verified, to
+    /// choose the keys, and for nothing else.
+    fn read(&self, token: &str) -> Result<(&Issuer, Header), TokenError> {
         let unverified =
-            jsonwebtoken::dangerous::insecure_decode::<Value>(token).map_err(|e| refusal(&e))?;
+            jsonwebtoken::dangerous::insecure_decode::<Value>(token).map_err(|e| unread(&e))?;
         let name = issuer_of(&unverified.claims)?;
-        let issuer = self
-            .all
-            .iter()
-            .find(|issuer| issuer.issuer == name)
-            .ok_or(TokenError::UnknownIssuer)?;
-        check_header(&unverified.header, issuer)?;
-        let claims = issuer.verified_claims(token, &unverified.header)?;
-        issuer.principal(&claims, now)
+        let issuer = self.all.iter().find(|issuer| issuer.issuer == name);
+        let issuer = issuer.ok_or(TokenError::UnknownIssuer)?;
+        Ok((issuer, unverified.header))
     }
 }
 
@@ -175,7 +268,24 @@ fn check_header(header: &Header, issuer: &Issuer) -> Result<(), TokenError> {
 }
 
 impl Issuer {
-    fn verified_claims(&self, token: &str, header: &Header) -> Result<Value, TokenError> {
+    fn judge(
+        &self,
+        keys: &KeySet,
+        token: &str,
+        header: &Header,
+        now: UnixMillis,
+    ) -> Result<Verdict, TokenError> {
+        let claims = self.verified_claims(keys, token, header)?;
+        let (principal, end) = self.principal(&claims, now)?;
+        Ok(Verdict::Good(principal, end))
+    }
+
+    fn verified_claims(
+        &self,
+        keys: &KeySet,
+        token: &str,
+        header: &Header,
+    ) -> Result<Value, TokenError> {
         let mut validation = Validation::new(header.alg);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         validation.set_audience(&self.audience);
@@ -184,10 +294,10 @@ impl Issuer {
         validation.validate_exp = false;
         validation.validate_nbf = false;
         let mut refused = TokenError::UnknownKey;
-        for key in self.keys.candidates(header.kid.as_deref(), header.alg) {
+        for key in keys.candidates(header.kid.as_deref(), header.alg) {
             match jsonwebtoken::decode::<Value>(token, key, &validation) {
                 Ok(decoded) => return Ok(decoded.claims),
-                Err(e) => refused = refusal(&e),
+                Err(e) => refused = self.refusal(&e),
             }
         }
         Err(refused)
@@ -221,7 +331,7 @@ impl Issuer {
         }
         let principal = Principal {
             id: PrincipalId::of_token(&self.issuer, claims.subject),
-            account: self.map.account(verified)?,
+            account: self.map.account(&self.issuer, verified)?,
             roles: self.map.roles(verified),
             proof: Proof::Token {
                 issuer: self.issuer.clone(),
@@ -229,16 +339,30 @@ impl Issuer {
         };
         Ok((principal, UnixMillis::from_seconds(end)))
     }
+
+    fn wrong_audience(&self) -> TokenError {
+        TokenError::Audience {
+            wanted: self.audience.join(" or "),
+        }
+    }
+
+    fn refusal(&self, error: &jsonwebtoken::errors::Error) -> TokenError {
+        match error.kind() {
+            Fault::InvalidAudience => self.wrong_audience(),
+            // Keycloak leaves it out for a client without roles: the mend is the same.
+            Fault::MissingRequiredClaim(claim) if claim == "aud" => self.wrong_audience(),
+            _ => unread(error),
+        }
+    }
 }
 
-fn refusal(error: &jsonwebtoken::errors::Error) -> TokenError {
+fn unread(error: &jsonwebtoken::errors::Error) -> TokenError {
     match error.kind() {
         Fault::InvalidSignature => TokenError::Signature,
         Fault::MissingRequiredClaim(claim) | Fault::InvalidClaimFormat(claim) => {
             TokenError::Claim(claim.clone())
         }
         Fault::InvalidIssuer => TokenError::UnknownIssuer,
-        Fault::InvalidAudience => TokenError::Audience,
         Fault::InvalidAlgorithm | Fault::MissingAlgorithm | Fault::UnsupportedAlgorithm => {
             TokenError::Algorithm
         }

@@ -3,8 +3,10 @@
 //! The prefix tells scanners whose key it is, the id may stand in logs, the secret has 256 bits,
 //! and the checksum lets a typing error be told without looking anything up.
 
+use super::error::AuthError;
+use super::secrets::Secrets;
 use holdfast_model::key::KeyHash;
-use holdfast_model::{AccountId, ApiKey, Invalid, KeyId, Roles, UnixMillis};
+use holdfast_model::{AccountId, ApiKey, Invalid, KeyId, Roles, Scopes, UnixMillis};
 use rand::{CryptoRng, RngExt};
 use sha2::{Digest, Sha256};
 
@@ -59,8 +61,18 @@ impl Minted {
             created,
             expires,
             revoked: None,
+            scopes: Scopes::ALL,
+            successor: None,
+            maker: None,
         };
         (key, token)
+    }
+
+    /// The same, to be looked up by a hash that is worth nothing without the host's secret.
+    #[must_use]
+    pub fn hashed_with(mut self, secrets: &Secrets) -> Self {
+        self.hash = secrets.hash(&self.token);
+        self
     }
 }
 
@@ -97,6 +109,21 @@ pub fn mint_from(random: &mut impl CryptoRng) -> Result<Minted, Invalid> {
 #[must_use]
 pub fn hash(token: &str) -> KeyHash {
     Sha256::digest(token.as_bytes()).into()
+}
+
+/// The public name in one of our keys; nothing if it is a text that the operator chose.
+///
+/// # Errors
+/// It looks like one of our keys and cannot be one.
+pub(super) fn id_of(token: &str) -> Result<Option<KeyId>, AuthError> {
+    if is_mistyped(token) {
+        return Err(AuthError::Mistyped);
+    }
+    let Some(rest) = token.strip_prefix(PREFIX) else {
+        return Ok(None);
+    };
+    let (id, _) = rest.split_once('_').ok_or(AuthError::Mistyped)?;
+    KeyId::parse(id).map(Some).map_err(|_| AuthError::Mistyped)
 }
 
 /// Whether a text looks like one of our keys and yet cannot be one.

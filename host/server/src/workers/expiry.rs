@@ -33,6 +33,7 @@ pub(super) async fn run(crew: Crew, stop: CancellationToken) {
 /// Removes one batch; says whether there may be more.
 async fn round(crew: &Crew) -> Result<bool, WorkError> {
     let (store, now) = (&crew.store, crew.now());
+    store.sweep_records(now, BATCH_ROWS).await?;
     let requests = store.expired_requests(now, BATCH_ROWS).await?;
     let pins = store.expired_pins(now, BATCH_ROWS).await?;
     if requests.is_empty() && pins.is_empty() {

@@ -67,6 +67,12 @@ fn table() -> Vec<Row> {
         row("DELETE", "/v1/keys/{id}", "/v1/keys/KEY", None, Some(404), (TenantUser, 404), (TenantAdmin, 200)),
         // A list has what one may read in it, and is never refused.
         row("GET", "/v1/tenants", "/v1/tenants", None, Some(200), (ClusterNode, 200), (TenantAdmin, 200)),
+        row("POST", "/v1/keys/{id}/rotate", "/v1/keys/KEY/rotate", Some(json!({})), Some(404), (TenantUser, 404), (TenantAdmin, 201)),
+        row("GET", "/v1/users", "/v1/users?tenant=acme", None, Some(404), (TenantUser, 403), (TenantAdmin, 200)),
+        row("POST", "/v1/users", "/v1/users", Some(json!({"tenant": "acme", "name": ""})), Some(404), (TenantUser, 403), (TenantAdmin, 400)),
+        // 404: allowed, and there is no such user.
+        row("PUT", "/v1/users/{name}", "/v1/users/absent?tenant=acme", Some(json!({})), Some(404), (TenantUser, 403), (TenantAdmin, 404)),
+        row("DELETE", "/v1/users/{name}", "/v1/users/absent?tenant=acme", None, Some(404), (TenantUser, 403), (TenantAdmin, 404)),
         row("GET", tenant, "/v1/tenants/acme", None, Some(404), (TenantUser, 403), (TenantAdmin, 200)),
         row("PUT", tenant, "/v1/tenants/acme", attributes(), Some(404), (TenantAdmin, 403), (Operator, 200)),
         row("GET", "/v1/policies", "/v1/policies?tenant=acme", None, Some(404), (TenantUser, 403), (TenantAdmin, 200)),

@@ -17,6 +17,7 @@ use holdfast::pins::cluster::Defaults;
 use holdfast::workers::metrics::WorkMetrics;
 use holdfast_model::Role;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -41,6 +42,7 @@ impl Interface {
         let authenticator = Authenticator::new(
             host.app.store.clone(),
             host.app.clock.clone(),
+            Arc::clone(&host.app.identity),
             Issuers::default(),
         );
         let settings = ClusterSettings {

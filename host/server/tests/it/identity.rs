@@ -1,4 +1,9 @@
-//! Who calls: keys and tokens, good and bad.
+//! Who calls: keys, tokens, users, DIDs and wallets, good and bad.
 
+mod keycloak;
 mod keys;
+mod logins;
+mod proofs;
+mod remote;
 mod tokens;
+mod wallets;

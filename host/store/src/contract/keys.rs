@@ -4,7 +4,8 @@ use super::sample::{account, at, cid, full_draft, key, pairs, peer, placement, r
 use super::{Backend, Outcome, refusal};
 use crate::Expect;
 use holdfast_model::{
-    AccountId, ApiKey, ErrorKind, KeyId, Pin, RequestFilter, Revocation, Tenant, TenantId,
+    AccountId, ApiKey, ErrorKind, KeyId, Pin, PrincipalId, RequestFilter, Revocation, Scopes,
+    Tenant, TenantId,
 };
 
 /// All of it comes back, by either way.
@@ -113,6 +114,51 @@ pub async fn revoking_is_final(backend: impl Backend) -> Outcome {
     assert_eq!(store.revoke_key(&key(1)?.id, at(9)).await?, revoked);
     assert_eq!(store.revoke_key(&key(1)?.id, at(10)).await?, revoked);
     assert_eq!(store.key_by_hash(&[1; 32]).await?, Some(revoked));
+    Ok(())
+}
+
+/// It ends no later than it would have, and a second successor is refused.
+pub async fn a_retired_key_names_the_one_in_its_place(backend: impl Backend) -> Outcome {
+    let store = backend.store();
+    let (old, new) = (key(1)?, key(2)?);
+    let answer = store.retire_key(&old.id, &new.id, at(9)).await;
+    assert_eq!(refusal(answer), Some(ErrorKind::NotFound));
+    let open_ended = ApiKey {
+        expires: None,
+        ..old.clone()
+    };
+    store.add_key(open_ended.clone()).await?;
+    let retired = ApiKey {
+        expires: Some(at(9)),
+        successor: Some(new.id.clone()),
+        ..open_ended
+    };
+    assert_eq!(store.retire_key(&old.id, &new.id, at(9)).await?, retired);
+    // Later does not prolong it, sooner ends it sooner.
+    assert_eq!(store.retire_key(&old.id, &new.id, at(10)).await?, retired);
+    let sooner = store.retire_key(&old.id, &new.id, at(8)).await?;
+    assert_eq!(sooner.expires, Some(at(8)));
+    let other = store.retire_key(&old.id, &key(3)?.id, at(9)).await;
+    assert_eq!(refusal(other), Some(ErrorKind::Conflict));
+    assert_eq!(store.key_by_hash(&old.hash).await?, Some(sooner));
+    Ok(())
+}
+
+/// Keys with more than the first form of their row holds, beside those without.
+pub async fn scopes_and_makers_are_kept(backend: impl Backend) -> Outcome {
+    let store = backend.store();
+    let narrow = ApiKey {
+        scopes: Scopes::parse(&["pinning".to_owned()])?,
+        maker: Some(PrincipalId::of_user(key(1)?.account.tenant(), "alice")),
+        ..key(1)?
+    };
+    store.add_key(narrow.clone()).await?;
+    store.add_key(key(2)?).await?;
+    let backend = backend.reopen().await;
+    let store = backend.store();
+    assert_eq!(store.key(&narrow.id).await?, Some(narrow));
+    assert_eq!(store.key(&key(2)?.id).await?, Some(key(2)?));
+    assert_eq!(store.check().await?, [""; 0]);
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use crate::RequestDraft;
 use holdfast_model::{
     AccountId, ApiKey, Cid, Invalid, KeyId, NewRequest, Origin, PeerId, Placement, PlacementState,
-    RequestId, Role, Roles, UnixMillis,
+    RequestId, Role, Roles, Scopes, UnixMillis,
 };
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -122,5 +122,8 @@ pub fn key(n: u8) -> Result<ApiKey, Invalid> {
         created: at(5),
         expires: Some(at(500)),
         revoked: None,
+        scopes: Scopes::ALL,
+        successor: None,
+        maker: None,
     })
 }

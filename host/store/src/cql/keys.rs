@@ -14,7 +14,7 @@ use super::stop::Stop;
 use crate::Result;
 use crate::error::StoreError;
 use crate::row::{decode_key, encode_key};
-use crate::rules::KEY;
+use crate::rules::{KEY, retire};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use holdfast_model::key::KeyHash;
 use holdfast_model::{ApiKey, KeyId, Revocation, TenantId, UnixMillis};
@@ -100,22 +100,45 @@ impl Cql {
     }
 
     pub(crate) async fn revoke_key(&self, id: &KeyId, now: UnixMillis) -> Result<ApiKey> {
+        self.alter_key(id, |key| {
+            key.revoked.get_or_insert(Revocation { at: now });
+            Ok(())
+        })
+        .await
+    }
+
+    pub(crate) async fn retire_key(
+        &self,
+        id: &KeyId,
+        successor: &KeyId,
+        end: UnixMillis,
+    ) -> Result<ApiKey> {
+        self.alter_key(id, |key| retire(key, successor, end)).await
+    }
+
+    /// Changes a key in a way that may be done twice.
+    async fn alter_key(
+        &self,
+        id: &KeyId,
+        alter: impl Fn(&mut ApiKey) -> Result<()>,
+    ) -> Result<ApiKey> {
         let shared = &self.shared;
         let home = shared.params.home(id.as_str().as_bytes());
         let op = Uuid::now_v7();
         let mut pace = Pace::default();
         loop {
             let row = read_serially(shared, id).await?;
-            let KeyRow { op: last, mut key } = row.ok_or(StoreError::NotFound(KEY))?;
-            if key.revoked.is_some() {
+            let KeyRow { op: last, key } = row.ok_or(StoreError::NotFound(KEY))?;
+            let mut after = key.clone();
+            alter(&mut after)?;
+            if after == key {
                 return Ok(key);
             }
-            key.revoked = Some(Revocation { at: now });
-            let values = (op, encode_key(&key)?, id.as_str(), last);
+            let values = (op, encode_key(&after)?, id.as_str(), last);
             let calls = &shared.calls;
             let cas = calls.condition(Statement::KeyReplace, home, values).await?;
             if cas == Cas::Applied {
-                return Ok(key);
+                return Ok(after);
             }
             pace.wait(KEY).await?;
         }

@@ -292,6 +292,17 @@ impl Embedded {
         self.write(move |rows| rows.revoke_key(&id, now)).await
     }
 
+    pub(crate) async fn retire_key(
+        &self,
+        id: &KeyId,
+        successor: &KeyId,
+        end: UnixMillis,
+    ) -> Result<ApiKey> {
+        let (id, successor) = (id.clone(), successor.clone());
+        self.write(move |rows| rows.retire_key(&id, &successor, end))
+            .await
+    }
+
     pub(crate) async fn ping(&self) -> Result<()> {
         let written = self.write(|rows| {
             rows.ping();

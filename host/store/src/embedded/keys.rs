@@ -6,7 +6,7 @@ use super::table::Table;
 use crate::Result;
 use crate::error::StoreError;
 use crate::row::{decode_key, encode, encode_key, encode_tenant};
-use crate::rules::{KEY, begin_tenant, check_not_in_future};
+use crate::rules::{KEY, begin_tenant, check_not_in_future, retire};
 use holdfast_model::key::KeyHash;
 use holdfast_model::{ApiKey, Cursor, KeyId, Revocation, Tenant, UnixMillis};
 use std::ops::Bound;
@@ -53,15 +53,36 @@ impl Draft<'_> {
     }
 
     pub(super) fn revoke_key(&mut self, id: &KeyId, now: UnixMillis) -> Result<ApiKey> {
+        self.alter_key(id, |key| {
+            key.revoked.get_or_insert(Revocation { at: now });
+            Ok(())
+        })
+    }
+
+    pub(super) fn retire_key(
+        &mut self,
+        id: &KeyId,
+        successor: &KeyId,
+        end: UnixMillis,
+    ) -> Result<ApiKey> {
+        self.alter_key(id, |key| retire(key, successor, end))
+    }
+
+    fn alter_key(
+        &mut self,
+        id: &KeyId,
+        alter: impl FnOnce(&mut ApiKey) -> Result<()>,
+    ) -> Result<ApiKey> {
         let hash = self.get(Table::KeyIds, id.as_str().as_bytes())?;
         let hash = key_hash(&hash.ok_or(StoreError::NotFound(KEY))?)?;
         let row = self.get(Table::Keys, &hash)?;
-        let mut revoked = decode_key(hash, &row.ok_or(StoreError::NotFound(KEY))?)?;
-        if revoked.revoked.is_none() {
-            revoked.revoked = Some(Revocation { at: now });
-            self.put(Table::Keys, hash.to_vec(), encode_key(&revoked)?);
+        let before = decode_key(hash, &row.ok_or(StoreError::NotFound(KEY))?)?;
+        let mut after = before.clone();
+        alter(&mut after)?;
+        if after != before {
+            self.put(Table::Keys, hash.to_vec(), encode_key(&after)?);
         }
-        Ok(revoked)
+        Ok(after)
     }
 
     pub(super) fn save_follower(&mut self, name: &str, cursor: Cursor) -> Result<()> {

@@ -3,7 +3,7 @@
 use super::State;
 use crate::Result;
 use crate::error::StoreError;
-use crate::rules::{KEY, begin_tenant};
+use crate::rules::{KEY, begin_tenant, retire};
 use holdfast_model::key::KeyHash;
 use holdfast_model::{ApiKey, KeyId, Revocation, Tenant, TenantId, UnixMillis};
 
@@ -65,6 +65,17 @@ impl State {
     pub(crate) fn revoke_key(&mut self, id: &KeyId, now: UnixMillis) -> Result<ApiKey> {
         let key = self.keys.get_mut(id).ok_or(StoreError::NotFound(KEY))?;
         key.revoked.get_or_insert(Revocation { at: now });
+        Ok(key.clone())
+    }
+
+    pub(crate) fn retire_key(
+        &mut self,
+        id: &KeyId,
+        successor: &KeyId,
+        end: UnixMillis,
+    ) -> Result<ApiKey> {
+        let key = self.keys.get_mut(id).ok_or(StoreError::NotFound(KEY))?;
+        retire(key, successor, end)?;
         Ok(key.clone())
     }
 }

@@ -157,7 +157,9 @@ pub(crate) fn sample(action: Action, account: &AccountId) -> Result<Resource, In
         | Action::ReadPolicies
         | Action::WritePolicies
         | Action::GrantAccess
-        | Action::ExplainDecision => account.tenant().clone().into(),
+        | Action::ExplainDecision
+        | Action::ListUsers
+        | Action::WriteUsers => account.tenant().clone().into(),
         Action::ReviewPolicies
         | Action::SwitchPolicies
         | Action::ListPlugins

@@ -3,7 +3,7 @@
 use super::{Denied, Problem};
 use crate::accounts::AccountError;
 use crate::billing::BillingError;
-use crate::identity::AuthError;
+use crate::identity::{AuthError, LoginError};
 use crate::pins::PinError;
 use crate::policies::PoliciesError;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -21,6 +21,11 @@ impl From<Invalid> for Problem {
 impl From<AuthError> for Problem {
     fn from(error: AuthError) -> Self {
         let kind = error.kind();
+        if let AuthError::TooMany(seconds) = &error {
+            let status = StatusCode::TOO_MANY_REQUESTS;
+            let problem = Self::new(status, "TOO_MANY_REQUESTS", error.to_string());
+            return problem.after(*seconds).saying_no();
+        }
         if kind != ErrorKind::Unauthenticated {
             return Self::neighbour(kind, "the key cannot be looked up now; try again", &error);
         }
@@ -157,6 +162,29 @@ impl From<AccountError> for Problem {
             AccountError::Exceeds(_) => {
                 Self::of_kind(ErrorKind::Denied, error.to_string()).saying_no()
             }
+            AccountError::Taken(_) | AccountError::Busy(_) => {
+                Self::of_kind(error.kind(), error.to_string())
+            }
+        }
+    }
+}
+
+impl From<LoginError> for Problem {
+    fn from(error: LoginError) -> Self {
+        let (kind, text) = (error.kind(), error.to_string());
+        match error {
+            LoginError::Store(error) => error.into(),
+            LoginError::Locked(seconds) => {
+                let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_REQUESTS", text);
+                problem.after(seconds).saying_no()
+            }
+            _ if kind == ErrorKind::Unauthenticated => {
+                let mut problem = Self::of_kind(kind, text);
+                let challenge = HeaderValue::from_static(r#"Bearer realm="holdfast""#);
+                problem.0.header = Some((header::WWW_AUTHENTICATE, challenge));
+                problem.saying_no()
+            }
+            _ => Self::of_kind(kind, text),
         }
     }
 }

@@ -46,6 +46,7 @@ pub(super) async fn open(
     };
     let gate = Arc::new(Gate::open_with(settings::gate(&config))?);
     let (store, cluster) = store(live, clock, health).await?;
+    let identity = identity::identity(&config).map_err(|all| failure(super::one(all)))?;
     let config = live.get();
     let peers = Peers::open(
         &config.kubo.api,
@@ -61,6 +62,7 @@ pub(super) async fn open(
             plugins,
             clock: clock.clone(),
             audit,
+            identity: Arc::new(identity),
             peers,
         },
         cluster,

@@ -25,6 +25,8 @@ pub(super) fn edge(config: &Config, stop: CancellationToken) -> api::Settings {
         body_bytes_max: config.limits.body_bytes_max.count(),
         body_timeout: config.server.body_timeout.get(),
         call_timeout: config.server.call_timeout.get(),
+        calls_per_second: u32::try_from(config.limits.calls_per_second.get()).unwrap_or(u32::MAX),
+        calls_burst: u32::try_from(config.limits.calls_burst.get()).unwrap_or(u32::MAX),
         calls_max: config.limits.calls_max.count(),
         stop,
         ..api::Settings::default()

@@ -3,10 +3,15 @@
 use super::TokenError;
 use holdfast_model::{AccountId, Role, Roles, TenantId};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 /// The account of a tenant for which a token names none.
 const ACCOUNT_DEFAULT: &str = "default";
+
+/// The claim of which an account may be made although it is no name: `auth0|abc` is a subject.
+const DIGEST_PREFIX: &str = "sub-";
+const SUBJECT_CLAIM: &str = "/sub";
 
 /// Which claims say who somebody is. Claims are named by JSON pointers (RFC 6901), such as
 /// `/realm_access/roles`.
@@ -76,7 +81,7 @@ fn date(verified: &Value, claim: &str) -> Result<Option<u64>, TokenError> {
 
 impl ClaimMap {
     /// The account that a token acts for.
-    pub(super) fn account(&self, verified: &Value) -> Result<AccountId, TokenError> {
+    pub(super) fn account(&self, issuer: &str, verified: &Value) -> Result<AccountId, TokenError> {
         let tenant = match &self.tenant_claim {
             Some(claim) => word(verified, claim)
                 .and_then(|name| TenantId::parse(name).ok())
@@ -86,6 +91,10 @@ impl ClaimMap {
         let name = match &self.account_claim {
             Some(claim) => word(verified, claim).ok_or(TokenError::Account("account"))?,
             None => ACCOUNT_DEFAULT,
+        };
+        let name = match self.account_claim.as_deref() {
+            Some(SUBJECT_CLAIM) => &name_of_subject(issuer, name),
+            _ => name,
         };
         AccountId::new(&tenant, name).map_err(|_| TokenError::Account("account"))
     }
@@ -99,6 +108,22 @@ impl ClaimMap {
             .filter_map(|word| self.roles.get(word).copied())
             .collect()
     }
+}
+
+/// An account's name for a subject: the subject itself if it can be one, else a digest of it.
+fn name_of_subject(issuer: &str, subject: &str) -> String {
+    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    // Names of this beginning are digests, so no subject may choose one.
+    if subject.bytes().all(is_plain) && !subject.starts_with(DIGEST_PREFIX) && subject.len() <= 64 {
+        return subject.to_owned();
+    }
+    let digest = Sha256::new()
+        .chain_update(issuer.as_bytes())
+        .chain_update([0])
+        .chain_update(subject.as_bytes())
+        .finalize();
+    let digits = digest.iter().take(16).map(|byte| format!("{byte:02x}"));
+    format!("{DIGEST_PREFIX}{}", digits.collect::<String>())
 }
 
 /// A claim's one word: text, or a list of just one (Keycloak's `organization`).

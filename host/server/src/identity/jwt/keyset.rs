@@ -1,4 +1,4 @@
-//! An issuer's public keys, from a file.
+//! An issuer's public keys, as a file or a server has them.
 
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, JwkSet, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
@@ -110,24 +110,44 @@ impl KeySet {
         })
     }
 
+    /// Reads a key set that an issuer's server answered. What is too weak in it is left out: the
+    /// other keys serve on.
+    pub(super) fn of_json(text: &[u8]) -> Result<Self, String> {
+        let set = parse(text)?;
+        let (weak, fit): (Vec<_>, Vec<_>) = set.keys.iter().partition(|jwk| is_short_rsa(jwk));
+        for jwk in weak {
+            let kid = jwk.common.key_id.as_deref();
+            tracing::warn!(
+                kid,
+                "an issuer's key is RSA below 2048 bits and is left out"
+            );
+        }
+        Self::of_keys(fit.into_iter())
+    }
+
+    /// Whether a key has this name; whether there is just one, if there is no name.
+    pub(super) fn has(&self, kid: Option<&str>) -> bool {
+        match kid {
+            Some(_) => self.keys.iter().any(|key| key.kid.as_deref() == kid),
+            None => self.keys.len() == 1,
+        }
+    }
+
     fn of_jwks(path: &Path, text: &[u8]) -> Result<Self, KeySetError> {
-        let set: JwkSet = serde_json::from_slice(text).map_err(|e| {
-            unfit(
-                path,
-                &format!("is no JSON Web Key Set ({e}); write {{\"keys\": [...]}}"),
-            )
-        })?;
+        let set = parse(text).map_err(|why| unfit(path, &why))?;
+        let signing = |jwk: &&Jwk| is_for_signatures(jwk) && is_short_rsa(jwk);
+        if let Some(jwk) = set.keys.iter().find(signing) {
+            let name = jwk.common.key_id.as_deref().unwrap_or("without kid");
+            let why =
+                format!("key {name:?} is RSA below 2048 bits; take it out or use a longer one");
+            return Err(unfit(path, &why));
+        }
+        Self::of_keys(set.keys.iter()).map_err(|why| unfit(path, &why))
+    }
+
+    fn of_keys<'a>(all: impl Iterator<Item = &'a Jwk>) -> Result<Self, String> {
         let mut keys = Vec::new();
-        for jwk in set.keys.iter().filter(|jwk| is_for_signatures(jwk)) {
-            if is_short_rsa(jwk) {
-                let name = jwk.common.key_id.as_deref().unwrap_or("without kid");
-                return Err(unfit(
-                    path,
-                    &format!(
-                        "key {name:?} is RSA below 2048 bits; take it out or use a longer one"
-                    ),
-                ));
-            }
+        for jwk in all.filter(|jwk| is_for_signatures(jwk)) {
             let algorithm = jwk.common.key_algorithm.map(|own| own.to_string().parse());
             let Ok(algorithm) = algorithm.transpose() else {
                 continue;
@@ -143,13 +163,15 @@ impl KeySet {
             }
         }
         if keys.is_empty() {
-            return Err(unfit(
-                path,
-                "has no public RSA, EC or Ed25519 key with \"use\": \"sig\" (or without \"use\"); add one",
-            ));
+            return Err("has no public RSA, EC or Ed25519 key with \"use\": \"sig\" (or without \"use\"); add one".to_owned());
         }
         Ok(Self { keys })
     }
+}
+
+fn parse(text: &[u8]) -> Result<JwkSet, String> {
+    serde_json::from_slice(text)
+        .map_err(|e| format!("is no JSON Web Key Set ({e}); write {{\"keys\": [...]}}"))
 }
 
 /// Key sets also hold keys for encryption (Keycloak's does); these verify nothing.

@@ -113,6 +113,8 @@ impl<'a> Actor<'a> {
         let (proof, issuer) = match &principal.proof {
             Proof::Key(_) => ("key", None),
             Proof::Token { issuer } => ("token", Some(issuer.as_str())),
+            Proof::Password => ("password", None),
+            Proof::Did => ("did", None),
             Proof::Internal => ("internal", None),
         };
         Self {

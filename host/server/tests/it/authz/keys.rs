@@ -18,13 +18,13 @@ async fn a_key_is_shown_once_works_and_can_be_revoked() {
     .await;
     let admin = host.key("acme/web", &[Role::TenantAdmin]).await;
     let wanted =
-        json!({"label": "laptop", "account": "acme/shop", "expires": "2030-01-01T00:00:00Z"});
+        json!({"label": "laptop", "account": "acme/shop", "expires": "2027-12-01T00:00:00Z"});
     let made = host.post("/v1/keys", &admin, wanted).await.with(201);
     let secret = made["secret"].as_str().unwrap();
     let key = &made["key"];
     assert_eq!(key["account"], "acme/shop");
     assert_eq!(key["roles"], json!(["tenant-user"]));
-    assert_eq!(key["expires"], "2030-01-01T00:00:00.000Z");
+    assert_eq!(key["expires"], "2027-12-01T00:00:00.000Z");
     host.get("/psa/pins", secret).await.with(200);
 
     let listed = host.get("/v1/keys?account=acme/shop", &admin).await;

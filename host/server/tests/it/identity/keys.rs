@@ -1,10 +1,12 @@
 //! API keys, the first one included.
 
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, Method, Uri};
 use holdfast::clock::Clock;
 use holdfast::identity::jwt::Issuers;
-use holdfast::identity::{AuthError, Authenticator, BootstrapError, bootstrap, keys};
+use holdfast::identity::{
+    Approach, AuthError, Authenticator, BootstrapError, Caller, Identity, Secrets, bootstrap, keys,
+};
 use holdfast_model::{AccountId, ErrorKind, Role, Roles, UnixMillis};
 use holdfast_store::Store;
 use std::sync::Arc;
@@ -20,10 +22,16 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
+        Self::with(Identity::default())
+    }
+
+    fn with(identity: Identity) -> Self {
         let store = Store::memory();
         let millis = Arc::new(AtomicU64::new(START));
         let clock = Clock::Manual(Arc::clone(&millis));
-        let door = Authenticator::new(store.clone(), clock, Issuers::default()).unwrap();
+        let identity = Arc::new(identity);
+        let issuers = Issuers::default();
+        let door = Authenticator::new(store.clone(), clock, identity, issuers).unwrap();
         Self {
             store,
             millis,
@@ -49,10 +57,21 @@ impl Scene {
         (id, token)
     }
 
-    async fn call(&self, token: &str) -> Result<Arc<holdfast::identity::Principal>, AuthError> {
+    async fn call(&self, token: &str) -> Result<Arc<Caller>, AuthError> {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
-        self.door.authenticate(&headers).await
+        self.approach(&headers).await
+    }
+
+    async fn approach(&self, headers: &HeaderMap) -> Result<Arc<Caller>, AuthError> {
+        let uri = Uri::from_static("/v1/whoami");
+        let approach = Approach {
+            headers,
+            method: &Method::GET,
+            uri: &uri,
+            address: None,
+        };
+        self.door.authenticate(approach).await
     }
 }
 
@@ -83,11 +102,7 @@ async fn a_wrong_letter_an_unknown_key_and_no_key_are_told_apart() {
         scene.call(&unknown).await,
         Err(AuthError::UnknownKey)
     ));
-    let nothing = scene
-        .door
-        .authenticate(&HeaderMap::new())
-        .await
-        .unwrap_err();
+    let nothing = scene.approach(&HeaderMap::new()).await.unwrap_err();
     assert!(matches!(nothing, AuthError::Missing));
     assert_eq!(nothing.kind(), ErrorKind::Unauthenticated);
     assert!(!nothing.is_about_a_token());
@@ -152,4 +167,27 @@ async fn weak_first_keys_are_refused() {
     }
     let refused = bootstrap(&scene.store, "hf_looks-like-one-of-ours", scene.now()).await;
     assert!(matches!(refused, Err(BootstrapError::Mistyped)));
+}
+
+#[tokio::test]
+async fn keys_of_before_the_secret_stay_good_beside_those_of_after() {
+    let secrets = Secrets::new(Some("5ca1ab1e5ca1ab1e5ca1ab1e5ca1ab1e"));
+    let scene = Scene::with(Identity {
+        secrets: secrets.clone(),
+        ..Identity::default()
+    });
+    let (_, old) = scene.key(None).await;
+    scene.call(&old).await.unwrap();
+    let account = AccountId::parse("acme/web").unwrap();
+    let roles = Roles::NONE.with(Role::TenantUser);
+    let minted = keys::mint().unwrap().hashed_with(&secrets);
+    let (key, new) = minted.into_key(account, roles, String::new(), scene.now(), None);
+    assert_ne!(key.hash, keys::hash(&new));
+    scene.store.add_key(key).await.unwrap();
+    scene.call(&new).await.unwrap();
+    // The id in another case is another key's, and the secret of one opens no other.
+    let (id, rest) = (&old[3..15], &new[15..]);
+    for wrong in [format!("hf_{id}{rest}"), old.to_ascii_lowercase()] {
+        assert!(scene.call(&wrong).await.is_err(), "{wrong}");
+    }
 }

@@ -6,7 +6,7 @@ use holdfast::api::{ApiMetrics, Settings, router};
 use holdfast::app::App;
 use holdfast::clock::Clock;
 use holdfast::identity::jwt::Issuers;
-use holdfast::identity::{Authenticator, keys};
+use holdfast::identity::{Authenticator, Identity, keys};
 use holdfast::ops::audit::{Audit, AuditSettings};
 use holdfast::ops::listen::{Bounds, Listener};
 use holdfast::policies::Policies;
@@ -38,6 +38,8 @@ pub(crate) struct Options {
     pub(crate) embedded: bool,
     /// A store that is there already, in the place of both.
     pub(crate) store: Option<Store>,
+    pub(crate) identity: Identity,
+    pub(crate) issuers: Issuers,
     /// How long a request's head may take to arrive.
     pub(crate) head_timeout: Duration,
     /// The folder of policies; without it the built-in ones.
@@ -53,6 +55,8 @@ impl Default for Options {
             settings: Settings::default(),
             embedded: false,
             store: None,
+            identity: Identity::default(),
+            issuers: Issuers::default(),
             head_timeout: Duration::from_secs(10),
             policies: None,
             solver: None,
@@ -64,6 +68,7 @@ impl Default for Options {
 pub(crate) struct Host {
     pub(crate) app: App,
     pub(crate) metrics: ApiMetrics,
+    pub(crate) door: Authenticator,
     pub(crate) address: SocketAddr,
     pub(crate) dir: tempfile::TempDir,
     client: Client<HttpConnector, Full<Bytes>>,
@@ -132,11 +137,14 @@ impl Host {
             plugins: Arc::new(Plugins::open(plugins).unwrap()),
             clock: options.clock.clone(),
             audit: Audit::open(audit).unwrap(),
+            identity: Arc::new(options.identity),
             peers: Peers::open(&[], vec![Origin::parse(DELEGATE).unwrap()], None),
         };
-        let issuers = Issuers::default();
-        let authenticator = Authenticator::new(store, options.clock, issuers).unwrap();
+        let issuers = options.issuers;
+        let identity = Arc::clone(&app.identity);
+        let authenticator = Authenticator::new(store, options.clock, identity, issuers).unwrap();
         let metrics = ApiMetrics::new().unwrap();
+        let door = authenticator.clone();
         let stop = CancellationToken::new();
         let settings = Settings {
             stop: stop.clone(),
@@ -157,6 +165,7 @@ impl Host {
         Self {
             app,
             metrics,
+            door,
             address,
             dir,
             client,

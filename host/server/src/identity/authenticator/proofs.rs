@@ -1,0 +1,268 @@
+//! Each kind of proof, looked up or verified.
+
+use super::{Approach, Caller, Inner, Retiring};
+use crate::identity::did::{self, Bound, DidError};
+use crate::identity::error::AuthError;
+use crate::identity::jwt::{Issuers, TokenError, Verdict};
+use crate::identity::keys;
+use crate::identity::known::Known;
+use crate::identity::session::{self, Began, EndedSession, Session};
+use crate::identity::users::{LoginOf, User};
+use holdfast_model::key::KeyHash;
+use holdfast_model::principal::Proof;
+use holdfast_model::{ApiKey, KeyId, Principal, PrincipalId, Roles, Scopes, UnixMillis};
+use holdfast_store::{Expect, StoreError};
+use std::sync::Arc;
+
+/// A proof that is good now.
+pub(super) struct Found {
+    pub(super) caller: Caller,
+    /// Until when at most.
+    pub(super) end: Option<UnixMillis>,
+    /// Whether it is good for this one call alone.
+    pub(super) is_once: bool,
+}
+
+impl Found {
+    fn new(principal: Principal, end: Option<UnixMillis>) -> Self {
+        Self {
+            caller: Caller {
+                principal: Arc::new(principal),
+                scopes: Scopes::ALL,
+                retiring: None,
+                session: None,
+            },
+            end,
+            is_once: false,
+        }
+    }
+}
+
+impl Inner {
+    pub(super) async fn look_up(
+        &self,
+        issuers: &Issuers,
+        token: &str,
+        hash: &KeyHash,
+        approach: Approach<'_>,
+        now: UnixMillis,
+    ) -> Result<Found, AuthError> {
+        if token.starts_with(session::PREFIX) {
+            return self.session(token, now).await;
+        }
+        if is_signed(token) {
+            if did::issuer(token).is_some() {
+                return self.did(token, approach, now).await;
+            }
+            if !issuers.is_empty() {
+                return self.token(issuers, token, now).await;
+            }
+        } else if is_encrypted(token) && !issuers.is_empty() {
+            return Err(TokenError::Opaque.into());
+        }
+        let key = self.key(token, hash, now).await?;
+        self.uses
+            .note(&key, approach.headers, approach.address, now);
+        self.of_key(key, now).await
+    }
+
+    /// A token of an issuer. What its issuer says now of somebody who made keys counts for those
+    /// keys.
+    async fn token(
+        &self,
+        issuers: &Issuers,
+        token: &str,
+        now: UnixMillis,
+    ) -> Result<Found, AuthError> {
+        let (principal, end) = match issuers.verify_fetching(token, now).await? {
+            Verdict::Good(principal, end) => (principal, end),
+            Verdict::NoKeys => return Err(AuthError::NoIssuerKeys),
+        };
+        let known = Known::of(&principal);
+        let kept = self.store.record::<Known>("", known.digest(), now).await;
+        if let Some(kept) = kept.map_err(AuthError::Store)?
+            && kept.value != known
+        {
+            let put = self
+                .store
+                .put_record(&known, Expect::Version(kept.version), now);
+            // Another process that saw the same token was faster, and wrote the same.
+            match put.await {
+                Ok(_) | Err(StoreError::Conflict(_)) => {}
+                Err(error) => return Err(AuthError::Store(error)),
+            }
+        }
+        Ok(Found::new(principal, Some(end)))
+    }
+
+    async fn session(&self, token: &str, now: UnixMillis) -> Result<Found, AuthError> {
+        let session = Session::read(token, &self.identity.secrets, now);
+        let session = session.ok_or(AuthError::SessionOver)?;
+        let name = session.id.to_string();
+        let ended = self.store.record::<EndedSession>(&name, "ended", now).await;
+        if ended.map_err(AuthError::Store)?.is_some() {
+            return Err(AuthError::SessionOver);
+        }
+        let user = self.user(&session.tenant, &session.user, now).await?;
+        let user = user.filter(|user| user.sessions_from.is_none_or(|from| from <= session.at));
+        let user = user.ok_or(AuthError::SessionOver)?;
+        let proof = match session.began {
+            Began::Password => Proof::Password,
+            Began::Wallet => Proof::Did,
+        };
+        let mut found = Found::new(user.principal(proof), Some(session.end));
+        found.caller.session = Some(session);
+        Ok(found)
+    }
+
+    /// A call that a DID has signed. It is noted as used before anything else is looked up.
+    async fn did(
+        &self,
+        token: &str,
+        approach: Approach<'_>,
+        now: UnixMillis,
+    ) -> Result<Found, AuthError> {
+        let url = self.identity.terms.url.as_ref().ok_or(DidError::Off)?;
+        let bound = Bound {
+            url: url.as_str(),
+            method: approach.method.as_str(),
+            path: approach.uri.path(),
+        };
+        let proven = did::verify(token, bound, now)?;
+        match self
+            .store
+            .put_record(&proven.used, Expect::Absent, now)
+            .await
+        {
+            Ok(_) => {}
+            Err(StoreError::Conflict(_)) => return Err(DidError::Replayed.into()),
+            Err(error) => return Err(AuthError::Store(error)),
+        }
+        let of = self.store.record::<LoginOf>(&proven.did, "user", now).await;
+        let of = of.map_err(AuthError::Store)?.ok_or(DidError::Nobody)?.value;
+        let user = self.user(of.tenant.as_str(), &of.name, now).await?;
+        let user = user.filter(|user| user.logins.contains(&proven.did));
+        let user = user.ok_or(DidError::Nobody)?;
+        let mut found = Found::new(user.principal(Proof::Did), None);
+        found.is_once = true;
+        Ok(found)
+    }
+
+    /// A user who may call.
+    async fn user(
+        &self,
+        tenant: &str,
+        name: &str,
+        now: UnixMillis,
+    ) -> Result<Option<User>, AuthError> {
+        let kept = self.store.record::<User>(tenant, name, now).await;
+        let kept = kept.map_err(AuthError::Store)?;
+        Ok(kept.map(|kept| kept.value).filter(|user| !user.disabled))
+    }
+
+    async fn key(&self, token: &str, hash: &KeyHash, now: UnixMillis) -> Result<ApiKey, AuthError> {
+        let key = match keys::id_of(token)? {
+            // By its public name; then the rest is compared in constant time.
+            Some(id) => {
+                let found = self.store.key(&id).await.map_err(AuthError::Store)?;
+                found.filter(|key| self.identity.secrets.is_of(&key.hash, token))
+            }
+            // The first administrator's, which has the shape that the operator gave it.
+            None => self
+                .store
+                .key_by_hash(hash)
+                .await
+                .map_err(AuthError::Store)?,
+        };
+        let key = match key {
+            Some(key) => key,
+            None if is_signed(token) => return Err(TokenError::UnknownIssuer.into()),
+            None => return Err(AuthError::UnknownKey),
+        };
+        must_be_good(&key, now)?;
+        Ok(key)
+    }
+
+    /// The holder of a key, by its public name.
+    pub(super) async fn holder_of(&self, id: &KeyId, now: UnixMillis) -> Result<Found, AuthError> {
+        let key = self.store.key(id).await.map_err(AuthError::Store)?;
+        let key = key.ok_or(AuthError::UnknownKey)?;
+        must_be_good(&key, now)?;
+        self.of_key(key, now).await
+    }
+
+    /// The holder of a key: what the key says, cut to what its maker could give away today.
+    async fn of_key(&self, key: ApiKey, now: UnixMillis) -> Result<Found, AuthError> {
+        let mut roles = key.roles;
+        if let Some(maker) = &key.maker {
+            let (theirs, is_own_tenant) = self.maker(maker, &key, now).await?;
+            roles = theirs.map_or(roles, |theirs| roles.given_by(theirs, is_own_tenant));
+        }
+        let principal = Principal {
+            id: PrincipalId::of_key(&key.id),
+            account: key.account,
+            roles,
+            proof: Proof::Key(key.id),
+        };
+        let mut found = Found::new(principal, key.expires);
+        found.caller.scopes = key.scopes;
+        found.caller.retiring = key
+            .successor
+            .zip(key.expires)
+            .map(|(successor, end)| Retiring { successor, end });
+        Ok(found)
+    }
+
+    /// The roles of who made a key, and whether they are of its tenant; nothing if nobody has seen
+    /// them since.
+    async fn maker(
+        &self,
+        maker: &PrincipalId,
+        key: &ApiKey,
+        now: UnixMillis,
+    ) -> Result<(Option<Roles>, bool), AuthError> {
+        let tenant = key.account.tenant();
+        if let Some((of, name)) = maker.user() {
+            let user = self.user(of, name, now).await?;
+            let user = user.ok_or(AuthError::MakerGone)?;
+            return Ok((Some(user.roles), &user.tenant == tenant));
+        }
+        if let Some(id) = maker.as_str().strip_prefix("key:") {
+            // A key's roles never change, and a rotated one's keys live on.
+            let id = KeyId::parse(id).map_err(|_| AuthError::MakerGone)?;
+            let made = self.store.key(&id).await.map_err(AuthError::Store)?;
+            let made = made.ok_or(AuthError::MakerGone)?;
+            return Ok((Some(made.roles), made.account.tenant() == tenant));
+        }
+        let digest = Known::digest_of(maker);
+        let kept = self.store.record::<Known>("", &digest, now).await;
+        let known = kept.map_err(AuthError::Store)?.map(|kept| kept.value);
+        Ok(known.map_or((None, false), |known| {
+            (Some(known.roles), &known.tenant == tenant)
+        }))
+    }
+}
+
+fn must_be_good(key: &ApiKey, now: UnixMillis) -> Result<(), AuthError> {
+    match key.revoked {
+        Some(_) => Err(AuthError::Revoked),
+        None if key.is_good_at(now) => Ok(()),
+        None => Err(AuthError::Expired),
+    }
+}
+
+/// Whether a text has the shape of a signed token: three parts, the first of them a JSON object in
+/// base64 (`{"` always gives `eyJ`, `{ ` gives `ey`).
+fn is_signed(token: &str) -> bool {
+    has_parts(token, 3)
+}
+
+/// Whether a text has the shape of an encrypted token (RFC 7516), as Auth0 hands out to who names
+/// no audience.
+fn is_encrypted(token: &str) -> bool {
+    has_parts(token, 5)
+}
+
+fn has_parts(token: &str, parts: usize) -> bool {
+    token.starts_with("ey") && token.bytes().filter(|b| *b == b'.').count() + 1 == parts
+}

@@ -1,0 +1,189 @@
+//! Calls that DIDs sign, and wallets that sign in.
+
+use crate::support::host::{Host, Options};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ed25519_dalek::{Signer, SigningKey};
+use holdfast::clock::Clock;
+use holdfast::identity::{Chain, Identity, Terms};
+use holdfast_model::{Role, UnixMillis};
+use serde_json::{Value, json};
+use sha3::{Digest, Keccak256};
+use url::Url;
+
+const NOW: u64 = 1_800_000_000;
+const URL: &str = "https://pins.example";
+
+async fn host() -> (Host, String) {
+    let terms = Terms {
+        url: Some(Url::parse(URL).unwrap()),
+        chains: vec![Chain { id: 1, rpc: None }],
+        ..Terms::default()
+    };
+    let host = Host::start_with(Options {
+        clock: Clock::manual(UnixMillis::from_seconds(NOW)),
+        identity: Identity {
+            terms,
+            ..Identity::default()
+        },
+        ..Options::default()
+    })
+    .await;
+    let admin = host.key("acme/admin", &[Role::TenantAdmin]).await;
+    (host, admin)
+}
+
+async fn user(host: &Host, admin: &str, login: &str) {
+    let wanted = json!({ "name": "alice", "logins": [login] });
+    host.post("/v1/users", admin, wanted).await.with(201);
+}
+
+fn did(key: &SigningKey) -> String {
+    let bytes = [&[0xed, 0x01], key.verifying_key().as_bytes().as_slice()].concat();
+    format!("did:key:z{}", bs58::encode(bytes).into_string())
+}
+
+fn proof(key: &SigningKey, jti: &str, method: &str, path: &str) -> String {
+    let did = did(key);
+    let claims = json!({
+        "iss": did, "sub": did, "aud": URL, "htm": method, "htu": format!("{URL}{path}"),
+        "iat": NOW, "exp": NOW + 60, "jti": jti,
+    });
+    let encode = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let said = format!("{}.{}", encode(json!({"alg": "EdDSA"})), encode(claims));
+    let signature = key.sign(said.as_bytes()).to_bytes();
+    format!("{said}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+#[tokio::test]
+async fn a_did_signs_each_call_anew() {
+    let (host, admin) = host().await;
+    let key = SigningKey::from_bytes(&[9; 32]);
+    let path = "/v1/whoami";
+    let unknown = host
+        .get(path, &proof(&key, "0", "GET", path))
+        .await
+        .with(401);
+    assert!(
+        unknown["detail"]
+            .as_str()
+            .unwrap()
+            .contains("nobody's here"),
+        "{unknown}"
+    );
+    user(&host, &admin, &did(&key)).await;
+    let one = proof(&key, "1", "GET", path);
+    let me = host.get(path, &one).await.with(200);
+    assert_eq!(me["principal"], "user:acme/alice");
+    let again = host.get(path, &one).await.with(401);
+    assert!(
+        again["detail"].as_str().unwrap().contains("used before"),
+        "{again}"
+    );
+    // The query is no part of the address that is signed (RFC 9449, section 4.2).
+    let list = proof(&key, "2", "GET", "/psa/pins");
+    host.get("/psa/pins?limit=1", &list).await.with(200);
+    for (jti, method, signed) in [("3", "POST", path), ("4", "GET", "/psa/pins")] {
+        host.get(path, &proof(&key, jti, method, signed))
+            .await
+            .with(401);
+    }
+    // Of many at once one goes through.
+    let two = proof(&key, "5", "GET", path);
+    let calls = (0..8).map(|_| host.get(path, &two));
+    let answers = futures_util::future::join_all(calls).await;
+    let good = answers.iter().filter(|answer| answer.status.is_success());
+    assert_eq!(good.count(), 1);
+}
+
+/// A wallet of its own key, as small as one can be.
+struct Wallet(k256::ecdsa::SigningKey);
+
+impl Wallet {
+    fn address(&self) -> String {
+        let point = self.0.verifying_key().to_encoded_point(false);
+        let hash = Keccak256::digest(&point.as_bytes()[1..]);
+        let digits = hash[12..].iter().map(|byte| format!("{byte:02x}"));
+        format!("0x{}", digits.collect::<String>())
+    }
+
+    fn sign(&self, message: &str) -> String {
+        let text = format!("\x19Ethereum Signed Message:\n{}{message}", message.len());
+        let hash = Keccak256::digest(text.as_bytes());
+        let (signature, id) = self.0.sign_prehash_recoverable(&hash).unwrap();
+        let bytes = [&signature.to_bytes()[..], &[27 + id.to_byte()]].concat();
+        let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
+        format!("0x{}", digits.collect::<String>())
+    }
+}
+
+fn message(wallet: &Wallet, nonce: &str) -> String {
+    format!(
+        "pins.example wants you to sign in with your Ethereum account:\n{}\n\n\n\
+         URI: {URL}\nVersion: 1\nChain ID: 1\nNonce: {nonce}\n\
+         Issued At: 2027-01-15T08:00:00Z\nExpiration Time: 2027-01-15T08:05:00Z",
+        wallet.address()
+    )
+}
+
+#[tokio::test]
+async fn a_wallet_signs_in_once_for_each_nonce() {
+    let (host, admin) = host().await;
+    let wallet = Wallet(k256::ecdsa::SigningKey::from_slice(&[9; 32]).unwrap());
+    let nonce = async || {
+        let told = host
+            .call("POST", "/v1/login/nonce", None, None)
+            .await
+            .with(201);
+        assert_eq!(told["domain"], "pins.example");
+        assert_eq!(told["chains"], json!([1]));
+        told["nonce"].as_str().unwrap().to_owned()
+    };
+    let log_in = async |message: String, signature: String| {
+        let body = json!({ "message": message, "signature": signature });
+        host.call("POST", "/v1/login/wallet", None, Some(body))
+            .await
+    };
+    let text = message(&wallet, &nonce().await);
+    log_in(text.clone(), wallet.sign(&text)).await.with(401);
+    let login = format!("did:pkh:eip155:1:{}", wallet.address());
+    user(&host, &admin, &login).await;
+    let text = message(&wallet, &nonce().await);
+    let session = log_in(text.clone(), wallet.sign(&text)).await.with(201);
+    assert_eq!(session["principal"], "user:acme/alice");
+    let token = session["token"].as_str().unwrap();
+    let me = host.get("/v1/whoami", token).await.with(200);
+    assert_eq!(me["account"], "acme/alice");
+    // The nonce is used up, whatever becomes of the signature.
+    log_in(text.clone(), wallet.sign(&text)).await.with(401);
+    let text = message(&wallet, &nonce().await);
+    log_in(text.clone(), wallet.sign("something else"))
+        .await
+        .with(401);
+    log_in(text.clone(), wallet.sign(&text)).await.with(401);
+    // A nonce of one's own is none.
+    let text = message(&wallet, &"ab".repeat(20));
+    log_in(text.clone(), wallet.sign(&text)).await.with(401);
+    let other =
+        message(&wallet, &nonce().await).replace("pins.example wants", "evil.example wants");
+    log_in(other.clone(), wallet.sign(&other)).await.with(401);
+    log_in("hello".to_owned(), "0x".to_owned()).await.with(400);
+}
+
+#[tokio::test]
+async fn neither_is_taken_where_no_address_is_configured() {
+    let host = Host::start().await;
+    let key = SigningKey::from_bytes(&[9; 32]);
+    let path = "/v1/whoami";
+    let refused = host
+        .get(path, &proof(&key, "0", "GET", path))
+        .await
+        .with(401);
+    assert!(
+        refused["detail"].as_str().unwrap().contains("auth.url"),
+        "{refused}"
+    );
+    host.call("POST", "/v1/login/nonce", None, None)
+        .await
+        .with(403);
+}
