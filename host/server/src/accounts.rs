@@ -7,7 +7,7 @@ pub mod tenants;
 pub mod users;
 
 use crate::identity::users::Busy;
-use holdfast_model::{ErrorKind, Invalid, Role};
+use holdfast_model::{ErrorKind, Invalid, KeyId, Role};
 use holdfast_store::StoreError;
 
 /// Why a verb did not do it.
@@ -25,6 +25,12 @@ pub enum AccountError {
     /// A DID or a wallet is somebody else's already.
     #[error("{0} is another user's; take it from that user first")]
     Taken(String),
+    /// A user of this name is there already.
+    #[error("there is a user {0} already; change that one, or take another name")]
+    Exists(String),
+    /// A key has another one in its place already.
+    #[error("the key was rotated already; rotate the one in its place, {0}")]
+    Rotated(KeyId),
     /// Too many passwords at once.
     #[error(transparent)]
     Busy(#[from] Busy),
@@ -38,7 +44,7 @@ impl AccountError {
             Self::Store(error) => error.kind(),
             Self::Invalid(invalid) => invalid.kind(),
             Self::Exceeds(_) => ErrorKind::Denied,
-            Self::Taken(_) => ErrorKind::Conflict,
+            Self::Taken(_) | Self::Exists(_) | Self::Rotated(_) => ErrorKind::Conflict,
             Self::Busy(_) => ErrorKind::Overloaded,
         }
     }

@@ -126,8 +126,8 @@ pub async fn rotate(
     let old = app.store.key(&retired.on().id).await?;
     let old = old.filter(|old| old.account == *created.on() && old.is_good_at(now));
     let old = old.ok_or(StoreError::NotFound("key"))?;
-    if old.successor.is_some() {
-        return Err(StoreError::Conflict("key").into());
+    if let Some(successor) = old.successor {
+        return Err(AccountError::Rotated(successor));
     }
     let caller = created.principal();
     let is_own = matches!(&caller.proof, Proof::Key(id) if *id == old.id);

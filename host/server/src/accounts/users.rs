@@ -73,7 +73,7 @@ pub async fn create(
     user.password = hashed(app, wanted.password).await?;
     let (tenant, name) = (user.tenant.as_str(), &user.name);
     if app.store.record::<User>(tenant, name, now).await?.is_some() {
-        return Err(StoreError::Conflict(USER).into());
+        return Err(AccountError::Exists(format!("{tenant}/{name}")));
     }
     link(app, &user, &[], now).await?;
     put(app, &user, Expect::Absent, now).await?;

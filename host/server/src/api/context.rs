@@ -338,8 +338,7 @@ impl Call {
         let Some(retiring) = &caller.retiring else {
             return;
         };
-        let now = self.app().clock.now();
-        let since = HeaderValue::try_from(format!("@{}", now.as_seconds()));
+        let since = HeaderValue::try_from(format!("@{}", retiring.since.as_seconds()));
         let end = HeaderValue::try_from(http_date(retiring.end));
         let names = ["deprecation", "sunset"].map(HeaderName::from_static);
         let told = names.into_iter().zip([since, end]);

@@ -76,8 +76,9 @@ impl Limits {
         let instant = now.as_millis().saturating_mul(NANOS_PER_MILLI);
         let whole = interval.saturating_mul(u64::from(self.burst));
         let take = |full_at: u64| {
-            // A clock that was set back leaves nobody out for longer than a whole bucket takes.
-            let used = full_at.saturating_sub(instant).min(whole);
+            // More than a whole bucket can be used only by a clock that was set back since.
+            let used = Some(full_at.saturating_sub(instant)).filter(|used| *used <= whole);
+            let used = used.unwrap_or(0);
             let used = used.saturating_add(interval);
             (used <= whole).then(|| instant.saturating_add(used))
         };
@@ -90,7 +91,7 @@ impl Limits {
                 Ok(Some(self.told(left.unwrap_or(0), seconds, now)))
             }
             Err(full_at) => {
-                let used = full_at.saturating_sub(instant).min(whole);
+                let used = full_at.saturating_sub(instant);
                 let wait = used.saturating_add(interval).saturating_sub(whole);
                 let seconds = wait.div_ceil(NANOS_PER_SECOND).max(1);
                 let told = Box::new(self.told(0, seconds, now));

@@ -67,7 +67,7 @@ pub(crate) struct Nonce {
         (status = 429, description = "Too many failed log-ins"))
 )]
 pub(crate) async fn password(call: &mut Call) -> Result<Reply, Problem> {
-    call.authenticator().admit(call.address())?;
+    admit(call)?;
     let Login { user, password } = call.json().await?;
     let app = call.app().clone();
     let logged_in = with_password(&app.store, &app.identity, &app.clock, (&user, password)).await;
@@ -80,7 +80,7 @@ pub(crate) async fn password(call: &mut Call) -> Result<Reply, Problem> {
     responses((status = 201, description = "What the message must say", body = Nonce))
 )]
 pub(crate) async fn nonce(call: &mut Call) -> Result<Reply, Problem> {
-    call.authenticator().admit(call.address())?;
+    admit(call)?;
     let app = call.app();
     let opened = begin_wallet(&app.store, &app.identity, &app.clock).await?;
     let view = Nonce {
@@ -100,7 +100,7 @@ pub(crate) async fn nonce(call: &mut Call) -> Result<Reply, Problem> {
     responses((status = 201, description = "A session", body = Fresh))
 )]
 pub(crate) async fn wallet(call: &mut Call) -> Result<Reply, Problem> {
-    call.authenticator().admit(call.address())?;
+    admit(call)?;
     let wanted: WalletLogin = call.json().await?;
     let signed = match (wanted.message, wanted.signature, wanted.cacao) {
         (Some(message), Some(signature), None) => SignedIn::Message(message, signature),
@@ -136,6 +136,15 @@ pub(crate) async fn out(call: &mut Call) -> Result<Reply, Problem> {
     end_session(&app.store, &app.clock, &session).await?;
     call.note(format!("session {} ended", session.id));
     Ok(Reply::empty(StatusCode::NO_CONTENT))
+}
+
+/// Sends away who comes from where too many were refused, and counts it.
+fn admit(call: &Call) -> Result<(), Problem> {
+    let (authenticator, address) = (call.authenticator(), call.address());
+    authenticator.admit(address).map_err(|error| {
+        authenticator.refused(&error, address);
+        error.into()
+    })
 }
 
 /// What a log-in came to; one that failed counts against its address.

@@ -22,6 +22,7 @@ use holdfast_model::{KeyId, Principal, Scopes, UnixMillis};
 use holdfast_store::Store;
 use metrics::Metrics;
 use prometheus::core::Collector;
+use proofs::Found;
 use quick_cache::sync::Cache;
 use std::net::IpAddr;
 use std::ops::Deref;
@@ -35,6 +36,10 @@ const BELIEVED_MILLIS: u64 = 2_000;
 /// Proofs that are remembered. At some 300 bytes each this is 20 MiB; the less used ones are looked
 /// up again.
 const REMEMBERED_MAX: usize = 65_536;
+
+/// Passwords that were right and need not be computed again: a few for each program that sends one
+/// with every call.
+const PASSWORDS_MAX: usize = 4_096;
 
 /// What of a call tells who makes it. Nothing else ever does.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +72,8 @@ pub struct Caller {
 pub struct Retiring {
     /// The next one.
     pub successor: KeyId,
+    /// Since when there is one.
+    pub since: UnixMillis,
     /// Until when this one is good.
     pub end: UnixMillis,
 }
@@ -91,6 +98,8 @@ struct Inner {
     identity: Arc<Identity>,
     issuers: ArcSwap<Issuers>,
     remembered: Cache<KeyHash, Remembered>,
+    /// The kept hash that a name and a password were right for.
+    passwords: Cache<KeyHash, Arc<str>>,
     refusals: Refusals,
     uses: Uses,
     metrics: Metrics,
@@ -133,6 +142,7 @@ impl Authenticator {
                 identity,
                 issuers: ArcSwap::from_pointee(issuers),
                 remembered: Cache::new(REMEMBERED_MAX),
+                passwords: Cache::new(PASSWORDS_MAX),
                 refusals,
                 uses: Uses::default(),
                 metrics: Metrics::new()?,
@@ -160,6 +170,28 @@ impl Authenticator {
         let inner = &self.inner;
         let found = inner.holder_of(id, inner.clock.now()).await?;
         Ok(Arc::new(found.caller))
+    }
+
+    /// Who calls with the name and the password of a user who is kept here.
+    ///
+    /// # Errors
+    /// They are not right, or too many were not.
+    pub async fn with_password(
+        &self,
+        login: (&str, &str),
+        address: Option<IpAddr>,
+    ) -> Result<Arc<Caller>, AuthError> {
+        let result = self.of_login(login, address).await;
+        if let Err(error) = &result {
+            self.refused(error, address);
+        }
+        result
+    }
+
+    /// The token of a session.
+    #[must_use]
+    pub fn session_token(&self, session: &Session) -> String {
+        session.token(&self.inner.identity.secrets)
     }
 
     /// Whether somebody at an address may try to log in now.
@@ -209,12 +241,8 @@ impl Authenticator {
         let token = bearer::token(approach.headers)?;
         let hash = keys::hash(token);
         let now = self.inner.clock.now();
-        if let Some(found) = self.inner.remembered.get(&hash)
-            && (found.since..found.until).contains(&now)
-            && (!matches!(found.caller.principal.proof, Proof::Token { .. })
-                || found.issuers == self.inner.issuers.load().generation())
-        {
-            return Ok(found.caller);
+        if let Some(found) = self.remembered(&hash, now) {
+            return Ok(found);
         }
         self.admit(approach.address)?;
         self.inner.metrics.looked_up();
@@ -223,6 +251,35 @@ impl Authenticator {
             .inner
             .look_up(&issuers, token, &hash, approach, now)
             .await?;
+        Ok(self.remember(hash, found, now, issuers.generation()))
+    }
+
+    async fn of_login(
+        &self,
+        login: (&str, &str),
+        address: Option<IpAddr>,
+    ) -> Result<Arc<Caller>, AuthError> {
+        let (user, password) = login;
+        let hash = self.inner.identity.secrets.of_login(user, password);
+        let now = self.inner.clock.now();
+        if let Some(found) = self.remembered(&hash, now) {
+            return Ok(found);
+        }
+        self.admit(address)?;
+        self.inner.metrics.looked_up();
+        let found = self.inner.password(login, &hash, now).await?;
+        Ok(self.remember(hash, found, now, 0))
+    }
+
+    fn remembered(&self, hash: &KeyHash, now: UnixMillis) -> Option<Arc<Caller>> {
+        let found = self.inner.remembered.get(hash)?;
+        let is_of_an_issuer = matches!(found.caller.principal.proof, Proof::Token { .. });
+        let holds = (found.since..found.until).contains(&now)
+            && (!is_of_an_issuer || found.issuers == self.inner.issuers.load().generation());
+        holds.then_some(found.caller)
+    }
+
+    fn remember(&self, hash: KeyHash, found: Found, now: UnixMillis, issuers: u64) -> Arc<Caller> {
         let caller = Arc::new(found.caller);
         if !found.is_once {
             let until = now.plus_millis(BELIEVED_MILLIS);
@@ -230,10 +287,10 @@ impl Authenticator {
                 caller: Arc::clone(&caller),
                 since: now,
                 until: found.end.map_or(until, |end| end.min(until)),
-                issuers: issuers.generation(),
+                issuers,
             };
             self.inner.remembered.insert(hash, remembered);
         }
-        Ok(caller)
+        caller
     }
 }

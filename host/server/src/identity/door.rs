@@ -1,19 +1,21 @@
 //! The other door: what clients of IPFS Cluster's interface send. They know user names with
 //! passwords (`Basic`) and tokens that they got for them, and little else.
 //!
-//! A user name is an API key's id and its password the whole key. A token is this host's own:
-//! signed, short-lived, and worth no more than its key, which is looked up at each use; a revoked
-//! key's tokens are worthless at once.
+//! A user name is an API key's id and its password the whole key, or it is `tenant/name` of a user
+//! who is kept here, with the user's own password. A token is this host's own: signed, short-lived,
+//! and worth no more than its key, which is looked up at each use; a revoked key's tokens are
+//! worthless at once. A user's token is a session's.
 
 use super::authenticator::{Approach, Authenticator, Caller};
 use super::error::AuthError;
+use super::session::{Began, Session};
 use crate::clock::Clock;
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderValue};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use holdfast_model::KeyId;
 use holdfast_model::principal::Proof;
-use holdfast_model::{KeyId, Principal};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -24,6 +26,9 @@ const ISSUER: &str = "holdfast-cluster";
 
 /// Bytes of credentials that are looked at: an API key is far shorter, and so is a token.
 const CREDENTIALS_BYTES_MAX: usize = 8 * 1024;
+
+/// What came is none of both.
+const WRONG: AuthError = AuthError::Malformed("it is no user name and password");
 
 /// Lets clients of IPFS Cluster's interface in.
 #[derive(Clone)]
@@ -75,34 +80,58 @@ impl Door {
     /// # Errors
     /// No proof, one that cannot be accepted, or a store that does not answer.
     pub async fn authenticate(&self, approach: Approach<'_>) -> Result<Arc<Caller>, AuthError> {
-        let headers = approach.headers;
-        let text = headers
-            .get(AUTHORIZATION)
-            .and_then(|value| value.to_str().ok());
-        let Some((scheme, credentials)) = text.and_then(|text| text.split_once(' ')) else {
+        let Some((scheme, credentials)) = credentials(approach.headers) else {
             return self.authenticator.authenticate(approach).await;
         };
-        if credentials.len() > CREDENTIALS_BYTES_MAX
-            || headers.get_all(AUTHORIZATION).iter().count() > 1
-        {
-            return self.authenticator.authenticate(approach).await;
+        let known = if scheme.eq_ignore_ascii_case("basic") {
+            match login(credentials) {
+                // No key's id has a slash in it.
+                Ok((user, password)) if user.contains('/') => {
+                    let login = (user.as_str(), password.as_str());
+                    let address = approach.address;
+                    return self.authenticator.with_password(login, address).await;
+                }
+                Ok((id, key)) => {
+                    let caller = self.with_key(&key, approach).await?;
+                    match &caller.proof {
+                        Proof::Key(own) if own.to_string() == id => Ok(caller),
+                        _ => Err(AuthError::UnknownKey),
+                    }
+                }
+                Err(error) => Err(error),
+            }
+        } else {
+            match self.key_of(credentials) {
+                Some(Ok(id)) => self.authenticator.holder_of(&id).await,
+                Some(Err(error)) => Err(error),
+                None => return self.authenticator.authenticate(approach).await,
+            }
+        };
+        if let Err(error) = &known {
+            self.authenticator.refused(error, approach.address);
         }
-        if scheme.eq_ignore_ascii_case("basic") {
-            return self.of_user(credentials.trim(), approach).await;
-        }
-        match self.key_of(credentials.trim()) {
-            Some(verified) => self.authenticator.holder_of(&verified?).await,
-            None => self.authenticator.authenticate(approach).await,
-        }
+        known
     }
 
-    /// A token for somebody who came with a key.
+    /// A token for somebody who came with a key or a password.
     ///
     /// # Errors
     /// Somebody who came otherwise, or a token that cannot be signed: a fault of ours.
-    pub fn token(&self, principal: &Principal) -> Result<String, AuthError> {
-        let Proof::Key(id) = &principal.proof else {
-            return Err(AuthError::Malformed("only an API key gets a token"));
+    pub fn token(&self, caller: &Caller) -> Result<String, AuthError> {
+        let id = match (&caller.proof, &caller.session) {
+            (Proof::Key(id), _) => id,
+            // The same session: a token begets none that outlives it.
+            (_, Some(session)) => return Ok(self.authenticator.session_token(session)),
+            (Proof::Password, None) => {
+                let of = caller.id.user().ok_or(AuthError::SessionOver)?;
+                let now = self.clock.now();
+                let session = Session::begin(of, Began::Password, now, self.lifetime);
+                return Ok(self.authenticator.session_token(&session));
+            }
+            _ => {
+                let why = "only an API key or a password gets a token";
+                return Err(AuthError::Malformed(why));
+            }
         };
         let now = self.clock.now().as_seconds();
         let claims = Claims {
@@ -115,30 +144,14 @@ impl Door {
             .map_err(|_| AuthError::Malformed("no token can be signed now"))
     }
 
-    /// `user:password`, in base64.
-    async fn of_user(
-        &self,
-        credentials: &str,
-        approach: Approach<'_>,
-    ) -> Result<Arc<Caller>, AuthError> {
-        const WRONG: AuthError = AuthError::Malformed("it is no user name and password");
-        let bytes = STANDARD.decode(credentials).map_err(|_| WRONG)?;
-        let text = String::from_utf8(bytes).map_err(|_| WRONG)?;
-        let (user, password) = text.split_once(':').ok_or(WRONG)?;
-        if user.is_empty() || password.is_empty() {
-            return Err(WRONG);
-        }
-        let bearer = HeaderValue::try_from(format!("Bearer {password}")).map_err(|_| WRONG)?;
+    async fn with_key(&self, key: &str, approach: Approach<'_>) -> Result<Arc<Caller>, AuthError> {
+        let bearer = HeaderValue::try_from(format!("Bearer {key}")).map_err(|_| WRONG)?;
         let headers = HeaderMap::from_iter([(AUTHORIZATION, bearer)]);
         let approach = Approach {
             headers: &headers,
             ..approach
         };
-        let caller = self.authenticator.authenticate(approach).await?;
-        match &caller.proof {
-            Proof::Key(id) if id.to_string() == user => Ok(caller),
-            _ => Err(AuthError::UnknownKey),
-        }
+        self.authenticator.authenticate(approach).await
     }
 
     /// The key that a token of ours was given for; nothing if it is none of ours.
@@ -162,5 +175,25 @@ impl Door {
             return Err(AuthError::Expired);
         }
         KeyId::parse(&claims.sub).map_err(|_| AuthError::UnknownKey)
+    }
+}
+
+/// The scheme of a call's credentials and the credentials, if they are of a size to be looked at.
+fn credentials(headers: &HeaderMap) -> Option<(&str, &str)> {
+    let text = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, credentials) = text.split_once(' ')?;
+    let is_one = headers.get_all(AUTHORIZATION).iter().count() == 1;
+    (is_one && credentials.len() <= CREDENTIALS_BYTES_MAX).then(|| (scheme, credentials.trim()))
+}
+
+/// `user:password`, in base64.
+fn login(credentials: &str) -> Result<(String, String), AuthError> {
+    let bytes = STANDARD.decode(credentials).map_err(|_| WRONG)?;
+    let text = String::from_utf8(bytes).map_err(|_| WRONG)?;
+    match text.split_once(':') {
+        Some((user, password)) if !user.is_empty() && !password.is_empty() => {
+            Ok((user.to_owned(), password.to_owned()))
+        }
+        _ => Err(WRONG),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::did::DidError;
 use super::jwt::TokenError;
+use super::login::LoginError;
 use holdfast_model::ErrorKind;
 use holdfast_store::StoreError;
 
@@ -45,6 +46,9 @@ pub enum AuthError {
     /// A log-in that failed, counted beside credentials that were refused.
     #[error("the log-in failed")]
     LoginFailed,
+    /// A user's name and password that were sent with the call.
+    #[error(transparent)]
+    Password(#[from] LoginError),
     /// A call signed by a DID that we cannot accept.
     #[error("the signed call is refused: {0}")]
     Did(#[from] DidError),
@@ -65,6 +69,7 @@ impl AuthError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Store(e) => e.kind(),
+            Self::Password(e) => e.kind(),
             Self::NoIssuerKeys => ErrorKind::Unavailable,
             Self::TooMany(_) => ErrorKind::Overloaded,
             _ => ErrorKind::Unauthenticated,
@@ -74,11 +79,12 @@ impl AuthError {
     /// Whether a proof was sent at all: the `WWW-Authenticate` challenge carries
     /// `error="invalid_token"` only then (RFC 6750 §3.1).
     #[must_use]
-    pub const fn is_about_a_token(&self) -> bool {
-        !matches!(
-            self,
-            Self::Missing | Self::Store(_) | Self::NoIssuerKeys | Self::TooMany(_)
-        )
+    pub fn is_about_a_token(&self) -> bool {
+        match self {
+            Self::Missing | Self::Store(_) | Self::NoIssuerKeys | Self::TooMany(_) => false,
+            Self::Password(e) => e.kind() == ErrorKind::Unauthenticated,
+            _ => true,
+        }
     }
 
     /// The label in metrics.
@@ -94,7 +100,7 @@ impl AuthError {
             Self::Token(_) => "token",
             Self::MakerGone => "maker_gone",
             Self::SessionOver => "session_over",
-            Self::LoginFailed => "login_failed",
+            Self::LoginFailed | Self::Password(_) => "login_failed",
             Self::Did(_) => "did",
             Self::TooMany(_) => "too_many",
             Self::NoIssuerKeys => "no_issuer_keys",

@@ -9,7 +9,6 @@ use crate::clock::Clock;
 use holdfast_model::{ErrorKind, UnixMillis};
 use holdfast_store::{Expect, Record, Store, StoreError};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 /// For how long a nonce waits for its message.
 const NONCE_MILLIS: u64 = 300_000;
@@ -129,45 +128,32 @@ pub async fn with_password(
     clock: &Clock,
     (user, password): (&str, String),
 ) -> Result<(Session, String), LoginError> {
-    if !identity.terms.passwords {
-        return Err(LoginError::Off);
-    }
     let now = clock.now();
     let desk = Desk {
         store,
         identity,
         now,
     };
-    let (tenant, name) = user.split_once('/').ok_or(LoginError::Wrong)?;
-    if user.len() > holdfast_store::RECORD_NAME_BYTES_MAX || name.is_empty() || user.contains('\0')
-    {
-        return Err(LoginError::Wrong);
-    }
-    let lockout = store.record::<Lockout>(user, "lockout", now).await?;
-    if let Some(kept) = &lockout
-        && now < kept.value.until
-    {
-        let left = kept.value.until.millis_since(now).div_ceil(1_000);
-        return Err(LoginError::Locked(left.max(1)));
-    }
-    let kept = store.record::<User>(tenant, name, now).await?;
-    let found = kept.map(|kept| kept.value).filter(|user| !user.disabled);
-    let hash = found.as_ref().and_then(|user| user.password.clone());
-    let is_right = identity.passwords.is_right(password, hash).await?;
-    match found {
-        Some(found) if is_right => {
-            if lockout.is_some() {
-                store
-                    .delete_record::<Lockout>(user, "lockout", Expect::Any, now)
-                    .await?;
-            }
-            Ok(desk.session(&found, Began::Password))
-        }
-        _ => {
-            desk.count_failure(user).await?;
-            Err(LoginError::Wrong)
-        }
-    }
+    let found = desk.user_of(user, password).await?;
+    Ok(desk.session(&found, Began::Password))
+}
+
+/// The user whose name and password these are; for who sends them with each call.
+///
+/// # Errors
+/// As [`with_password`].
+pub(super) async fn check_password(
+    store: &Store,
+    identity: &Identity,
+    now: UnixMillis,
+    (user, password): (&str, String),
+) -> Result<User, LoginError> {
+    let desk = Desk {
+        store,
+        identity,
+        now,
+    };
+    desk.user_of(user, password).await
 }
 
 /// Makes a nonce for a wallet's message.
@@ -252,17 +238,50 @@ pub async fn end_session(
 }
 
 impl Desk<'_> {
+    /// The user whose password this is. Failures are counted, and lock.
+    async fn user_of(&self, user: &str, password: String) -> Result<User, LoginError> {
+        if !self.identity.terms.passwords {
+            return Err(LoginError::Off);
+        }
+        let (store, now) = (self.store, self.now);
+        let (tenant, name) = user.split_once('/').ok_or(LoginError::Wrong)?;
+        if user.len() > holdfast_store::RECORD_NAME_BYTES_MAX
+            || name.is_empty()
+            || user.contains('\0')
+        {
+            return Err(LoginError::Wrong);
+        }
+        let lockout = store.record::<Lockout>(user, "lockout", now).await?;
+        if let Some(kept) = &lockout
+            && now < kept.value.until
+        {
+            let left = kept.value.until.millis_since(now).div_ceil(1_000);
+            return Err(LoginError::Locked(left.max(1)));
+        }
+        let kept = store.record::<User>(tenant, name, now).await?;
+        let found = kept.map(|kept| kept.value).filter(|user| !user.disabled);
+        let hash = found.as_ref().and_then(|user| user.password.clone());
+        let is_right = self.identity.passwords.is_right(password, hash).await?;
+        match found {
+            Some(found) if is_right => {
+                if lockout.is_some() {
+                    store
+                        .delete_record::<Lockout>(user, "lockout", Expect::Any, now)
+                        .await?;
+                }
+                Ok(found)
+            }
+            _ => {
+                self.count_failure(user).await?;
+                Err(LoginError::Wrong)
+            }
+        }
+    }
+
     fn session(&self, user: &User, began: Began) -> (Session, String) {
-        let terms = &self.identity.terms;
-        let lifetime = u64::try_from(terms.session_lifetime.as_millis()).unwrap_or(u64::MAX);
-        let session = Session {
-            id: Uuid::new_v4(),
-            tenant: user.tenant.as_str().to_owned(),
-            user: user.name.clone(),
-            began,
-            at: self.now,
-            end: self.now.plus_millis(lifetime),
-        };
+        let of = (user.tenant.as_str(), user.name.as_str());
+        let lifetime = self.identity.terms.session_lifetime;
+        let session = Session::begin(of, began, self.now, lifetime);
         let token = session.token(&self.identity.secrets);
         (session, token)
     }

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use holdfast_model::UnixMillis;
 use holdfast_store::Record;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// What every session token begins with.
@@ -39,6 +40,25 @@ pub struct Session {
 }
 
 impl Session {
+    /// One that begins now.
+    #[must_use]
+    pub fn begin(
+        (tenant, user): (&str, &str),
+        began: Began,
+        now: UnixMillis,
+        lifetime: Duration,
+    ) -> Self {
+        let lifetime = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            id: Uuid::new_v4(),
+            tenant: tenant.to_owned(),
+            user: user.to_owned(),
+            began,
+            at: now,
+            end: now.plus_millis(lifetime),
+        }
+    }
+
     /// The token to send.
     #[must_use]
     pub fn token(&self, secrets: &Secrets) -> String {

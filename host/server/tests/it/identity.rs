@@ -1,7 +1,9 @@
 //! Who calls: keys, tokens, users, DIDs and wallets, good and bad.
 
+mod guesses;
 mod keycloak;
 mod keys;
+mod leaks;
 mod logins;
 mod proofs;
 mod remote;

@@ -17,6 +17,16 @@ pub async fn a_key_is_found_by_hash_and_id(backend: impl Backend) -> Outcome {
     assert_eq!(store.key(&key(2)?.id).await?, Some(key(2)?));
     assert_eq!(store.key_by_hash(&[3; 32]).await?, None);
     assert_eq!(store.key(&KeyId::parse("nothere")?).await?, None);
+    // Letters in another case make another key.
+    let in_capitals = ApiKey {
+        id: KeyId::parse(&key(1)?.id.as_str().to_uppercase())?,
+        ..key(3)?
+    };
+    assert_ne!(in_capitals.id, key(1)?.id);
+    assert_eq!(store.key(&in_capitals.id).await?, None);
+    store.add_key(in_capitals.clone()).await?;
+    assert_eq!(store.key(&in_capitals.id).await?, Some(in_capitals));
+    assert_eq!(store.key(&key(1)?.id).await?, Some(key(1)?));
     Ok(())
 }
 

@@ -1,10 +1,11 @@
-//! Who answers: the peers, their ids and addresses, and tokens for who has a key.
+//! Who answers: the peers, their ids and addresses, and tokens.
 
 use super::lines;
 use super::roster::{self, Roster};
 use crate::api::context::Call;
 use crate::api::problem::Problem;
 use crate::api::reply::Reply;
+use crate::identity::AuthError;
 use crate::workers::peers::Node;
 use axum::http::StatusCode;
 use holdfast_model::action::{Host, ReadPins, WritePins};
@@ -133,12 +134,13 @@ pub(super) fn remove(call: &mut Call) -> Result<Reply, Problem> {
     Err(Problem::fixed_peers())
 }
 
-/// A token for who came with a key.
+/// A token for who came with a key or a password.
 pub(super) fn token(call: &mut Call) -> Result<Reply, Problem> {
     #[derive(Serialize)]
     struct Token {
         token: String,
     }
-    let token = call.cluster()?.door.token(call.principal()?)?;
+    let caller = call.caller.as_ref().ok_or(AuthError::Missing)?;
+    let token = call.cluster()?.door.token(caller)?;
     Reply::json(StatusCode::OK, &Token { token })
 }

@@ -20,6 +20,10 @@ impl From<Invalid> for Problem {
 
 impl From<AuthError> for Problem {
     fn from(error: AuthError) -> Self {
+        let error = match error {
+            AuthError::Password(error) => return error.into(),
+            error => error,
+        };
         let kind = error.kind();
         if let AuthError::TooMany(seconds) = &error {
             let status = StatusCode::TOO_MANY_REQUESTS;
@@ -162,9 +166,10 @@ impl From<AccountError> for Problem {
             AccountError::Exceeds(_) => {
                 Self::of_kind(ErrorKind::Denied, error.to_string()).saying_no()
             }
-            AccountError::Taken(_) | AccountError::Busy(_) => {
-                Self::of_kind(error.kind(), error.to_string())
-            }
+            AccountError::Taken(_)
+            | AccountError::Exists(_)
+            | AccountError::Rotated(_)
+            | AccountError::Busy(_) => Self::of_kind(error.kind(), error.to_string()),
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::identity::error::AuthError;
 use crate::identity::jwt::{Issuers, TokenError, Verdict};
 use crate::identity::keys;
 use crate::identity::known::Known;
+use crate::identity::login;
 use crate::identity::session::{self, Began, EndedSession, Session};
 use crate::identity::users::{LoginOf, User};
 use holdfast_model::key::KeyHash;
@@ -115,6 +116,30 @@ impl Inner {
         Ok(found)
     }
 
+    /// A user's name and password. Those that were right for the hash that is kept now are not
+    /// computed again: a client sends them with each call, and they would take a core.
+    pub(super) async fn password(
+        &self,
+        (name, password): (&str, &str),
+        hash: &KeyHash,
+        now: UnixMillis,
+    ) -> Result<Found, AuthError> {
+        if self.identity.terms.passwords
+            && let Some(right) = self.passwords.get(hash)
+            && let Some((tenant, user)) = name.split_once('/')
+            && let Some(user) = self.user(tenant, user, now).await?
+            && user.password.as_deref() == Some(&*right)
+        {
+            return Ok(Found::new(user.principal(Proof::Password), None));
+        }
+        let login = (name, password.to_owned());
+        let user = login::check_password(&self.store, &self.identity, now, login).await?;
+        if let Some(right) = &user.password {
+            self.passwords.insert(*hash, right.as_str().into());
+        }
+        Ok(Found::new(user.principal(Proof::Password), None))
+    }
+
     /// A call that a DID has signed. It is noted as used before anything else is looked up.
     async fn did(
         &self,
@@ -206,10 +231,15 @@ impl Inner {
         };
         let mut found = Found::new(principal, key.expires);
         found.caller.scopes = key.scopes;
-        found.caller.retiring = key
-            .successor
-            .zip(key.expires)
-            .map(|(successor, end)| Retiring { successor, end });
+        if let Some((successor, end)) = key.successor.zip(key.expires) {
+            let next = self.store.key(&successor).await;
+            let since = next.map_err(AuthError::Store)?.map(|next| next.created);
+            found.caller.retiring = Some(Retiring {
+                successor,
+                since: since.unwrap_or(now),
+                end,
+            });
+        }
         Ok(found)
     }
 

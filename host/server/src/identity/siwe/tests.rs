@@ -42,7 +42,7 @@ fn a_message_is_taken_apart() {
     check(&text()).unwrap();
     for (from, to) in [
         ("pins.example wants", "https://pins.example wants"),
-        ("\nPin things.\n", ""),
+        ("Pin things.\n", ""),
         ("Chain ID: 1\n", "Chain ID: 137\n"),
         ("09:05:00Z", "09:05:00Z\nNot Before: 2026-11-21T09:00:00Z"),
         ("09:05:00Z", "09:05:00Z\nRequest ID: some"),
@@ -112,6 +112,7 @@ fn what_does_not_follow_the_grammar_is_refused() {
         ("pins.example wants", "user@pins.example wants"),
         ("sign in with", "sign into"),
         ("\n\nPin things.\n\n", "\nPin things.\n\n"),
+        ("\nPin things.\n", ""),
         ("Pin things.", "Pin\tthings."),
         ("Pin things.", "Pin\nthings."),
         ("Version: 1", "Version: 2"),

@@ -6,6 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 use holdfast::api::{Access, CLUSTER_ROUTES};
 use holdfast_model::Role::{Auditor, ClusterNode, Operator, TenantAdmin, TenantUser};
 use holdfast_model::{KeyId, UnixMillis};
+use serde_json::json;
+use std::time::Duration;
 
 /// A path that a route takes.
 fn path(route: &str) -> String {
@@ -108,6 +110,81 @@ async fn a_keys_id_and_the_key_are_a_user_and_a_password() {
     ] {
         assert_eq!(version(header).await.status, 401, "{header}");
     }
+}
+
+/// A user who is kept here, made over the host's own interface.
+async fn user(interface: &Interface, password: &str) -> String {
+    let admin = [TenantAdmin, Operator];
+    let admin = interface.host.key("default/admin", &admin).await;
+    let wanted = json!({
+        "name": "kim", "password": password, "roles": ["cluster-node"], "account": "default/cluster",
+    });
+    let made = interface.host.post("/v1/users", &admin, wanted).await;
+    made.with(201);
+    admin
+}
+
+#[tokio::test]
+async fn a_user_who_is_kept_here_comes_with_the_password() {
+    const PASSWORD: &str = "a pass:word of length";
+    let interface = Interface::start().await;
+    let admin = user(&interface, PASSWORD).await;
+    let with = async |header: &str| interface.send("GET", "/allocations", &[header], "").await;
+    let right = basic("default/kim", PASSWORD);
+    assert_eq!(with(&right).await.status, 204);
+    for (user, password) in [
+        ("default/kim", "a pass:word of lengtH"),
+        ("default/nobody", PASSWORD),
+        ("kim", PASSWORD),
+        ("default/", PASSWORD),
+    ] {
+        let refused = with(&basic(user, password)).await;
+        assert_eq!(refused.status, 401, "{user}:{password}");
+        assert_eq!(refused.message(), "unauthorized: access denied");
+    }
+    let given = interface.send("POST", "/token", &[&right], "").await.json();
+    let token = format!("authorization: Bearer {}", given["token"].as_str().unwrap());
+    assert_eq!(with(&token).await.status, 204);
+    // A session begets no other that outlives it.
+    let again = interface.send("POST", "/token", &[&token], "").await.json();
+    assert_eq!(again, given);
+    let change = json!({ "password": "another pass word" });
+    let path = "/v1/users/kim";
+    let changed = interface.host.call("PUT", path, Some(&admin), Some(change));
+    changed.await.with(200);
+    let gone = async {
+        for header in [&token, &right] {
+            while with(header).await.status == 204 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(with(header).await.status, 401);
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(5), gone).await;
+    assert!(
+        in_time.is_ok(),
+        "the former password opens the door for more than five seconds"
+    );
+}
+
+#[tokio::test]
+async fn who_guesses_a_password_at_this_door_is_locked_out_at_both() {
+    let interface = Interface::start().await;
+    user(&interface, "a pass word of length").await;
+    let guess = async |password: &str| {
+        let header = basic("default/kim", password);
+        interface.send("GET", "/allocations", &[&header], "").await
+    };
+    for _ in 0..5 {
+        assert_eq!(guess("not it at all").await.status, 401);
+    }
+    // Not even the right one is looked at now.
+    let locked = guess("a pass word of length").await;
+    assert_eq!(locked.status, 429, "{}", locked.body);
+    assert!(locked.message().contains("unlock"), "{}", locked.body);
+    let wanted = json!({ "user": "default/kim", "password": "a pass word of length" });
+    let login = interface.host.call("POST", "/v1/login", None, Some(wanted));
+    login.await.with(429);
 }
 
 #[tokio::test]

@@ -108,6 +108,36 @@ async fn a_wrong_letter_an_unknown_key_and_no_key_are_told_apart() {
     assert!(!nothing.is_about_a_token());
 }
 
+/// A key's checksum, reckoned anew: CRC-32 in six letters of base 62.
+fn checksum(body: &str) -> String {
+    const LETTERS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut rest = crc32fast::hash(body.as_bytes()) as usize;
+    let mut text = String::new();
+    for _ in 0..6 {
+        text.insert(0, char::from(LETTERS[rest % 62]));
+        rest /= 62;
+    }
+    text
+}
+
+#[tokio::test]
+async fn ids_that_differ_in_their_case_alone_are_other_keys() {
+    let scene = Scene::new();
+    let (_, token) = scene.key(None).await;
+    let (body, sum) = token.split_at(token.len() - 6);
+    assert_eq!(checksum(body), sum);
+    let flip = |c: char| match c.is_ascii_lowercase() {
+        true => c.to_ascii_uppercase(),
+        false => c.to_ascii_lowercase(),
+    };
+    let id: String = body[3..15].chars().map(flip).collect();
+    let other = format!("hf_{id}{}", &body[15..]);
+    let other = format!("{other}{}", checksum(&other));
+    let refused = scene.call(&other).await;
+    assert!(matches!(refused, Err(AuthError::UnknownKey)), "{refused:?}");
+    scene.call(&token).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_revoked_key_is_refused_within_five_seconds() {
     let scene = Scene::new();

@@ -11,6 +11,8 @@ const TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczovL2V2aWwifQ.c2lnbmF
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_secret_is_told_anywhere() {
     let host = Holdfast::start_with(Plan {
+        // Nobody is there; nothing is pinned here.
+        kubo_api: "http://127.0.0.1:9".to_owned(),
         variables: vec![
             ("HOLDFAST_LOG__LEVEL".to_owned(), "trace".to_owned()),
             ("HOLDFAST_AUTH__SECRET".to_owned(), SECRET.to_owned()),
@@ -55,12 +57,24 @@ async fn nothing_secret_is_told_anywhere() {
         ("the audit log", audit),
         ("the metrics", metrics),
     ];
-    let secrets = [PASSWORD, SECRET, &key[16..], cut, &WRONG[16..], TOKEN, &admin, "sword-fish"];
+    let secrets = [
+        PASSWORD,
+        SECRET,
+        &key[16..],
+        cut,
+        &WRONG[16..],
+        TOKEN,
+        &admin,
+        "sword-fish",
+    ];
     for (place, text) in &places {
         assert!(!text.is_empty(), "{place} is empty");
         for secret in secrets {
             assert!(!text.contains(secret), "{secret:.12}… stands in {place}");
         }
-        assert!(!text.contains("argon2id"), "a password's hash stands in {place}");
+        assert!(
+            !text.contains("argon2id"),
+            "a password's hash stands in {place}"
+        );
     }
 }

@@ -305,7 +305,7 @@ async fn a_rotated_key_serves_on_for_a_while_and_says_so() {
     scene.pass(REMEMBERED_MILLIS);
     let warned = scene.host.get("/psa/pins", old).await;
     warned.with(200);
-    assert_eq!(warned.headers["deprecation"], "@1800000005");
+    assert_eq!(warned.headers["deprecation"], "@1800000000");
     assert_eq!(warned.headers["sunset"], "Fri, 15 Jan 2027 09:00:00 GMT");
     let plain = scene.host.get("/psa/pins", new).await;
     plain.with(200);

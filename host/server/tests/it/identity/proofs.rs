@@ -5,25 +5,33 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signer, SigningKey};
 use holdfast::clock::Clock;
-use holdfast::identity::{Chain, Identity, Terms};
+use holdfast::identity::{Chain, Identity, Terms, Web};
 use holdfast_model::{Role, UnixMillis};
 use serde_json::{Value, json};
 use sha3::{Digest, Keccak256};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 use url::Url;
 
 const NOW: u64 = 1_800_000_000;
 const URL: &str = "https://pins.example";
 
 async fn host() -> (Host, String) {
+    host_of(vec![Chain { id: 1, rpc: None }]).await
+}
+
+async fn host_of(chains: Vec<Chain>) -> (Host, String) {
     let terms = Terms {
         url: Some(Url::parse(URL).unwrap()),
-        chains: vec![Chain { id: 1, rpc: None }],
+        chains,
         ..Terms::default()
     };
     let host = Host::start_with(Options {
         clock: Clock::manual(UnixMillis::from_seconds(NOW)),
         identity: Identity {
             terms,
+            web: Some(Web::new(None).unwrap()),
             ..Identity::default()
         },
         ..Options::default()
@@ -118,9 +126,13 @@ impl Wallet {
 }
 
 fn message(wallet: &Wallet, nonce: &str) -> String {
+    message_on(1, wallet, nonce)
+}
+
+fn message_on(chain: u64, wallet: &Wallet, nonce: &str) -> String {
     format!(
         "pins.example wants you to sign in with your Ethereum account:\n{}\n\n\n\
-         URI: {URL}\nVersion: 1\nChain ID: 1\nNonce: {nonce}\n\
+         URI: {URL}\nVersion: 1\nChain ID: {chain}\nNonce: {nonce}\n\
          Issued At: 2027-01-15T08:00:00Z\nExpiration Time: 2027-01-15T08:05:00Z",
         wallet.address()
     )
@@ -168,6 +180,88 @@ async fn a_wallet_signs_in_once_for_each_nonce() {
         message(&wallet, &nonce().await).replace("pins.example wants", "evil.example wants");
     log_in(other.clone(), wallet.sign(&other)).await.with(401);
     log_in("hello".to_owned(), "0x".to_owned()).await.with(400);
+}
+
+/// Chains' nodes that do not answer as they should. Each takes whoever comes.
+async fn node(answer: &'static str, is_endless: bool) -> Url {
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v3/NODE-KEY", socket.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = socket.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut request = [0; 4_096];
+                let _ = stream.read(&mut request).await;
+                let mut written = stream.write_all(answer.as_bytes()).await;
+                while is_endless && written.is_ok() {
+                    written = stream.write_all(&[b' '; 4_096]).await;
+                }
+                // Held until the caller goes away.
+                let _ = stream.read(&mut request).await;
+            });
+        }
+    });
+    Url::parse(&url).unwrap()
+}
+
+#[tokio::test]
+async fn a_chain_whose_node_hangs_or_raves_costs_its_own_log_in_a_few_seconds() {
+    const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-length: 100000000\r\n\r\n{";
+    const REFUSED: &str = "HTTP/1.1 429 No\r\ncontent-length: 0\r\n\r\n";
+    const GARBAGE: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n<>";
+    let nodes = [
+        ("says nothing", node("", false).await),
+        ("stops midway", node(HEAD, false).await),
+        ("never ends", node(HEAD, true).await),
+        ("refuses", node(REFUSED, false).await),
+        ("sends no JSON", node(GARBAGE, false).await),
+        (
+            "is not there",
+            Url::parse("http://127.0.0.1:1/v3/NODE-KEY").unwrap(),
+        ),
+    ];
+    let chain = |(id, (_, rpc)): (usize, &(_, Url))| Chain {
+        id: id as u64,
+        rpc: Some(rpc.clone()),
+    };
+    let (host, admin) = host_of(nodes.iter().enumerate().map(chain).collect()).await;
+    let contract = Wallet(k256::ecdsa::SigningKey::from_slice(&[9; 32]).unwrap());
+    let begun = Instant::now();
+    let log_in = async |id: usize| {
+        let told = host
+            .call("POST", "/v1/login/nonce", None, None)
+            .await
+            .with(201);
+        let text = message_on(id as u64, &contract, told["nonce"].as_str().unwrap());
+        // Not its key's signature, so the contract must be asked.
+        let body = json!({ "message": text, "signature": contract.sign("something else") });
+        host.call("POST", "/v1/login/wallet", None, Some(body))
+            .await
+    };
+    let answers = futures_util::future::join_all((0..nodes.len()).map(log_in));
+    let meanwhile = async {
+        host.get("/v1/whoami", &admin).await.with(200);
+        begun.elapsed()
+    };
+    let (answers, quick) = tokio::join!(answers, meanwhile);
+    for (answer, (name, _)) in answers.iter().zip(&nodes) {
+        let problem = answer.with(503);
+        let text = problem.to_string();
+        assert!(
+            !text.contains("NODE-KEY") && !text.contains("127.0.0.1"),
+            "{name}: {text}"
+        );
+    }
+    // Five seconds, and what a loaded machine adds.
+    assert!(
+        begun.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(
+        quick < Duration::from_secs(4),
+        "others waited for {quick:?}"
+    );
 }
 
 #[tokio::test]

@@ -1,7 +1,10 @@
 //! Issuers' keys from their own servers: found, rotated, missing, and asked for seldom.
 
 use super::tokens::{claims, file, header, map, sign};
+use crate::support::host::{Host, Options};
 use crate::support::idp::Idp;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use holdfast::identity::jwt::{
     Algorithm, ClaimMap, Issuer, Issuers, Keys, Remote, Source, TokenError, Verdict,
 };
@@ -262,4 +265,36 @@ async fn auth0s_tokens_are_read_with_its_own_shapes() {
     assert_eq!(roles(scoped).await, [Role::Auditor]);
     // Without RBAC there are no permissions, and somebody without roles may do nothing.
     assert_eq!(roles(json!({})).await, []);
+}
+
+/// What Auth0 gives to who names no audience: an encrypted token for its own `/userinfo`.
+#[tokio::test]
+async fn an_opaque_token_is_refused_with_the_mend() {
+    let idp = Idp::start().await;
+    let issuer = format!("{}/", idp.url);
+    let source = Source::Discovery {
+        issuer: issuer.clone(),
+    };
+    let Scene { issuers, .. } = Scene::with(idp, issuer, source, map());
+    let host = Host::start_with(Options {
+        issuers,
+        ..Options::default()
+    })
+    .await;
+    let header = r#"{"alg":"dir","enc":"A256GCM","iss":"https://dev.auth0.example/"}"#;
+    let opaque = format!(
+        "{}..aXY.Y2lwaGVydGV4dA.dGFn",
+        URL_SAFE_NO_PAD.encode(header)
+    );
+    let refused = host.get("/v1/whoami", &opaque).await.with(401);
+    let said = refused["detail"].as_str().unwrap();
+    assert!(
+        said.contains("opaque") && said.contains("`audience`"),
+        "{said}"
+    );
+    // Its older ones have no shape at all, and are taken for keys.
+    let short = host
+        .get("/v1/whoami", "xq3K0mZpQv8wT1rB_s7Yh2nE6uJdLfAg")
+        .await;
+    short.with(401);
 }

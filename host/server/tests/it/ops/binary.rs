@@ -2,7 +2,7 @@
 
 use super::host::settings;
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -97,16 +97,27 @@ impl Served {
     }
 
     fn call(&self, dir: &Path, arguments: &[&str]) -> (i32, String, String) {
-        let mut command = program(dir);
-        command
+        self.call_with(dir, arguments, "")
+    }
+
+    /// A call with something at standard input.
+    fn call_with(&self, dir: &Path, arguments: &[&str], input: &str) -> (i32, String, String) {
+        let mut child = program(dir)
             .env("HOLDFAST_URL", &self.url)
             .env("HOLDFAST_KEY", KEY)
-            .args(arguments);
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Who reads nothing may have ended before.
+        drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
         let Output {
             status,
             stdout,
             stderr,
-        } = command.output().unwrap();
+        } = child.wait_with_output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (status.code().unwrap(), text(stdout), text(stderr))
     }
@@ -181,6 +192,87 @@ fn keys_tenants_and_usage_are_handled_from_the_command_line() {
     assert!(err.contains("pricing"), "{err}");
     let (code, _, err) = served.call(dir.path(), &["key", "revoke", "absent"]);
     assert!(code == 1 && !err.is_empty());
+}
+
+#[test]
+fn a_key_is_rotated_from_the_command_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let served = Served::new(dir.path());
+    let json = |arguments: &[&str]| -> Value {
+        let (code, out, err) = served.call(dir.path(), arguments);
+        assert_eq!(code, 0, "{arguments:?}: {out}{err}");
+        serde_json::from_str(&out).unwrap()
+    };
+    let old = json(&[
+        "key", "create", "--label", "ci", "--scope", "pinning", "--json",
+    ]);
+    let id = old["key"]["id"].as_str().unwrap();
+    let new = json(&["key", "rotate", id, "--overlap", "2", "--json"]);
+    assert_ne!(new["secret"], old["secret"]);
+    assert_eq!(new["key"]["scopes"], old["key"]["scopes"]);
+    let listed = json(&["key", "list", "--json"]);
+    let row = |of: &Value| {
+        let rows = listed.as_array().unwrap();
+        rows.iter()
+            .find(|row| row["id"] == of["key"]["id"])
+            .unwrap()
+            .clone()
+    };
+    assert_eq!(row(&old)["successor"], new["key"]["id"]);
+    assert!(row(&old)["expires"].as_str().unwrap() < row(&new)["expires"].as_str().unwrap());
+    let fails = |arguments: &[&str], words: &str| {
+        let (code, out, err) = served.call(dir.path(), arguments);
+        assert!(
+            code == 1 && err.contains(words),
+            "{arguments:?}: {out}{err}"
+        );
+    };
+    let next = new["key"]["id"].as_str().unwrap();
+    fails(&["key", "rotate", id], next);
+    fails(&["key", "rotate", next, "--overlap", "721"], "overlap");
+    let (code, out, _) = served.call(dir.path(), &["key", "rotate", next]);
+    assert!(code == 0 && out.contains("shown this once"), "{out}");
+}
+
+#[test]
+fn users_are_looked_after_from_the_command_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let served = Served::new(dir.path());
+    let told = |arguments: &[&str], input: &str, wanted: i32| {
+        let (code, out, err) = served.call_with(dir.path(), arguments, input);
+        assert_eq!(code, wanted, "{arguments:?}: {out}{err}");
+        out + &err
+    };
+    let call = |arguments: &[&str], input: &str| told(arguments, input, 0);
+    let add = ["user", "add", "alice", "--role", "tenant-admin"];
+    assert!(told(&add, "", 1).contains("standard input"));
+    assert!(told(&add, "short\n", 1).contains("password"));
+    assert!(call(&add, "correct horse battery\n").contains("alice is made"));
+    assert!(told(&add, "correct horse battery\n", 1).contains("alice"));
+    let did = "did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK";
+    call(
+        &["user", "add", "robot", "--no-password", "--login", did],
+        "",
+    );
+    let listed = call(&["user", "list"], "");
+    assert!(
+        listed.contains("default/alice") && listed.contains(did),
+        "{listed}"
+    );
+    assert!(call(&["user", "disable", "alice"], "").contains("kept out"));
+    let row = |name: &str| {
+        let all: Value = serde_json::from_str(&call(&["user", "list", "--json"], "")).unwrap();
+        let rows = all.as_array().unwrap();
+        rows.iter().find(|row| row["name"] == name).cloned()
+    };
+    assert_eq!(row("alice").unwrap()["disabled"], true);
+    assert!(call(&["user", "enable", "alice"], "").contains("may log in"));
+    assert_eq!(row("alice").unwrap()["disabled"], false);
+    assert!(call(&["user", "password", "alice"], "another long one\r\n").contains("sessions end"));
+    assert!(call(&["user", "unlock", "alice"], "").contains("at once"));
+    assert!(call(&["user", "delete", "robot"], "").contains("is gone"));
+    assert_eq!(row("robot"), None);
+    assert!(told(&["user", "unlock", "nobody"], "", 1).contains("not"));
 }
 
 #[test]

@@ -55,7 +55,8 @@ impl Meeting {
         self.hush_what(answers_a_condition());
     }
 
-    /// As [`Meeting::hush`], but for writes that were refused: those answers have the row with them.
+    /// As [`Meeting::hush`], but for writes that were refused: those answers have the row with
+    /// them.
     fn hush_what_was_applied(&mut self) {
         let column = |name: &[u8]| Condition::BodyContainsCaseSensitive(name.into());
         let refused = column(b"\0\x02op").or(column(b"\0\x05value"));
