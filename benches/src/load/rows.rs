@@ -2,6 +2,7 @@
 
 mod cql;
 mod http;
+mod identity;
 mod opa;
 mod plugins;
 mod policy;
@@ -47,6 +48,7 @@ const ROWS: &[(&str, Measure)] = &[
     ("decide_10000", policy::decide_10000),
     ("decide_new", policy::decide_new),
     ("decide_opa", opa::decide_opa),
+    ("hot_identity", identity::hot_identity),
     ("import", state::import),
     ("export", state::export),
     ("list_stream", state::list_stream),
