@@ -12,6 +12,7 @@ mod authz;
 mod body;
 mod cluster;
 mod context;
+mod cors;
 mod delegates;
 mod keys;
 mod limits;
@@ -36,7 +37,8 @@ mod trail;
 mod users;
 mod whoami;
 
-pub use cluster::{CLUSTER_ROUTES, ClusterOperation, ClusterSettings, Cors, cluster_router};
+pub use cluster::{CLUSTER_ROUTES, ClusterOperation, ClusterSettings, cluster_router};
+pub use cors::Cors;
 pub use metrics::ApiMetrics;
 pub use openapi::document;
 pub use router::{Settings, router};

@@ -23,11 +23,11 @@ mod roster;
 mod routes;
 mod status;
 
-pub use gate::Cors;
 pub(crate) use routes::handle;
 pub use routes::{CLUSTER_ROUTES, ClusterOperation};
 
 use crate::api::context::{Call, Edge};
+use crate::api::cors::Cors;
 use crate::api::problem::Problem;
 use crate::api::{ApiMetrics, Settings, router};
 use crate::app::App;

@@ -4,6 +4,8 @@
 //! one wrapper (`context::run`), not boxed layers: a layer costs an allocation and a virtual call
 //! on every request, and here they would be most of what a cached read costs.
 //!
+//! 0. **Pages of other sites** (`cors`), where they may call: what a browser asks beforehand names
+//!    nobody and is no call.
 //! 1. **Connection limits** (slow headers, number of connections, TLS) are the listener's: they
 //!    must hold before there is a request at all.
 //! 2. **Request id**: first, so that everything after it can be named, refusals too.
@@ -22,6 +24,7 @@
 
 use crate::api::ApiMetrics;
 use crate::api::context::{self, Edge, Station};
+use crate::api::cors::Cors;
 use crate::api::problem::Problem;
 use crate::api::routes::{ROUTES, Route, Shape};
 use crate::api::trail;
@@ -50,6 +53,8 @@ pub struct Settings {
     pub calls_per_second: u32,
     /// Calls that one caller may make at once after a rest.
     pub calls_burst: u32,
+    /// What pages of other sites may do.
+    pub cors: Cors,
     /// Calls in flight. Each holds a few KiB; at 4,096 the store's queue is what waits, not memory.
     pub calls_max: usize,
     /// How long a call waits for a plugin to be compiled and tried; then it answers that this goes
@@ -70,6 +75,7 @@ impl Default for Settings {
             call_timeout: Duration::from_secs(30),
             calls_per_second: 0,
             calls_burst: 1,
+            cors: Cors::default(),
             calls_max: 4_096,
             install_wait: Duration::from_secs(20),
             reader_patience: Duration::from_secs(60),
@@ -85,8 +91,9 @@ pub fn router(
     settings: Settings,
     metrics: &ApiMetrics,
 ) -> Router {
+    let cors = settings.cors.clone();
     let edge = Arc::new(Edge::new(app, authenticator, settings, metrics.clone()));
-    of_routes(&edge, ROUTES, metrics)
+    cors.around(of_routes(&edge, ROUTES, metrics))
 }
 
 /// The router of some routes.

@@ -129,6 +129,7 @@ pub fn inspect(config: &Config) -> Vec<Complaint> {
     complaints.extend(identity::identity(config).err().into_iter().flatten());
     complaints.extend(tls::read(&config.server).err());
     complaints.extend(tls::read_cluster(&config.cluster).err());
+    complaints.extend(tls::authorities(&config.cluster).err());
     complaints.extend(telemetry::filter(&config.log).err());
     complaints.extend(cluster::check(config));
     complaints

@@ -32,6 +32,7 @@ pub(super) fn check(config: &Config) -> Vec<Complaint> {
         }
         _ => {}
     }
+    origins("server.cors_origins", &server.cors_origins, &mut wrong);
     if server.listen == config.ops.listen && server.listen.port() != 0 {
         let text = "is the main listener's address too";
         wrong.push(Complaint::new(
@@ -179,17 +180,28 @@ fn cluster(config: &Config, wrong: &mut Vec<Complaint>) {
         let why = "is shorter than 32 characters";
         complain("token_secret", why, "make one with `openssl rand -hex 32`");
     }
-    let is_origin = |origin: &&String| {
-        let known = url::Url::parse(origin).is_ok_and(|url| url.has_host() && url.path() == "/");
-        *origin == "*" || known && !origin.ends_with('/')
-    };
-    if !cluster.cors_origins.iter().all(|origin| is_origin(&origin)) {
-        let why = "has something in it that is no origin";
+    if cluster.client_ca.is_some() && cluster.tls_cert.is_none() && config.server.tls_cert.is_none()
+    {
+        let why = "asks for clients' certificates, but there is no TLS";
         complain(
-            "cors_origins",
+            "client_ca",
             why,
-            "write \"https://HOST\" without a path, or \"*\"",
+            "set cluster.tls_cert and cluster.tls_key too",
         );
+    }
+    origins("cluster.cors_origins", &cluster.cors_origins, wrong);
+}
+
+/// Sites as browsers name them.
+fn origins(key: &str, sites: &[String], wrong: &mut Vec<Complaint>) {
+    let is_origin = |origin: &String| {
+        let known = url::Url::parse(origin).is_ok_and(|url| url.has_host() && url.path() == "/");
+        origin == "*" || known && !origin.ends_with('/')
+    };
+    if !sites.iter().all(is_origin) {
+        let why = "has something in it that is no origin";
+        let write = "write \"https://HOST\" without a path, or \"*\"";
+        wrong.push(Complaint::new(key, why, write));
     }
 }
 

@@ -68,6 +68,12 @@ section! {
         tls_cert: Option<PathBuf> = None, Restart;
         /// The certificate's private key in PEM.
         tls_key: Option<PathBuf> = None, Restart;
+        /// Sites whose pages may call it, such as `https://app.example`, or `*` for all. None: no
+        /// other site's.
+        cors_origins: Vec<String> = Vec::new(), Restart;
+        /// The methods that these pages may use.
+        cors_methods: Vec<String> = ["GET", "POST", "PUT", "DELETE"].map(str::to_owned).into(),
+            Restart;
         /// How long the head of a request may take to arrive; it is also for how long an idle
         /// connection is kept.
         header_timeout: Millis = Millis::seconds(30), Restart;
@@ -211,7 +217,7 @@ section! {
         /// are plain, and sessions end with the process that began them. Keys that were made
         /// without it stay good; with another one, those that were made with the former do not.
         secret: Option<Secret> = None, Restart;
-        /// Where clients reach this host, such as "https://pins.example": what wallets and DIDs
+        /// Where clients reach this host, such as `https://pins.example`: what wallets and DIDs
         /// sign for. Without it neither is accepted.
         url: Option<String> = None, Restart;
         /// Certificates to trust when issuers and chains are called, in PEM; without it, those that

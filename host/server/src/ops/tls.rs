@@ -2,10 +2,11 @@
 
 use crate::config::{ClusterApi, Complaint, Server};
 use arc_swap::ArcSwap;
+use rustls::RootCertStore;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring;
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -103,10 +104,56 @@ pub fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 /// A cryptography provider without these versions: a fault of ours.
 pub fn server_config(certificate: Arc<Certificate>) -> Result<Arc<ServerConfig>, rustls::Error> {
     let provider: Arc<CryptoProvider> = Arc::new(ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
+    let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_cert_resolver(certificate);
+    Ok(speaking_http(config))
+}
+
+/// The authorities from which clients of IPFS Cluster's interface need a certificate; nothing if
+/// they need none.
+///
+/// # Errors
+/// A file that names no authority.
+pub fn authorities(cluster: &ClusterApi) -> Result<Option<RootCertStore>, Complaint> {
+    let Some(file) = &cluster.client_ca else {
+        return Ok(None);
+    };
+    let wrong = |why: String| {
+        let write = "name a file with the authorities' certificates in PEM";
+        Complaint::new("cluster.client_ca", why, write)
+    };
+    let mut roots = RootCertStore::empty();
+    for authority in chain(file).map_err(wrong)? {
+        let added = roots.add(authority);
+        added.map_err(|e| wrong(format!("{}: {e}", file.display())))?;
+    }
+    Ok(Some(roots))
+}
+
+/// What a listener speaks that shows what `shown` shows, to clients alone that have a certificate
+/// by one of these authorities.
+///
+/// # Errors
+/// As [`server_config`].
+pub fn for_certified(
+    shown: &ServerConfig,
+    authorities: RootCertStore,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let provider: Arc<CryptoProvider> = Arc::new(ring::default_provider());
+    let authorities = Arc::new(authorities);
+    let clients = WebPkiClientVerifier::builder_with_provider(authorities, Arc::clone(&provider))
+        .build()
+        .map_err(|e| rustls::Error::General(e.to_string()))?;
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_client_cert_verifier(clients)
+        .with_cert_resolver(Arc::clone(&shown.cert_resolver));
+    Ok(speaking_http(config))
+}
+
+fn speaking_http(mut config: ServerConfig) -> Arc<ServerConfig> {
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Arc::new(config)
 }

@@ -319,6 +319,36 @@ fn a_reload_switches_everybody_or_nobody() {
 }
 
 #[test]
+fn what_fits_together_alone_is_checked_as_a_whole() {
+    for (toml, words) in [
+        (
+            "[cluster]\nclient_ca = '/ca.pem'",
+            "cluster.client_ca asks for clients' certificates, but there is no TLS",
+        ),
+        (
+            "[cluster]\ntls_cert = '/cert.pem'",
+            "cluster.tls_key is missing beside tls_cert",
+        ),
+        (
+            "[server]\ncors_origins = ['app.example']",
+            "server.cors_origins has something in it that is no origin",
+        ),
+        (
+            "[server]\ncors_origins = ['https://app.example/']",
+            "server.cors_origins has something in it that is no origin",
+        ),
+        (
+            "[cluster]\ncors_origins = ['https://app.example/page']",
+            "cluster.cors_origins has something in it that is no origin",
+        ),
+    ] {
+        let wrong = Scene::new(toml).wrong();
+        assert!(wrong.contains(words), "{toml}: {wrong}");
+    }
+    Scene::new("[server]\ncors_origins = ['https://app.example', '*']").good();
+}
+
+#[test]
 fn issuers_are_checked_as_a_whole() {
     let keys = format!("{}/tests/it/identity/jwks.json", env!("CARGO_MANIFEST_DIR"));
     let inspect = |config: &Config| {

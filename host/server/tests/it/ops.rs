@@ -5,4 +5,6 @@ mod audit;
 mod binary;
 mod host;
 mod listen;
+mod pages;
 mod schema;
+mod secured;

@@ -121,6 +121,10 @@ impl Interface {
             Some(certificate) => Some(tls::server_config(Arc::clone(certificate))?),
             None => shared,
         };
+        let tls = match (tls, tls::authorities(&config.cluster).map_err(failure)?) {
+            (Some(shown), Some(roots)) => Some(tls::for_certified(&shown, roots)?),
+            (tls, _) => tls,
+        };
         let bounds = Bounds {
             announces_trailers: true,
             ..settings::bounds(config)

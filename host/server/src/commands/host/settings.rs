@@ -28,6 +28,10 @@ pub(super) fn edge(config: &Config, stop: CancellationToken) -> api::Settings {
         calls_per_second: u32::try_from(config.limits.calls_per_second.get()).unwrap_or(u32::MAX),
         calls_burst: u32::try_from(config.limits.calls_burst.get()).unwrap_or(u32::MAX),
         calls_max: config.limits.calls_max.count(),
+        cors: api::Cors {
+            origins: config.server.cors_origins.clone(),
+            methods: config.server.cors_methods.clone(),
+        },
         stop,
         ..api::Settings::default()
     }

@@ -24,6 +24,9 @@ section! {
         tls_cert: Option<PathBuf> = None, Restart;
         /// The certificate's private key in PEM.
         tls_key: Option<PathBuf> = None, Restart;
+        /// Certificates in PEM of the authorities from which every client's own certificate must
+        /// come (mutual TLS), besides its key or password. Not set: clients need none.
+        client_ca: Option<PathBuf> = None, Restart;
         /// Copies below which a pin is not whole, where it names no number; 0 for one on every
         /// node.
         replication_min: Copies = Bounded::new(0), Restart;

@@ -28,7 +28,7 @@ pub(super) fn settings(dir: &Path) -> PathBuf {
     file
 }
 
-async fn start(file: &Path, roles: &[Role]) -> Host {
+pub(super) async fn start(file: &Path, roles: &[Role]) -> Host {
     let sources = Sources {
         file: Some(file.to_path_buf()),
         ..Sources::default()

@@ -225,7 +225,7 @@ async fn a_call_that_never_ends_does_not_hold_the_host() {
     assert!(!scene.served.await.unwrap());
 }
 
-fn file(name: &str) -> PathBuf {
+pub(super) fn file(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("tests/it/ops/tls")
         .join(name)
