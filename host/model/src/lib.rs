@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod action;
+pub mod audit;
 pub mod change;
 pub mod cid;
 pub mod error;
@@ -25,6 +26,7 @@ pub mod usage;
 
 pub use account::{AccountId, Tenant, TenantId};
 pub use action::Action;
+pub use audit::{AuditCheckpoint, AuditEntry, AuditEvent, AuditFault, AuditHead};
 pub use change::{Change, Cursor};
 pub use cid::Cid;
 pub use error::{ErrorKind, Invalid};

@@ -4,6 +4,7 @@
 //! A backend's tests implement [`Backend`] and call [`contract_suite!`](crate::contract_suite),
 //! which makes one test of each case.
 
+pub mod audit;
 pub mod cassandra;
 pub mod feed;
 pub mod keys;
@@ -126,6 +127,22 @@ macro_rules! contract_suite {
                 sweeping_removes_what_is_over_alone,
                 records_have_bounds,
                 records_survive_reopening;
+            audit:
+                a_chain_begins_and_grows,
+                chains_keep_apart,
+                one_of_two_appenders_wins,
+                an_append_that_happened_may_be_repeated,
+                a_repeat_is_told_from_another_append,
+                a_crowd_enters_everything_once,
+                pages_go_both_ways,
+                a_thousand_in_one_append,
+                appends_have_bounds,
+                segments_follow_one_another,
+                checkpoints_come_newest_first,
+                expectations_guard_checkpoints,
+                tenants_with_a_chain_by_name,
+                sweeping_takes_whole_old_segments,
+                chains_survive_reopening;
         }
     };
     ($backend:ty; $($module:ident: $($case:ident),+;)+) => {

@@ -1,6 +1,7 @@
 //! The store in ScyllaDB, or anything else that speaks its CQL.
 
 mod account;
+mod audit;
 mod cache;
 mod calls;
 mod carry;
@@ -110,6 +111,8 @@ pub(crate) struct Shared {
     pub(crate) stops: Stops,
     /// Pins that were lately read.
     pub(crate) cache: Arc<PinCache>,
+    /// Up to which of them audit chains have been looked at for whether they rest.
+    audit_rounds: audit::Rounds,
 }
 
 impl Cql {
@@ -151,6 +154,7 @@ impl Cql {
             expiry_slots: KnownSlots::default(),
             schema,
             stops: Stops::default(),
+            audit_rounds: audit::Rounds::default(),
             is_closed: AtomicBool::new(false),
             pinged: AsyncMutex::default(),
         });

@@ -41,6 +41,9 @@
 //! tenant_keys      tenant 0 | id                            hash 32
 //! records          kind 0 owner 0 | id                      version, expires, JSON
 //! record_expiry    | expires 8 | kind 0 owner 0 id          –
+//! audit            tenant 0 | seq 8                         the entry
+//! audit_heads      tenant 0                                 seq, hash
+//! audit_checkpoints tenant 0 | segment 8                    version, the checkpoint
 //! ```
 //!
 //! - A page filtered by status reads no row that it does not answer: the status is in `listing`.
@@ -51,6 +54,7 @@
 //!   used again, and the feed has gaps.
 //! - `head` is told to followers only after the commit that moved it.
 
+mod audit;
 mod calls;
 mod check;
 mod draft;

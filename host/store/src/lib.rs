@@ -4,6 +4,7 @@
 //! principal, no policy and no HTTP; what a method has answered is durable (the embedded backend
 //! answers after the fsync of the group commit that carried it).
 
+mod audit;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod cql;
@@ -17,6 +18,7 @@ mod rules;
 mod scan;
 mod store;
 
+pub use audit::{AUDIT_APPEND_BYTES_MAX, AUDIT_APPEND_ENTRIES_MAX};
 #[cfg(any(test, feature = "contract"))]
 pub use cql::outside as cql_outside;
 pub use cql::schema;

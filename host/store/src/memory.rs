@@ -4,6 +4,7 @@
 //! embedded store keeps in counters and indexes is worked out here from the rows themselves, so
 //! that the two can only agree if both are right.
 
+mod audit;
 mod keys;
 mod pins;
 mod placements;
@@ -13,11 +14,11 @@ mod requests;
 use crate::Result;
 use crate::error::StoreError;
 use crate::metrics::StoreMetrics;
-use crate::record::{RawRecord, RecordKey};
+use crate::record::{Kept, RawRecord, RecordKey};
 use crate::rules::{check_follower_name, check_not_in_future};
 use holdfast_model::{
-    AccountId, ApiKey, Change, Cid, Cursor, KeyId, PinRequest, Placement, RequestId, StoredPin,
-    Tenant, TenantId, UnixMillis, UsageMark,
+    AccountId, ApiKey, AuditCheckpoint, Change, Cid, Cursor, KeyId, PinRequest, Placement,
+    RequestId, StoredPin, Tenant, TenantId, UnixMillis, UsageMark,
 };
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -58,6 +59,10 @@ pub(crate) struct State {
     tenants: BTreeMap<TenantId, Tenant>,
     keys: BTreeMap<KeyId, ApiKey>,
     records: BTreeMap<RecordKey, RawRecord>,
+    /// By the tenant that each is of.
+    audit: BTreeMap<String, audit::Chain>,
+    /// By tenant and segment.
+    audit_checkpoints: BTreeMap<(String, u64), Kept<AuditCheckpoint>>,
 }
 
 #[derive(Debug, Default)]

@@ -104,6 +104,14 @@ operations! {
     DeleteRecord Write "delete_record";
     Records Read "records";
     SweepRecords Write "sweep_records";
+    AuditHead Read "audit_head";
+    AppendAudit Write "append_audit";
+    AuditEntries Read "audit_entries";
+    AuditEntriesBefore Read "audit_entries_before";
+    PutAuditCheckpoint Write "put_audit_checkpoint";
+    AuditCheckpoints Read "audit_checkpoints";
+    AuditTenants Read "audit_tenants";
+    SweepAudit Write "sweep_audit";
     Ping Write "ping";
 }
 

@@ -4,6 +4,7 @@
 //! cannot silently become a change of the disk.
 
 mod account;
+mod audit;
 mod pin;
 mod placement;
 mod record;
@@ -11,6 +12,10 @@ mod request;
 mod tenant;
 
 pub(crate) use account::{Account, AccountRow, MarkRow};
+pub(crate) use audit::{
+    decode_audit_checkpoint, decode_audit_entry, decode_audit_head, encode_audit_checkpoint,
+    encode_audit_entry, encode_audit_head,
+};
 pub(crate) use pin::PinRow;
 pub(crate) use placement::{decode_placement, encode_placement};
 pub(crate) use record::{decode_record, encode_record};

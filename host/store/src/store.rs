@@ -60,6 +60,7 @@ macro_rules! dispatch {
     }};
 }
 
+mod audit;
 mod records;
 
 impl Store {

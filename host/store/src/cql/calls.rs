@@ -182,7 +182,25 @@ impl Calls {
         home: Home,
         values: impl SerializeRow,
     ) -> Result<Cas> {
-        let answer = self.door.send(statement, home, &Single(&values)).await;
+        self.decide(statement, home, &Single(&values)).await
+    }
+
+    /// Conditional writes of one statement into one partition, as one batch: all of them are
+    /// written or none. Otherwise as [`Self::condition`].
+    pub(crate) async fn conditions<V: SerializeRow>(
+        &self,
+        statement: Statement,
+        home: Home,
+        rows: &[V],
+    ) -> Result<Cas> {
+        match rows {
+            [row] => self.decide(statement, home, &Single(row)).await,
+            rows => self.decide(statement, home, &Rows(rows)).await,
+        }
+    }
+
+    async fn decide(&self, statement: Statement, home: Home, sent: &impl Sent) -> Result<Cas> {
+        let answer = self.door.send(statement, home, sent).await;
         if let Err(StoreError::Unsettled { .. }) = &answer {
             self.door.metrics.unknown(statement);
         }

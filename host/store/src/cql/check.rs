@@ -6,6 +6,7 @@
 //! memory until the end, some 300 bytes for each: it is for tests and for repairs of up to some ten
 //! million requests, not for a trillion pins.
 
+mod audit;
 mod keys;
 mod pins;
 mod requests;
@@ -37,6 +38,7 @@ impl Cql {
         walk.placements().await?;
         walk.keys().await?;
         walk.records().await?;
+        walk.audit(self).await?;
         walk.intents().await?;
         walk.feed().await?;
         Ok(walk.faults)

@@ -369,6 +369,52 @@ statements! {
         "UPDATE records USING TTL ? SET version = ?, op = ?, expires = ?, body = ?, trail = ? \
          WHERE kind = ? AND owner = ? AND id = ? IF version = ?";
     //
+    // Audit chains -----------------------------------------------------------------------------
+    //
+    AuditSegmentNewest Read "audit_segment_newest"
+        "SELECT segment FROM audit_segments WHERE tenant = ? LIMIT 1";
+    AuditSegmentNewestSerial SerialRead "audit_segment_newest_serial"
+        "SELECT segment FROM audit_segments WHERE tenant = ? LIMIT 1";
+    AuditSegmentBegin Condition "audit_segment_begin"
+        "INSERT INTO audit_segments (tenant, segment, op) VALUES (?, ?, ?) IF NOT EXISTS";
+    AuditHead SerialRead "audit_head"
+        "SELECT head, head_hash, TTL(head) FROM audit WHERE tenant = ? AND segment = ? LIMIT 1";
+    AuditHash SerialRead "audit_hash"
+        "SELECT hash FROM audit WHERE tenant = ? AND segment = ? AND seq = ?";
+    AuditBegin Condition "audit_begin"
+        "UPDATE audit SET head = ?, head_hash = ?, id = ?, at = ?, action = ?, outcome = ?, \
+         actor = ?, resource = ?, hash = ?, body = ? WHERE tenant = ? AND segment = ? AND seq = ? \
+         IF head = null";
+    AuditGrow Condition "audit_grow"
+        "UPDATE audit SET head = ?, head_hash = ?, id = ?, at = ?, action = ?, outcome = ?, \
+         actor = ?, resource = ?, hash = ?, body = ? WHERE tenant = ? AND segment = ? AND seq = ? \
+         IF head = ? AND head_hash = ?";
+    AuditRenew Condition "audit_renew"
+        "UPDATE audit SET head = ?, head_hash = ? WHERE tenant = ? AND segment = ? \
+         IF head = ? AND head_hash = ?";
+    AuditFrom Read "audit_from"
+        "SELECT seq, id, at, action, outcome, actor, resource, hash, body FROM audit \
+         WHERE tenant = ? AND segment = ? AND seq >= ? LIMIT ?";
+    AuditBefore Read "audit_before"
+        "SELECT seq, id, at, action, outcome, actor, resource, hash, body FROM audit \
+         WHERE tenant = ? AND segment = ? AND seq < ? ORDER BY seq DESC LIMIT ?";
+    AuditCheckpointSerial SerialRead "audit_checkpoint_serial"
+        "SELECT version, op FROM audit_segments WHERE tenant = ? AND segment = ?";
+    AuditCheckpointMake Condition "audit_checkpoint_make"
+        "UPDATE audit_segments SET version = ?, op = ?, first_at = ?, last_at = ?, last_seq = ?, \
+         last_hash = ?, root = ?, signature = ?, anchor = ? WHERE tenant = ? AND segment = ? \
+         IF version = null";
+    AuditCheckpointReplace Condition "audit_checkpoint_replace"
+        "UPDATE audit_segments SET version = ?, op = ?, first_at = ?, last_at = ?, last_seq = ?, \
+         last_hash = ?, root = ?, signature = ?, anchor = ? WHERE tenant = ? AND segment = ? \
+         IF version = ?";
+    AuditCheckpoints Read "audit_checkpoints"
+        "SELECT segment, version, first_at, last_at, last_seq, last_hash, root, signature, anchor \
+         FROM audit_segments WHERE tenant = ? AND segment < ? LIMIT ?";
+    AuditTenantMake Condition "audit_tenant_make"
+        "INSERT INTO audit_tenants (zero, tenant, op) VALUES (?, ?, ?) IF NOT EXISTS";
+    AuditTenants Read "audit_tenants"
+        "SELECT tenant FROM audit_tenants WHERE zero = ? AND tenant > ? LIMIT ?";
     //
     // The consistency walk ---------------------------------------------------------------------
     //
@@ -435,6 +481,12 @@ statements! {
     ScanRecords Stream "scan_records"
         "SELECT kind, owner, id, body FROM records \
          WHERE token(kind, owner) > ? AND token(kind, owner) <= ?";
+    ScanAudit Stream "scan_audit"
+        "SELECT DISTINCT tenant, segment FROM audit \
+         WHERE token(tenant, segment) > ? AND token(tenant, segment) <= ?";
+    ScanAuditSegments Stream "scan_audit_segments"
+        "SELECT tenant, segment FROM audit_segments \
+         WHERE token(tenant) > ? AND token(tenant) <= ?";
     //
 }
 

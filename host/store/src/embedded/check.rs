@@ -1,5 +1,7 @@
 //! The consistency walk: every index, count and mark against the rows that it follows from.
 
+mod audit;
+
 use super::key;
 use super::keys::key_hash;
 use super::table::{Table, Tables, View};
@@ -26,6 +28,7 @@ pub(super) fn faults(tables: &Tables) -> Result<Vec<String>> {
     walk.placements()?;
     walk.keys()?;
     walk.records()?;
+    walk.audit()?;
     walk.feed()?;
     Ok(walk.faults)
 }

@@ -140,6 +140,42 @@ pub(super) fn record(key: &RecordKey) -> Vec<u8> {
     [&of_records(key.kind, &key.owner), key.id.as_bytes()].concat()
 }
 
+/// Beginning of a chain's keys, and the key of its head. The host's own has the empty name.
+pub(super) fn of_chain(tenant: &str) -> Vec<u8> {
+    [tenant.as_bytes(), &[0]].concat()
+}
+
+/// The name at the beginning of a chain's key.
+pub(super) fn chain_name(key: &[u8]) -> Result<String> {
+    let name = key.split(|byte| *byte == 0).next().unwrap_or_default();
+    let name = std::str::from_utf8(name).map_err(|_| damaged("a chain's name"))?;
+    Ok(name.to_owned())
+}
+
+/// A key under `prefix` in the order of a number.
+pub(super) fn numbered(prefix: &[u8], number: u64) -> Vec<u8> {
+    [prefix, &number.to_be_bytes()].concat()
+}
+
+/// The number at the end of a [`numbered`] key.
+pub(super) fn number_of(key: &[u8]) -> Result<u64> {
+    split_last_number(key).map(|(_, number)| number)
+}
+
+/// The [`numbered`] keys under `prefix` from a number on.
+pub(super) fn numbers_from(prefix: &[u8], first: u64) -> KeyRange {
+    (Bound::Included(numbered(prefix, first)), end_of(prefix))
+}
+
+/// The [`numbered`] keys under `prefix` before a number, or all of them.
+pub(super) fn numbers_before(prefix: &[u8], before: Option<u64>) -> KeyRange {
+    let end = match before {
+        Some(before) => Bound::Excluded(numbered(prefix, before)),
+        None => end_of(prefix),
+    };
+    (Bound::Included(prefix.to_vec()), end)
+}
+
 /// What follows `prefix` in a key.
 pub(super) fn after<'k>(prefix: &[u8], key: &'k [u8]) -> Result<&'k [u8]> {
     key.strip_prefix(prefix).ok_or_else(|| damaged("an index"))

@@ -57,6 +57,9 @@ tables! {
     TenantKeys "tenant_keys" INDEX_MEMTABLE_BYTES;
     Records "records" INDEX_MEMTABLE_BYTES;
     RecordExpiry "record_expiry" INDEX_MEMTABLE_BYTES;
+    Audit "audit" ROWS_MEMTABLE_BYTES;
+    AuditHeads "audit_heads" INDEX_MEMTABLE_BYTES;
+    AuditCheckpoints "audit_checkpoints" INDEX_MEMTABLE_BYTES;
 }
 
 /// The opened database.

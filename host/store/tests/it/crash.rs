@@ -2,6 +2,7 @@
 
 use super::child;
 use holdfast_model::{Cursor, RequestFilter, RequestStatus};
+use holdfast_store::contract::audit::grow;
 use holdfast_store::contract::sample::{account, at, full_draft, request_id};
 use holdfast_store::{Outcome, Store};
 use rand::RngExt;
@@ -17,6 +18,9 @@ const WRITES_MAX: usize = 300;
 
 /// Tasks that write at the same time: a group commit carries several of them.
 const TASKS: u64 = 8;
+
+/// Whose chain is written, and what its lines begin with.
+const AUDIT: &str = "audit";
 
 /// How far a request had come: each step is one write, and each request takes them in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,18 +42,24 @@ const STAGES: [Stage; 4] = [
 async fn a_killed_writer_loses_nothing_that_it_acknowledged() {
     let dir = tempfile::tempdir().unwrap();
     let mut acknowledged = BTreeMap::new();
+    let mut entered = 0;
     for round in 0..KILLS {
         let writes = rand::rng().random_range(1..WRITES_MAX);
         std::fs::write(dir.path().join("round"), round.to_string()).unwrap();
         for said in kill_after(&dir.path().join("store"), dir.path(), writes) {
             let (id, stage) = said.split_once(' ').unwrap();
+            if id == AUDIT {
+                entered = entered.max(stage.parse().unwrap());
+                continue;
+            }
             let stage = STAGES[stage.parse::<usize>().unwrap()];
             let known = acknowledged.entry(id.parse::<u64>().unwrap());
             let known = known.or_insert(Stage::Nothing);
             *known = stage.max(*known);
         }
-        verify(&dir.path().join("store"), &acknowledged).await;
+        verify(&dir.path().join("store"), &acknowledged, entered).await;
     }
+    assert!(entered > 0);
     assert!(acknowledged.len() as u64 >= KILLS);
 }
 
@@ -70,9 +80,15 @@ fn kill_after(store: &Path, dir: &Path, writes: usize) -> Vec<String> {
     said
 }
 
-async fn verify(dir: &Path, acknowledged: &BTreeMap<u64, Stage>) {
+async fn verify(dir: &Path, acknowledged: &BTreeMap<u64, Stage>, entered: u64) {
     let store = Store::embedded(dir).await.unwrap();
     assert_eq!(store.check().await.unwrap(), [""; 0]);
+    let head = store.audit_head(AUDIT).await.unwrap();
+    assert!(
+        head.seq >= entered,
+        "entry {entered} was acknowledged, and {} is the last",
+        head.seq
+    );
     for (id, stage) in acknowledged {
         let request = store.request(request_id(*id)).await.unwrap();
         let found = match request.map(|r| r.status) {
@@ -125,8 +141,18 @@ async fn writes_until_killed() {
             })
         })
         .collect();
-    for task in tasks {
+    let chain = tokio::spawn(async move { enter(&store).await });
+    for task in tasks.into_iter().chain([chain]) {
         task.await.unwrap();
+    }
+}
+
+/// A chain that grows by a few entries at a time.
+async fn enter(store: &Store) {
+    for more in (1..5).cycle() {
+        let head = store.audit_head(AUDIT).await.unwrap();
+        let head = grow(store, AUDIT, head.seq + more).await.unwrap();
+        child::say(&format!("{AUDIT} {}", head.seq));
     }
 }
 
@@ -168,6 +194,6 @@ async fn a_store_that_was_killed_while_it_was_made_can_be_made() {
         std::thread::sleep(Duration::from_millis(moment));
         child.kill().unwrap();
         child.wait().unwrap();
-        verify(&dir.path().join("store"), &BTreeMap::new()).await;
+        verify(&dir.path().join("store"), &BTreeMap::new(), 0).await;
     }
 }

@@ -1,7 +1,9 @@
 //! Any sequence of operations gives the same answers and the same store, in memory, on disk and in
 //! a cluster.
 
+mod chains;
 mod notes;
+mod place;
 
 use holdfast_model::request::NameMatch;
 use holdfast_model::{
@@ -12,11 +14,11 @@ use holdfast_store::contract::sample::{
     at, cid, full_draft, key, pairs, peer, placement, request_id,
 };
 use holdfast_store::{Expect, Outcome, RequestDraft, Store};
+use place::Place;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 
 /// Sequences that are tried: each opens a store several times, which is most of what it costs.
 const CASES: u32 = 24;
@@ -122,6 +124,7 @@ enum Step {
     Sweep {
         now: u64,
     },
+    Chain(chains::Step),
     Reopen,
 }
 
@@ -194,6 +197,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(n, seen, now)| Step::DeleteNote { n, seen, now }),
         1 => now.prop_map(|now| Step::Sweep { now }),
         1 => account.prop_map(|account| Step::PutTenant { account }),
+        5 => chains::step().prop_map(Step::Chain),
         1 => Just(Step::Reopen),
     ]
 }
@@ -323,6 +327,7 @@ async fn take(store: &Store, step: &Step) -> String {
         step @ (Step::PutNote { .. } | Step::DeleteNote { .. } | Step::Sweep { .. }) => {
             notes::take(store, step).await
         }
+        Step::Chain(step) => chains::take(store, step).await,
         step => take_pin_step(store, step).await,
     }
 }
@@ -409,6 +414,7 @@ async fn picture(store: &Store, lens: Lens) -> Vec<String> {
         lines.push(told(store.key(&key.id).await));
     }
     lines.extend(notes::picture(store, lens).await);
+    lines.extend(chains::picture(store, lens).await);
     lines.push(lens.rows(store.pins(None, 100).await));
     lines.push(lens.rows(store.expired_pins(at(INSTANTS / 2), 100).await));
     lines.push(lens.rows(store.expired_requests(at(INSTANTS / 2), 100).await));
@@ -457,36 +463,6 @@ async fn picture_of_account(store: &Store, account: &AccountId) -> Vec<String> {
         lines.push(told(store.usage(account, period).await));
     }
     lines
-}
-
-/// Where a store is that keeps what it holds.
-enum Place {
-    Dir(TempDir),
-    Keyspace(Keyspace),
-}
-
-impl Place {
-    async fn open(&self) -> Store {
-        match self {
-            Self::Dir(dir) => Store::embedded(dir.path()).await.unwrap(),
-            Self::Keyspace(keyspace) => {
-                let mut settings = keyspace.settings();
-                // Whether a call is answered in time is no matter here: beside compilers a node may
-                // be silent for longer than a caller would wait.
-                let times = &mut settings.timeouts;
-                (times.read, times.write) = (PATIENCE, PATIENCE);
-                (times.condition, times.page) = (PATIENCE, PATIENCE);
-                Store::cql(settings).await.unwrap()
-            }
-        }
-    }
-
-    fn lens(&self) -> Lens {
-        match self {
-            Self::Dir(_) => Lens::Exact,
-            Self::Keyspace(_) => Lens::Meaning,
-        }
-    }
 }
 
 /// How often each CID was announced.

@@ -1,12 +1,15 @@
 //! The walk over a store tells each thing that is amiss.
 
+use crate::contract::audit::grow;
 use crate::contract::keyspace::Keyspace;
 use crate::contract::sample::{account, at, cid, full_draft, key, placement, request_id};
 use crate::{Expect, Outcome, Store};
 use holdfast_model::{Pin, RequestStatus};
 
 /// Each table, in an order in which every loss still shows, and what is said of it.
-const LOSSES: [(&str, &str); 15] = [
+const LOSSES: [(&str, &str); 17] = [
+    ("audit_tenants", "audit_tenants lacks"),
+    ("audit_segments", "audit_segments lacks segment 0"),
     ("request_buckets", "bucket that nobody looks into"),
     ("feed_slots", "slot that nobody looks into"),
     ("usage_slots", "is not in its index"),
@@ -48,6 +51,7 @@ async fn fill(store: &Store) {
     due.due = Some(at(50));
     store.put_placement(due, Expect::Any).await.unwrap();
     store.add_key(key(1).unwrap()).await.unwrap();
+    grow(store, "acme", 2).await.unwrap();
 }
 
 async fn is_told(keyspace: &Keyspace, store: &Store, table: &str, expected: &str) {

@@ -62,6 +62,11 @@ const FILES: &[File] = &[
         needed: 9,
         text: include_str!("../../../../../schema/cql/0009_trails.cql"),
     },
+    File {
+        name: "audit_tenants",
+        needed: 9,
+        text: include_str!("../../../../../schema/cql/0010_audit_tenants.cql"),
+    },
 ];
 
 /// A migration.

@@ -2,6 +2,7 @@
 
 use super::{Process, sent};
 use holdfast_model::{Period, RequestFilter};
+use holdfast_store::contract::audit::{grow, run};
 use holdfast_store::contract::keyspace::Keyspace;
 use holdfast_store::contract::sample::{account, at, draft, request_id};
 use std::collections::BTreeMap;
@@ -46,7 +47,8 @@ struct Budget {
 
 impl Budget {
     fn of(cost: &BTreeMap<String, u64>) -> Self {
-        const CONDITIONS: [&str; 5] = [
+        const CONDITIONS: [&str; 6] = [
+            "audit_grow",
             "head_begin",
             "head_move",
             "pin_make",
@@ -139,7 +141,13 @@ async fn calls_cost_what_the_documents_say() {
             cost(&process, store.usage(&account, Period { start, end })).await
         }),
     ];
-    for (what, cost) in &told {
+    let head = grow(store, "acme", 1).await.unwrap();
+    let entries = run(head, 2, 500).unwrap();
+    let entered = cost(&process, store.append_audit("acme", head, &entries)).await;
+    for (what, cost) in told
+        .iter()
+        .chain([&("enter up to 1,000 audit events", entered)])
+    {
         assert_eq!(Budget::of(cost), Budget::told(what), "{what}: {cost:?}");
     }
     process.store.close().await.unwrap();

@@ -6,6 +6,7 @@
 
 use super::*;
 use crate::contract::Backend;
+use crate::contract::audit::run;
 use crate::contract::sample::{at, cid, key, peer, placement};
 use crate::cql::trail::TRAIL_MAX;
 use crate::cql::trial::Trial;
@@ -13,7 +14,7 @@ use crate::cql::{Cql, Statement, Stop};
 use crate::record::{RawRecord, RecordKey};
 use crate::rules::begin_tenant;
 use crate::{Expect, StoreError};
-use holdfast_model::{Cid, Pin, Placement, StoredPin, TenantId};
+use holdfast_model::{AuditHead, Cid, Pin, Placement, StoredPin, TenantId};
 use scylla::errors::{DbError, WriteType};
 use std::future::Future;
 use tokio::task::JoinHandle;
@@ -385,4 +386,34 @@ async fn a_claim_that_nobody_told_of_is_still_had() {
         let found = meeting.others.key_by_hash(&key.hash).await.unwrap();
         assert_eq!(found, Some(key));
     }
+}
+
+/// An append is known to have happened however many have followed; one that somebody else's took
+/// the place of is known not to have.
+#[tokio::test]
+async fn an_append_is_recognised_by_its_hash() {
+    let mut meeting = Meeting::start().await;
+    let others = meeting.others.clone();
+    let start = AuditHead::start("acme");
+    let entered = run(start, 1, 3).unwrap();
+    meeting.hush();
+    let [mine, again] = [(); 2].map(|()| meeting.mine.clone());
+    let entries = entered.clone();
+    let happened = meeting.begin(async move { mine.append_audit("acme", start, &entries).await });
+    let head_is = async |seq: u64| others.audit_head("acme").await.unwrap().seq == seq;
+    until(async || head_is(3).await).await;
+    for seq in 3..=(TRAIL_MAX as u64 + 10) {
+        let head = others.audit_head("acme").await.unwrap();
+        let next = run(head, seq, 1).unwrap();
+        others.append_audit("acme", head, &next).await.unwrap();
+    }
+    // It follows from what is the head no more.
+    let third = entered[2].head();
+    let rival = run(third, 77, 2).unwrap();
+    let refused = meeting.begin(async move { again.append_audit("acme", third, &rival).await });
+    meeting.rig.proxy.turn_off_rules();
+    happened.await.unwrap().unwrap();
+    let refused = refused.await.unwrap().unwrap_err();
+    assert!(matches!(refused, StoreError::Conflict(_)), "{refused}");
+    assert_eq!(meeting.others.check().await.unwrap(), [""; 0]);
 }

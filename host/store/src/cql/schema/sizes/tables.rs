@@ -228,7 +228,7 @@ pub(super) fn slices() -> String {
 }
 
 /// What of, what a partition is, its rows at most, bytes of a row.
-fn other_partitions() -> [(&'static str, &'static str, f64, f64); 17] {
+fn other_partitions() -> [(&'static str, &'static str, f64, f64); 18] {
     let bucket = constant("draft.rs", "BUCKET_ROWS");
     let a_year = |seconds: f64| YEAR / seconds;
     [
@@ -289,6 +289,7 @@ fn other_partitions() -> [(&'static str, &'static str, f64, f64); 17] {
         ("promotions", "a code, 100,000 uses", 100_000.0, 80.0),
         ("audit", "a segment of a tenant", 10_000.0, AUDIT_RAW),
         ("audit_segments", "a tenant, 10^8 entries", 10_000.0, 300.0),
+        ("audit_tenants", "all tenants", 100_000.0, 60.0),
     ]
 }
 
