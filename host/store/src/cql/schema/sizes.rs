@@ -67,7 +67,7 @@ const MEASURED: [Measured; 7] = [
 const FEED_RAW: f64 = 53.1;
 const FEED_DISK: f64 = 46.2;
 
-/// What an entry of the audit log takes, by its fields; nothing writes it yet.
+/// What an entry of the audit log takes, reckoned by its fields; not measured on disk.
 const AUDIT_RAW: f64 = 800.0;
 
 /// Bytes of a row that is only a key of two numbers, or of a number and a CID.
