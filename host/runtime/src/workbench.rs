@@ -10,11 +10,12 @@ mod stand;
 mod track;
 
 pub use golden::{Golden, Vector};
+pub(crate) use track::timed;
 pub use track::{Times, Track};
 
 use crate::admit::admit;
 use crate::engine::{Engines, Recipe};
-use crate::job::{Floor, Heard, Jobs, JobsConfig};
+use crate::job::{Floor, Grants, Heard, Jobs, JobsConfig};
 use crate::kind::Kind;
 use crate::limits::Limits;
 use crate::manifest::Manifest;
@@ -137,20 +138,11 @@ impl Workbench {
     /// What the host would refuse it for, in the host's words.
     pub fn take(&self, name: &str, wasm: &[u8], manifest: &str) -> Result<Piece, String> {
         let in_wasm = |why: String| format!("{name}.wasm {why}");
-        let kind = admit(wasm).map_err(in_wasm)?;
-        let in_manifest = |why: String| format!("{name}.toml: {why}");
-        let manifest = Manifest::parse(manifest).map_err(in_manifest)?;
-        manifest.check_promotion(kind).map_err(in_manifest)?;
-        let limits = Limits::of(kind).overlaid(&manifest.limits);
+        let (kind, candidate, grants) = read(name, wasm, manifest)?;
         let candidate = Candidate {
-            name: name.to_owned(),
-            digest: String::new(),
-            settings: manifest.settings_json().map_err(in_manifest)?,
-            limits: unhurried(kind, limits.map_err(in_manifest)?),
-            isolation: manifest.isolation,
-            ring: Arc::default(),
+            limits: unhurried(kind, candidate.limits),
+            ..candidate
         };
-        let grants = manifest.grants(kind).map_err(in_manifest)?;
         let floor = match kind {
             Kind::Authorizer | Kind::Pricing => None,
             Kind::Payment | Kind::Config => Some(self.jobs.metered_floor().map_err(in_wasm)?),
@@ -167,6 +159,25 @@ impl Workbench {
             component,
         })
     }
+}
+
+/// Looks a component and its manifest over.
+fn read(name: &str, wasm: &[u8], manifest: &str) -> Result<(Kind, Candidate, Grants), String> {
+    let kind = admit(wasm).map_err(|why| format!("{name}.wasm {why}"))?;
+    let in_manifest = |why: String| format!("{name}.toml: {why}");
+    let manifest = Manifest::parse(manifest).map_err(in_manifest)?;
+    manifest.check_promotion(kind).map_err(in_manifest)?;
+    let limits = Limits::of(kind).overlaid(&manifest.limits);
+    let candidate = Candidate {
+        name: name.into(),
+        digest: "".into(),
+        settings: manifest.settings_json().map_err(in_manifest)?,
+        limits: limits.map_err(in_manifest)?,
+        isolation: manifest.isolation,
+        ring: Arc::default(),
+    };
+    let grants = manifest.grants(kind).map_err(in_manifest)?;
+    Ok((kind, candidate, grants))
 }
 
 /// The limits of a host, but for the time that counting takes.
@@ -234,6 +245,15 @@ impl Piece {
     /// It traps, refuses the settings, or the input is not one of its world's.
     pub fn try_once(&self, settings: &str, input: &Value) -> Result<Trial, String> {
         self.stand.try_once(settings, input)
+    }
+
+    /// What a vector's call takes in instructions; nothing if it is answered with an error. A hot
+    /// plugin is asked with these settings, a job with the vector's own, and by what was recorded.
+    ///
+    /// # Errors
+    /// A job's vector does not hold: the error says why.
+    pub fn rehearse(&self, settings: &str, vector: &Vector) -> Result<Option<u64>, String> {
+        self.stand.rehearse(settings, vector)
     }
 
     fn interfaces(&self) -> (Vec<String>, Vec<String>) {

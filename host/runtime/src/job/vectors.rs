@@ -12,11 +12,12 @@ use super::world::JobWorld;
 use crate::error::Fault;
 use crate::guest::printable;
 use crate::vectors::{self, VectorOutcome};
-use crate::workbench::Proof;
+use crate::workbench::{Proof, Times, timed};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 use wasmtime::Store;
 
 /// A job world whose plugins can be asked by vectors.
@@ -64,6 +65,34 @@ impl<W: JobVectored> JobMould<W> {
         let vectors: Vec<Vector> = vectors::read_file(text, W::KIND)?;
         let proofs = vectors.into_iter().map(|vector| self.prove_one(vector));
         Ok(proofs.collect())
+    }
+
+    /// How long calls take that ask what a vector asks, each on an instance of its own, as all
+    /// calls of jobs are; what was recorded answers in place of the outside, at once.
+    pub(crate) fn time(&self, written: Value, calls: usize) -> Result<Times, String> {
+        let vector: Vector = serde_json::from_value(written).map_err(|e| e.to_string())?;
+        let environment = Arc::new(vector.environment);
+        let settings = Value::Object(vector.settings).to_string();
+        timed(calls, || {
+            let replay = Replay::new(vector.exchanges.clone());
+            let scene = Scene {
+                settings: settings.clone(),
+                environment: Arc::clone(&environment),
+                way: Way::Replay(Arc::clone(&replay)),
+            };
+            let input = W::input(vector.input.clone()).map_err(|why| format!("input: {why}"))?;
+            let start = Instant::now();
+            let answer = self.ask_counted(scene, input);
+            let took = start.elapsed();
+            answer.map_err(|fault| fault.to_string())?;
+            replay.verdict().map(|()| took)
+        })
+    }
+
+    /// The same for one vector by itself.
+    pub(crate) fn prove_vector(&self, written: Value) -> Result<Proof, String> {
+        let vector = serde_json::from_value(written).map_err(|e| e.to_string())?;
+        Ok(self.prove_one(vector))
     }
 
     fn prove_one(&self, vector: Vector) -> Proof {

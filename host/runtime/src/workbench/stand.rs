@@ -1,6 +1,6 @@
 //! A component linked as a host links it, whichever world it is of.
 
-use super::{Proof, Trial};
+use super::{Proof, Trial, Vector};
 use crate::bindings::authorizer::Authorizer;
 use crate::bindings::authorizer::holdfast::plugin::types::{Need, Requirement};
 use crate::bindings::config::Config;
@@ -20,7 +20,7 @@ use std::sync::Arc;
 use wasmtime::component::Component;
 
 /// The number that all series of the workbench have: there is one load of everything.
-const GENERATION: u64 = 0;
+pub(super) const GENERATION: u64 = 0;
 
 /// A linked component.
 pub(super) enum Stand {
@@ -91,6 +91,24 @@ impl Stand {
             Self::Payment(mould) => job_twice(mould, text),
             Self::Config(mould) => job_twice(mould, text),
         }
+    }
+
+    pub(super) fn rehearse(&self, settings: &str, vector: &Vector) -> Result<Option<u64>, String> {
+        let of_proof = |proof: Proof| match proof.failure {
+            Some(why) => Err(why),
+            None => Ok((proof.output, proof.fuel)),
+        };
+        let (output, fuel) = match self {
+            Self::Authorizer(_) | Self::Pricing(_) => {
+                // Settings or an input that are refused are no call that anybody waits for.
+                let trial = self.try_once(settings, &vector.input).ok();
+                trial.map_or((None, 0), |trial| (Some(trial.output), trial.fuel))
+            }
+            Self::Payment(mould) => of_proof(mould.prove_vector(json!(vector))?)?,
+            Self::Config(mould) => of_proof(mould.prove_vector(json!(vector))?)?,
+        };
+        let is_answered = output.is_some_and(|output| output.get("ok").is_some());
+        Ok(is_answered.then_some(fuel))
     }
 
     pub(super) fn try_once(&self, settings: &str, input: &Value) -> Result<Trial, String> {

@@ -1,26 +1,39 @@
 //! How long calls take, on the serving path and not on the workbench's own engine.
 
+use super::golden::Vector;
+use super::stand::GENERATION;
 use crate::bindings::authorizer::Authorizer;
+use crate::bindings::config::Config;
+use crate::bindings::payment::Payment;
 use crate::call::QuoteCall;
+use crate::job::{JobMould, JobVectored, Jobs, JobsConfig};
 use crate::kind::Kind;
+use crate::metrics::RuntimeMetrics;
 use crate::plugins::{Plugins, PluginsConfig};
 use crate::vectors::Vectored;
 use holdfast_model::usage::Operations;
 use holdfast_model::{AccountId, Period, UnixMillis, Usage};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use wasmtime::component::Component;
 
 /// Calls before any is timed: the first ones fault their memory in.
 const WARM_UP: usize = 100;
 
-/// A plugin alone in a host's plugins folder, to be timed.
-#[derive(Debug)]
-pub struct Track {
-    plugins: Plugins,
-    kind: Kind,
+/// A plugin where a host has it that serves, to be timed.
+pub struct Track(Lane);
+
+/// What differs by kind: the hot kinds are alone in a plugins folder, jobs on threads of their own.
+enum Lane {
+    Authorizer(Plugins),
+    Pricing(Plugins),
+    Payment(JobMould<Payment>),
+    Config(JobMould<Config>),
 }
 
 /// How long calls took, in nanoseconds, the quickest first.
@@ -57,40 +70,31 @@ impl Times {
 }
 
 impl Track {
-    /// Takes a component in, in a folder that must be empty.
+    /// Takes a component in, in a folder that must be empty; `manifest` is the text of its
+    /// `NAME.toml`.
     ///
     /// # Errors
-    /// What a host would refuse it for; the folder cannot be written; a kind that calls out.
+    /// What a host would refuse it for; the folder cannot be written.
     pub fn open(dir: &Path, wasm: &[u8], manifest: &str, kind: Kind) -> Result<Self, String> {
-        if matches!(kind, Kind::Payment | Kind::Config) {
-            return Err(format!(
-                "a {kind} plugin waits for others most of its time; there is nothing to measure here"
-            ));
-        }
-        let put = |file: &str, bytes: &[u8]| {
-            fs::write(dir.join(file), bytes).map_err(|e| format!("{}: {e}", dir.display()))
-        };
-        put("plugin.toml", manifest.as_bytes())?;
-        put("plugin.wasm", wasm)?;
-        let config = PluginsConfig {
-            dir: dir.to_owned(),
-            ..PluginsConfig::default()
-        };
-        let plugins = Plugins::open(config).map_err(|e| e.to_string())?;
-        let refused = plugins.list().into_iter().find_map(|info| info.error);
-        match refused {
-            Some(why) => Err(why),
-            None => Ok(Self { plugins, kind }),
-        }
+        Ok(Self(match kind {
+            Kind::Authorizer => Lane::Authorizer(serving(dir, wasm, manifest)?),
+            Kind::Pricing => Lane::Pricing(serving(dir, wasm, manifest)?),
+            Kind::Payment => Lane::Payment(job(wasm, manifest)?),
+            Kind::Config => Lane::Config(job(wasm, manifest)?),
+        }))
     }
 
-    /// Makes calls with an input as vectors have it, one after another.
+    /// Makes calls with a vector's input, one after another. A hot plugin has the settings of its
+    /// `NAME.toml`. A job has the vector's own settings and environment, for what it calls depends
+    /// on them, and the vector's exchanges answer for those out there.
     ///
     /// # Errors
-    /// The input makes no sense, or a call traps or breaks a limit.
-    pub fn time(&self, input: &Value, calls: usize) -> Result<Times, String> {
-        match self.kind {
-            Kind::Pricing => {
+    /// The input makes no sense, a call traps or breaks a limit, or a job calls what was not
+    /// recorded.
+    pub fn time(&self, vector: &Vector, calls: usize) -> Result<Times, String> {
+        let input = &vector.input;
+        match &self.0 {
+            Lane::Pricing(plugins) => {
                 let account = account(input)?;
                 let (attributes, usage) = (texts(input, "attributes")?, usage(input)?);
                 let call = QuoteCall {
@@ -99,32 +103,73 @@ impl Track {
                     attributes: &attributes,
                     usage: &usage,
                 };
-                timed(calls, || self.plugins.quote(&call).map(drop))
+                timed(calls, || clocked(|| plugins.quote(&call)))
             }
-            Kind::Authorizer => {
+            Lane::Authorizer(plugins) => {
                 let asked = Authorizer::input(input.clone())?;
                 let call = asked.facts.borrowed();
-                timed(calls, || self.plugins.authorize(&call).map(drop))
+                timed(calls, || clocked(|| plugins.authorize(&call)))
             }
-            Kind::Payment | Kind::Config => Err("calls out".into()),
+            Lane::Payment(mould) => mould.time(json!(vector), calls),
+            Lane::Config(mould) => mould.time(json!(vector), calls),
         }
     }
 }
 
-fn timed<E: std::fmt::Display>(
+impl fmt::Debug for Track {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Track").finish_non_exhaustive()
+    }
+}
+
+/// A host's plugins, of which this is the only one.
+fn serving(dir: &Path, wasm: &[u8], manifest: &str) -> Result<Plugins, String> {
+    let put = |file: &str, bytes: &[u8]| {
+        fs::write(dir.join(file), bytes).map_err(|e| format!("{}: {e}", dir.display()))
+    };
+    put("plugin.toml", manifest.as_bytes())?;
+    put("plugin.wasm", wasm)?;
+    let config = PluginsConfig {
+        dir: dir.to_owned(),
+        ..PluginsConfig::default()
+    };
+    let plugins = Plugins::open(config).map_err(|e| e.to_string())?;
+    let refused = plugins.list().into_iter().find_map(|info| info.error);
+    refused.map_or(Ok(plugins), Err)
+}
+
+/// What a host makes a job's instances from: on the engine that serves, with the limits of its
+/// manifest. Nothing of the environment is in it but what vectors have.
+fn job<W: JobVectored>(wasm: &[u8], manifest: &str) -> Result<JobMould<W>, String> {
+    let (_, candidate, grants) = super::read("plugin", wasm, manifest)?;
+    let jobs = Jobs::new(JobsConfig::default()).map_err(|e| e.to_string())?;
+    let floor = jobs.floor()?;
+    let component = Component::from_binary(floor.engine(), wasm);
+    let component = component.map_err(|e| format!("does not compile: {e:#}"))?;
+    let metrics = RuntimeMetrics::new().map_err(|e| e.to_string())?;
+    let metrics = Arc::new(metrics.of(&candidate.name, GENERATION));
+    JobMould::new(&floor, &candidate, GENERATION, &component, &grants, metrics)
+}
+
+/// What a call took, if it was answered.
+fn clocked<T, E: fmt::Display>(call: impl Fn() -> Result<T, E>) -> Result<Duration, String> {
+    let start = Instant::now();
+    let answer = call();
+    let took = start.elapsed();
+    answer.map(|_| took).map_err(|e| e.to_string())
+}
+
+/// Calls often enough, and then as often as told, the times of which are kept.
+pub(crate) fn timed(
     calls: usize,
-    call: impl Fn() -> Result<(), E>,
+    call: impl Fn() -> Result<Duration, String>,
 ) -> Result<Times, String> {
     for _ in 0..WARM_UP {
-        call().map_err(|e| e.to_string())?;
+        call()?;
     }
     let mut times = Vec::with_capacity(calls);
     for _ in 0..calls {
-        let start = Instant::now();
-        let answer = call();
-        let took = start.elapsed().as_nanos();
-        answer.map_err(|e| e.to_string())?;
-        times.push(u64::try_from(took).unwrap_or(u64::MAX));
+        times.push(u64::try_from(call()?.as_nanos()).unwrap_or(u64::MAX));
     }
     times.sort_unstable();
     Ok(Times(times))

@@ -5,7 +5,8 @@ use super::folder::Folder;
 use crate::commands::{Failure, terminal};
 use anyhow::anyhow;
 use clap::Args;
-use holdfast_runtime::workbench::{Golden, Piece, Times, Track, Vector};
+use holdfast_runtime::PluginKind as Kind;
+use holdfast_runtime::workbench::{Golden, Times, Track, Vector};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,7 +21,8 @@ const BAR_MAX: usize = 40;
 pub(in crate::commands) struct Bench {
     /// The built component; its NAME.toml, if there is one, lies beside it.
     file: PathBuf,
-    /// The vectors whose inputs are asked, with the settings of NAME.toml [default:
+    /// The vectors whose inputs are asked: of hot plugins with the settings of NAME.toml, of
+    /// payment and config plugins with the vector's own and its recorded exchanges [default:
     /// NAME.vectors.json].
     #[arg(long)]
     vectors: Option<PathBuf>,
@@ -59,12 +61,15 @@ impl Bench {
         let calls = usize::try_from(self.calls)?;
         let mut laps = Vec::new();
         for vector in &golden.vectors {
+            let of_vector = |why: String| {
+                let (name, file) = (&vector.name, self.file.display());
+                anyhow!("{name:?}: {why}; `holdfast plugin test {file}` shows which vectors hold")
+            };
             // Inputs that are answered with an error are no calls that anybody waits for.
-            let Some(fuel) = fuel_of(&piece, &settings, vector) else {
+            let Some(fuel) = piece.rehearse(&settings, vector).map_err(of_vector)? else {
                 continue;
             };
-            let times = track.time(&vector.input, calls);
-            let times = times.map_err(|why| anyhow!("{:?}: {why}", vector.name))?;
+            let times = track.time(vector, calls).map_err(of_vector)?;
             laps.push(Lap {
                 vector,
                 fuel,
@@ -75,16 +80,10 @@ impl Bench {
             let laps: Vec<Value> = laps.iter().map(as_json).collect();
             terminal::json(&json!({ "plugin": draft.name, "calls": calls, "inputs": laps }))?;
         } else {
-            show(&laps, calls)?;
+            show(&laps, calls, piece.kind)?;
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-fn fuel_of(piece: &Piece, settings: &str, vector: &Vector) -> Option<u64> {
-    let trial = piece.try_once(settings, &vector.input).ok()?;
-    trial.output.get("ok")?;
-    Some(trial.fuel)
 }
 
 const QUANTILES: [(&str, usize); 5] = [
@@ -107,7 +106,7 @@ fn as_json(lap: &Lap<'_>) -> Value {
     })
 }
 
-fn show(laps: &[Lap<'_>], calls: usize) -> Result<(), Failure> {
+fn show(laps: &[Lap<'_>], calls: usize, kind: Kind) -> Result<(), Failure> {
     let rows: Vec<[String; 7]> = laps
         .iter()
         .map(|lap| {
@@ -137,9 +136,16 @@ fn show(laps: &[Lap<'_>], calls: usize) -> Result<(), Failure> {
             ))?;
         }
     }
+    let jobs = match kind {
+        Kind::Authorizer | Kind::Pricing => "",
+        Kind::Payment | Kind::Config => {
+            "; each on an instance of its own, started for it, and what was recorded answers at \
+             once in place of those that it calls"
+        }
+    };
     Ok(terminal::say(&format!(
-        "\n{calls} calls each, one after another, in this process; times hold for this machine, \
-         instructions for all"
+        "\n{calls} calls each, one after another, in this process{jobs}; times hold for this \
+         machine, instructions for all"
     ))?)
 }
 

@@ -339,6 +339,47 @@ fn calls_are_timed_on_the_serving_path() {
 }
 
 #[test]
+fn jobs_are_timed_with_what_was_recorded() {
+    let dir = tempdir().unwrap();
+    for (component, name) in [
+        ("payment-webhook", "pay"),
+        ("config-env-overlay", "overlay"),
+    ] {
+        put(dir.path(), component, name);
+        let shipped = crate::support::plugins::dist().join(format!("{component}.vectors.json"));
+        let vectors = format!("{name}.vectors.json");
+        fs::copy(shipped, dir.path().join(&vectors)).unwrap();
+        let bench = ["bench", &format!("{name}.wasm"), "--calls", "5"];
+        let report = plugin(dir.path(), &[&bench[..], &["--json"]].concat()).json();
+        let inputs = report["inputs"].as_array().unwrap();
+        assert!(!inputs.is_empty(), "{report}");
+        for input in inputs {
+            let is_whole = input["fuel"].as_u64() > Some(0)
+                && input["nanos"]["p50"].as_u64() > Some(0)
+                && input["nanos"]["p50"].as_u64() <= input["nanos"]["max"].as_u64();
+            assert!(is_whole, "{input}");
+        }
+        // Those that end in an error are no calls that anybody waits for.
+        let text = fs::read_to_string(dir.path().join(&vectors)).unwrap();
+        let mut written: Value = serde_json::from_str(&text).unwrap();
+        let all = written["vectors"].as_array_mut().unwrap();
+        let good = all
+            .iter()
+            .filter(|vector| vector["output"]["ok"] != Value::Null);
+        assert_eq!(inputs.len(), good.count());
+        // One that does not hold is no measurement of anything.
+        let called = all
+            .iter_mut()
+            .find(|vector| vector["output"]["ok"] != Value::Null)
+            .unwrap();
+        called["output"] = json!({"ok": "never"});
+        fs::write(dir.path().join(&vectors), written.to_string()).unwrap();
+        let told = plugin(dir.path(), &bench).failed();
+        assert!(told.contains("`holdfast plugin test"), "{told}");
+    }
+}
+
+#[test]
 fn a_plugin_is_put_into_a_folder_whole() {
     let (from, to) = (tempdir().unwrap(), tempdir().unwrap());
     put(from.path(), "pricing-tiered", "p");
