@@ -5,6 +5,7 @@ use holdfast_model::{
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A call that an authorizer is asked about: what Cedar has already allowed.
 #[derive(Debug, Clone)]
@@ -102,13 +103,13 @@ pub enum Verdict {
     },
 }
 
-/// What one authorizer said.
+/// What one authorizer said. Its texts are the plugin's own, which every call shares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heard {
     /// Its name.
-    pub name: String,
+    pub name: Arc<str>,
     /// SHA-256 of its component, in hex.
-    pub digest: String,
+    pub digest: Arc<str>,
     /// `allow`, `deny` or `error`.
     pub verdict: &'static str,
 }

@@ -6,6 +6,9 @@
 //! refused here is refused everywhere. Authorizers are only timed: they run within requests, where
 //! time is what counts, and need not pay for counting instructions.
 
+#[cfg(test)]
+mod tests;
+
 use crate::kind::Kind;
 use crate::limits::{
     INSTANCES_MAX, MEMORY_BYTES_CEILING, PARTS_MAX, TABLE_ELEMENTS_MAX, WASM_STACK_BYTES,
@@ -137,7 +140,7 @@ pub(crate) fn ticks(duration: Duration) -> u64 {
 /// had (a process limit, a small machine) instances are allocated on demand instead.
 fn engine(recipe: Recipe) -> wasmtime::Result<Engine> {
     let mut config = recipe.config();
-    match Engine::new(config.allocation_strategy(pool())) {
+    match Engine::new(config.allocation_strategy(pool(INSTANCES_MAX))) {
         Ok(engine) => Ok(engine),
         Err(error) => {
             tracing::warn!(%error, "no address space for pooled plugin instances: they are allocated on demand, and calls on fresh ones are slower");
@@ -146,13 +149,13 @@ fn engine(recipe: Recipe) -> wasmtime::Result<Engine> {
     }
 }
 
-fn pool() -> InstanceAllocationStrategy {
+fn pool(instances: u32) -> InstanceAllocationStrategy {
     let parts = u32::try_from(PARTS_MAX).unwrap_or(u32::MAX);
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(INSTANCES_MAX)
-        .total_core_instances(INSTANCES_MAX.saturating_mul(parts))
-        .total_memories(INSTANCES_MAX)
-        .total_tables(INSTANCES_MAX.saturating_mul(4))
+    pool.total_component_instances(instances)
+        .total_core_instances(instances.saturating_mul(parts))
+        .total_memories(instances)
+        .total_tables(instances.saturating_mul(4))
         .max_core_instances_per_component(parts)
         .max_memories_per_component(4)
         .max_tables_per_component(parts)

@@ -170,6 +170,11 @@ impl From<wasmtime::Error> for Fault {
             Some(Trap::OutOfFuel) => Self::Fuel,
             Some(Trap::StackOverflow) => Self::Stack,
             Some(Trap::UnreachableCodeReached) => Self::Trap("it panicked or aborted".into()),
+            // The stack that compilers put into a guest's memory lies at its bottom, and who goes
+            // below is outside.
+            Some(Trap::MemoryOutOfBounds) => Self::Trap(
+                "it reached outside of its memory; mend its recursion, or what makes its frames or its pointers so large".into(),
+            ),
             Some(trap) => Self::Trap(trap.to_string()),
             None => Self::Trap(root),
         }

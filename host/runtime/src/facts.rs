@@ -11,6 +11,14 @@ use holdfast_model::{AccountId, Action, Cid, Roles, UnixMillis};
 use std::collections::BTreeMap;
 use wasmtime::component::Resource;
 
+/// Room for what most calls are about, made with the instance: where each call has one of its own,
+/// that is not while somebody waits. Most principals are shorter, and requests seldom have `meta`.
+const PRINCIPAL_BYTES: usize = 128;
+/// The same of a tenant's attributes.
+const ATTRIBUTES: usize = 16;
+/// The same of all their texts.
+const ATTRIBUTES_BYTES: usize = 512;
+
 /// One call, as the guest sees it.
 #[derive(Debug)]
 #[expect(unreachable_pub, reason = "the generated bindings export it again")]
@@ -32,10 +40,10 @@ impl Default for Facts {
     fn default() -> Self {
         Self {
             action: Action::CreateRequest,
-            principal: String::new(),
+            principal: String::with_capacity(PRINCIPAL_BYTES),
             roles: Roles::NONE,
             account: None,
-            attributes: Pairs::default(),
+            attributes: Pairs::roomy(),
             cid: None,
             meta: Pairs::default(),
             request_count: 0,
@@ -82,6 +90,13 @@ struct Pairs {
 }
 
 impl Pairs {
+    fn roomy() -> Self {
+        Self {
+            text: String::with_capacity(ATTRIBUTES_BYTES),
+            ends: Vec::with_capacity(ATTRIBUTES),
+        }
+    }
+
     fn fill(&mut self, map: Option<&BTreeMap<String, String>>) {
         self.text.clear();
         self.ends.clear();

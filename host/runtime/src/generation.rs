@@ -103,7 +103,7 @@ impl<P: Served> Generation<P> {
     /// Before a call: the breaker may turn it away.
     pub(crate) fn enter(&self) -> Result<Pass<'_>, PluginError> {
         self.breaker.admit().map_err(|why| PluginError::Open {
-            plugin: self.plugin.load().candidate.name.clone(),
+            plugin: self.plugin.load().candidate.name.to_string(),
             why,
         })
     }
@@ -119,8 +119,8 @@ impl<P: Served> Generation<P> {
             self.plugin.load().generation,
         );
         match self.breaker.why(Instant::now()) {
-            Some(why) => tracing::error!(plugin = name, generation, why, "plugin only fails"),
-            None => tracing::info!(plugin = name, generation, "plugin is in service again"),
+            Some(why) => tracing::error!(plugin = &**name, generation, why, "plugin only fails"),
+            None => tracing::info!(plugin = &**name, generation, "plugin is in service again"),
         }
         self.bell.ring();
     }

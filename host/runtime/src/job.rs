@@ -13,6 +13,7 @@ mod collect;
 mod configure;
 mod engine;
 mod guest;
+mod handler;
 mod hooks;
 mod limits;
 mod meter;

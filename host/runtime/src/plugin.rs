@@ -21,9 +21,9 @@ use wasmtime::component::Component;
 #[derive(Debug, Clone)]
 pub(crate) struct Candidate {
     /// The file's name without `.wasm`.
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     /// SHA-256 of the component, in hex.
-    pub(crate) digest: String,
+    pub(crate) digest: Arc<str>,
     /// What `init` is given.
     pub(crate) settings: String,
     /// What it may use.
@@ -102,9 +102,9 @@ impl<W: World> Plugin<W> {
     ) -> Result<R, Fault> {
         let _span = tracing::debug_span!(
             "plugin_call",
-            plugin = self.load.candidate.name,
+            plugin = &*self.load.candidate.name,
             generation = self.load.generation,
-            digest = self.load.candidate.digest,
+            digest = &*self.load.candidate.digest,
         )
         .entered();
         let metrics = &self.pool.mould().metrics;

@@ -134,8 +134,8 @@ impl Plugins {
     ) -> Result<Verdict, PluginError> {
         self.ask(call, |candidate, verdict| {
             heard.push(Heard {
-                name: candidate.name.clone(),
-                digest: candidate.digest.clone(),
+                name: Arc::clone(&candidate.name),
+                digest: Arc::clone(&candidate.digest),
                 verdict,
             });
         })

@@ -25,8 +25,8 @@ impl Plugin<Pricing> {
                     Ok(Quote {
                         lines,
                         total,
-                        plugin: self.load.candidate.name.clone(),
-                        digest: self.load.candidate.digest.clone(),
+                        plugin: self.load.candidate.name.to_string(),
+                        digest: self.load.candidate.digest.to_string(),
                         currency: total.currency,
                     })
                 }

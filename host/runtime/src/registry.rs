@@ -317,7 +317,8 @@ impl Registry {
         let before = self.serving.load();
         let name = |serving: &Serving| {
             let pricing = &serving.pricing.as_ref()?.plugin;
-            Some((pricing.load.candidate.name.clone(), pricing.load.generation))
+            let name = pricing.load.candidate.name.to_string();
+            Some((name, pricing.load.generation))
         };
         if let (was, Some((plugin, generation))) = (name(&before), name(&serving))
             && was.as_ref() != Some(&(plugin.clone(), generation))

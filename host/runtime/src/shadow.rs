@@ -156,7 +156,7 @@ where
 {
     /// Whether it is a candidate under this name.
     pub(crate) fn is_for(&self, name: &str) -> bool {
-        self.generation.candidate().name == name
+        &*self.generation.candidate().name == name
     }
 
     /// What its rule says of it now.

@@ -120,6 +120,12 @@ impl Allowance {
         )))
     }
 
+    /// Whether a failure is worth a line in the log: that a call is out of requests is told once,
+    /// or a guest could fill the log by asking on.
+    fn is_news(&self) -> bool {
+        self.requests.load(Ordering::Relaxed) <= self.requests_max.saturating_add(1)
+    }
+
     /// Takes bytes of a body.
     pub(super) fn take_bytes(&self, bytes: usize) -> Result<(), EgressError> {
         let bytes = bytes as u64;
@@ -157,12 +163,17 @@ impl fmt::Debug for Guard {
 
 impl Guard {
     /// The way out of a plugin with these rules.
-    pub(crate) fn new(plugin: &str, rules: Vec<Rule>, outside: Arc<Outside>) -> Self {
+    pub(crate) fn new(
+        plugin: &str,
+        generation: u64,
+        rules: Vec<Rule>,
+        outside: Arc<Outside>,
+    ) -> Self {
         Self {
             plugin: plugin.to_owned(),
             rules,
             own: Arc::new(Semaphore::new(PER_PLUGIN_MAX)),
-            metrics: outside.metrics.of(plugin),
+            metrics: outside.metrics.of(plugin, generation),
             outside,
         }
     }
@@ -181,9 +192,11 @@ impl Guard {
         waits: Waits,
         allowance: Arc<Allowance>,
     ) -> Result<(Response<Received>, Driver), EgressError> {
-        let outcome = self.pass(request, waits, allowance).await;
+        let outcome = self.pass(request, waits, Arc::clone(&allowance)).await;
         self.metrics.count(&outcome);
-        if let Err(error) = &outcome {
+        if let Err(error) = &outcome
+            && allowance.is_news()
+        {
             let (plugin, outcome) = (&self.plugin, error.label());
             tracing::warn!(plugin, outcome, %error, "a plugin's request was not sent or not answered");
         }

@@ -139,7 +139,12 @@ impl Scene {
         let outside = Outside::new(resolver, roots, Arc::new(environment), metrics).unwrap();
         let short = Duration::from_millis(300);
         Self {
-            guard: Guard::new("pay", vec![Rule::parse(&text).unwrap()], Arc::new(outside)),
+            guard: Guard::new(
+                "pay",
+                1,
+                vec![Rule::parse(&text).unwrap()],
+                Arc::new(outside),
+            ),
             waits: Waits {
                 connect: Duration::from_secs(5),
                 first_byte: short,

@@ -29,6 +29,8 @@ pub(crate) struct JobGuest {
     pub(crate) meter: Arc<Meter>,
     /// How its requests leave.
     pub(crate) hooks: Hooks,
+    /// How often it has called the host, but for what WASI has of its own.
+    pub(crate) host_calls: u64,
     wasi: WasiCtx,
     http: WasiHttpCtx,
     table: ResourceTable,
@@ -55,6 +57,7 @@ impl JobGuest {
             held: Held::new(limits.memory_bytes),
             meter: Arc::new(Meter::new(limits.cpu)),
             hooks: Hooks::shut(),
+            host_calls: 0,
             wasi: WasiCtx::builder().stderr(last_words.clone()).build(),
             http,
             table,
@@ -63,6 +66,11 @@ impl JobGuest {
             journal,
             environment,
         }
+    }
+
+    /// Counts a call into the host.
+    pub(super) const fn called(&mut self) {
+        self.host_calls = self.host_calls.saturating_add(1);
     }
 
     /// The fault, and if it is a trap what the guest said before: a panic's message, mostly.
@@ -101,6 +109,7 @@ impl types::Host for JobGuest {}
 
 impl log::Host for JobGuest {
     fn write(&mut self, level: log::Level, message: String) {
+        self.called();
         self.lines = self.lines.saturating_add(1);
         match self.lines <= LOG_LINES_PER_JOB {
             true => self.journal.write(level, &message),
@@ -111,10 +120,12 @@ impl log::Host for JobGuest {
 
 impl environment::Host for JobGuest {
     fn get(&mut self, name: String) -> Option<String> {
+        self.called();
         self.environment.get(&name).cloned()
     }
 
     fn names(&mut self) -> Vec<String> {
+        self.called();
         self.environment.keys().cloned().collect()
     }
 }

@@ -7,6 +7,7 @@ use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::{Request, Response};
 use std::sync::Arc;
+use tracing::Instrument;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 /// Bytes that a guest hands over at once for a request's body.
@@ -78,8 +79,8 @@ impl WasiHttpHooks for Hooks {
             body.map_err(|e| EgressError::Broken(format!("the request broke off ({e})")))
                 .boxed_unsync()
         });
-        Box::new(async move {
-            match way {
+        let sent = async move {
+            let sent: Sent = match way {
                 Way::Shut => Err(Error::HttpRequestDenied),
                 Way::Replay(replay) => {
                     let response = replay.answer(request).await.map_err(|e| told(&e))?;
@@ -102,8 +103,11 @@ impl WasiHttpHooks for Hooks {
                     });
                     Ok((response, driver as Box<_>))
                 }
-            }
-        })
+            };
+            sent
+        };
+        // It runs as a task of its own, and what is said there is about this call.
+        Box::new(sent.in_current_span())
     }
 
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {

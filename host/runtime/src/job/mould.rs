@@ -108,7 +108,8 @@ impl<W: JobWorld> JobMould<W> {
             metrics.dropped_lines.clone(),
         );
         let rules = grants.egress.clone();
-        let guard = Guard::new(&candidate.name, rules, Arc::clone(&floor.outside));
+        let outside = Arc::clone(&floor.outside);
+        let guard = Guard::new(&candidate.name, generation, rules, outside);
         let mould = Mould {
             engine: floor.engine.clone(),
             pre,
@@ -166,11 +167,9 @@ impl<W: JobWorld> JobMould<W> {
         run: impl for<'a> FnOnce(&'a W, &'a mut Store<JobGuest>) -> Asking<'a, R> + Send + 'static,
     ) -> Result<R, Fault> {
         let mould = Arc::clone(&self.mould);
-        let answer = self
-            .floor
-            .crew
-            .run(async move { mould.call(None, run).await });
-        answer.await.unwrap_or_else(stopping)
+        let span = self.mould.span();
+        let job = async move { mould.call(None, run).await }.instrument(span);
+        self.floor.crew.run(job).await.unwrap_or_else(stopping)
     }
 
     /// The same for a caller that is no future.
@@ -180,7 +179,8 @@ impl<W: JobWorld> JobMould<W> {
         run: impl for<'a> FnOnce(&'a W, &'a mut Store<JobGuest>) -> Asking<'a, R> + Send + 'static,
     ) -> Result<R, Fault> {
         let mould = Arc::clone(&self.mould);
-        let job = async move { mould.call(scene, run).await };
+        let span = self.mould.span();
+        let job = async move { mould.call(scene, run).await }.instrument(span);
         self.floor.crew.run_blocking(job).unwrap_or_else(stopping)
     }
 }
@@ -206,6 +206,17 @@ impl<W: JobWorld> Counted for Mould<W> {
 }
 
 impl<W: JobWorld> Mould<W> {
+    /// The span of a call, within that of whoever calls: it is made before the job goes to threads
+    /// that know nothing of the caller.
+    fn span(&self) -> tracing::Span {
+        tracing::debug_span!(
+            "plugin_call",
+            plugin = &*self.candidate.name,
+            generation = self.generation,
+            digest = &*self.candidate.digest,
+        )
+    }
+
     /// What instances that serve are given.
     fn usual(&self) -> Scene {
         Scene {
@@ -255,13 +266,7 @@ impl<W: JobWorld> Mould<W> {
         run: impl for<'a> FnOnce(&'a W, &'a mut Store<JobGuest>) -> Asking<'a, R> + Send,
     ) -> Result<R, Fault> {
         let start = Instant::now();
-        let span = tracing::debug_span!(
-            "plugin_call",
-            plugin = self.candidate.name,
-            generation = self.generation,
-            digest = self.candidate.digest,
-        );
-        let outcome = self.run(scene, run).instrument(span).await;
+        let outcome = self.run(scene, run).await;
         self.metrics.seconds.observe(start.elapsed().as_secs_f64());
         self.metrics.count(&outcome);
         outcome
@@ -299,6 +304,7 @@ impl<W: JobWorld> Mould<W> {
         let outcome = within(Arc::clone(&meter), limits.wall, run(&world, &mut store)).await;
         self.metrics.spent_cpu(meter.spent());
         self.metrics.held(store.data().held.memory_bytes());
+        self.metrics.host_calls.inc_by(store.data().host_calls);
         outcome.map_err(|fault| store.data().with_last_words(fault))
     }
 

@@ -57,7 +57,7 @@ impl<W: JobWorld> JobPlugin<W> {
         } = mould.start_blocking()?;
         let warnings = grants.check(&candidate.name, &needs);
         for warning in warnings.map_err(ungranted)? {
-            tracing::warn!(plugin = candidate.name, "plugin {warning}");
+            tracing::warn!(plugin = &*candidate.name, "plugin {warning}");
         }
         foundry.metrics.watch(mould.metrics(), mould.counted());
         let load = Load {

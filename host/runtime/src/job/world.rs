@@ -1,6 +1,7 @@
 //! What the worlds of jobs have: how each is linked and asked.
 
 use super::guest::JobGuest;
+use super::handler;
 use crate::bindings::authorizer::holdfast::plugin::log;
 use crate::bindings::authorizer::holdfast::plugin::types::{Metadata, Need};
 use crate::bindings::config::holdfast::plugin::environment;
@@ -146,5 +147,5 @@ fn link_wasi(l: &mut Linker<JobGuest>) -> wasmtime::Result<()> {
     wasi::cli::terminal_stderr::add_to_linker::<_, WasiCli>(l, JobGuest::cli)?;
     let options = wasmtime_wasi_http::p2::bindings::LinkOptions::default();
     http::types::add_to_linker::<_, WasiHttp>(l, &(&options).into(), JobGuest::http)?;
-    http::outgoing_handler::add_to_linker::<_, WasiHttp>(l, JobGuest::http)
+    handler::link(l)
 }

@@ -69,7 +69,7 @@ impl Plugins {
             .iter()
             .map(|plugin| {
                 let entries = plugin.call(|plugin| plugin.supply(current))?;
-                Ok((plugin.plugin.load.candidate.name.clone(), entries))
+                Ok((plugin.plugin.load.candidate.name.to_string(), entries))
             })
             .collect()
     }
@@ -89,7 +89,11 @@ impl Plugins {
         for plugin in configs.iter().map(Arc::as_ref) {
             let name = &plugin.plugin.load.candidate.name;
             let findings = plugin.call(|plugin| plugin.check(proposed, current))?;
-            all.extend(findings.into_iter().map(|finding| (name.clone(), finding)));
+            all.extend(
+                findings
+                    .into_iter()
+                    .map(|finding| (name.to_string(), finding)),
+            );
         }
         Ok(all)
     }

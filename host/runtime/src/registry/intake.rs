@@ -134,7 +134,7 @@ impl Registry {
                 tracing::info!(
                     plugin = name,
                     generation = loaded.member().number(),
-                    digest = loaded.member().candidate().digest,
+                    digest = &*loaded.member().candidate().digest,
                     "plugin loaded as it served before the restart; the folder holds another"
                 );
                 slot.live = Some(loaded);

@@ -213,7 +213,7 @@ impl Registry {
             slot.refused = Some(Refusal {
                 stage: Stage::Watch,
                 kind: Some(bad.member().kind()),
-                digest: bad.member().candidate().digest.clone(),
+                digest: bad.member().candidate().digest.to_string(),
                 generation: from,
                 why: told,
             });
@@ -279,7 +279,7 @@ impl Registry {
         let refusal = Refusal {
             stage: Stage::Shadow,
             kind: Some(member.kind()),
-            digest: member.candidate().digest.clone(),
+            digest: member.candidate().digest.to_string(),
             generation: member.number(),
             why,
         };

@@ -187,7 +187,7 @@ impl Shelf {
             name: name.to_owned(),
             kind: shown.kind().to_string(),
             version: shown.description().version.clone(),
-            digest: shown.candidate().digest.clone(),
+            digest: shown.candidate().digest.to_string(),
             generation: shown.number(),
             isolation: shown.candidate().isolation.to_string(),
             state: state.to_owned(),
@@ -292,7 +292,7 @@ fn info(member: &dyn Member, state: &str, since: Instant, note: Option<String>) 
     GenerationInfo {
         generation: member.number(),
         version: member.description().version.clone(),
-        digest: member.candidate().digest.clone(),
+        digest: member.candidate().digest.to_string(),
         state: state.to_owned(),
         age_ms: millis(since),
         calls: sample.calls,

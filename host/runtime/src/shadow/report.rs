@@ -89,11 +89,11 @@ where
         } = findings.tally;
         let failures = findings.failures.iter();
         let mut report = ShadowReport {
-            name: candidate.name.clone(),
+            name: candidate.name.to_string(),
             kind: generation.kind().to_string(),
             generation: generation.number(),
             version: generation.description().version.clone(),
-            digest: candidate.digest.clone(),
+            digest: candidate.digest.to_string(),
             running_ms: u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX),
             calls,
             different,

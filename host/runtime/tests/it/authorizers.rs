@@ -3,6 +3,7 @@
 use crate::house::{Ask, House, pairs, told};
 use holdfast_model::{Action, Cid, UnixMillis};
 use holdfast_runtime::Verdict;
+use std::sync::Arc;
 
 const QUOTAS: &[(&str, &str)] = &[
     ("quota_bytes", "100"),
@@ -135,6 +136,26 @@ fn settings_bound_those_without_attributes() {
     let refused = house.install("authorizer-quota", "quota", "[settings]\nquota = 1");
     assert!(refused.error.unwrap().contains("quota"));
     assert!(is_exhausted(&ask.of(&house.plugins).unwrap()));
+}
+
+#[test]
+fn who_listens_shares_the_names_of_those_that_were_asked() {
+    let house = House::new();
+    house.install("hostile-authorizer", "a-allows", &told("allow"));
+    let denies = house.install("hostile-authorizer", "b-denies", &told("other-cause"));
+    house.install("hostile-authorizer", "c-is-not-asked", &told("trap"));
+    let mut heard = Vec::new();
+    for _ in 0..2 {
+        let verdict = Ask::new(&[]).heard(&house.plugins, &mut heard).unwrap();
+        assert!(matches!(verdict, Verdict::Deny { .. }), "{verdict:?}");
+    }
+    let said: Vec<_> = heard.iter().map(|one| (&*one.name, one.verdict)).collect();
+    let once = [("a-allows", "allow"), ("b-denies", "deny")];
+    assert_eq!(said, [once, once].concat());
+    assert_eq!(*heard[1].digest, *denies.digest);
+    // Nothing is copied for a call: both tell with the plugin's own texts.
+    assert!(Arc::ptr_eq(&heard[0].name, &heard[2].name));
+    assert!(Arc::ptr_eq(&heard[1].digest, &heard[3].digest));
 }
 
 #[test]

@@ -7,8 +7,8 @@ use holdfast_model::{
 };
 use holdfast_runtime::attack::Kit;
 use holdfast_runtime::{
-    AuthorizeCall, Invoice, JobsConfig, PluginError, PluginInfo, Plugins, PluginsConfig, Progress,
-    Quote, QuoteCall, QuoteLine, Verdict,
+    AuthorizeCall, Heard, Invoice, JobsConfig, PluginError, PluginInfo, Plugins, PluginsConfig,
+    Progress, Quote, QuoteCall, QuoteLine, Verdict,
 };
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -132,7 +132,20 @@ impl Ask {
 
     /// Asks.
     pub(crate) fn of(&self, plugins: &Plugins) -> Result<Verdict, PluginError> {
-        plugins.authorize(&AuthorizeCall {
+        self.put(|call| plugins.authorize(call))
+    }
+
+    /// Asks, and listens to who says what.
+    pub(crate) fn heard(
+        &self,
+        plugins: &Plugins,
+        heard: &mut Vec<Heard>,
+    ) -> Result<Verdict, PluginError> {
+        self.put(|call| plugins.authorize_heard(call, heard))
+    }
+
+    fn put<T>(&self, ask: impl FnOnce(&AuthorizeCall<'_>) -> T) -> T {
+        ask(&AuthorizeCall {
             action: self.action,
             principal: &PrincipalId::of_worker("test"),
             roles: Roles::NONE.with(Role::TenantUser),
@@ -300,6 +313,8 @@ const COMPONENTS: &[&str] = &[
     "frozen-1-0-0-payment",
     "frozen-1-0-0-pricing",
     "hostile-authorizer",
+    "hostile-config",
+    "hostile-payment",
     "hostile-pricing",
     "payment-webhook",
     "pricing-per-operation",

@@ -1,12 +1,16 @@
-//! A thousand rounds of each kind of misbehaviour leave nothing behind: no instance, no memory.
+//! A thousand rounds of each kind of misbehaviour leave nothing behind: no instance, no memory, no
+//! thread, no open file.
 
-use crate::house::{House, component_bytes, gauge, invoice, progress, told};
+use crate::house::{Ask, House, component_bytes, gauge, invoice, progress, told};
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
 /// Rounds of each deed. One page lost in each would be 4 MiB.
 const ROUNDS: usize = 1_000;
+
+/// Stopped soon; neither taken out of service for its failures nor taken back for them.
+const CALM: &str = "[limits]\ncpu_ms = 1\n[breaker]\nfailures = 1000000\n[promote]\nwatch_ms = 0\n";
 
 /// Rounds before the first look at the memory: allocators and pools take what they keep.
 const WARM_UP: usize = 100;
@@ -23,6 +27,7 @@ const IN_CALLS: &[&str] = &[
     "loop",
     "memory",
     "stack",
+    "wide-stack",
     "handles",
     "giant-string",
     "gigabyte-string",
@@ -35,11 +40,16 @@ const IN_CALLS: &[&str] = &[
 /// Deeds at the load, after which the good one before goes on.
 const AT_LOAD: &[&str] = &["init-error", "init-trap", "init-memory", "init-error-long"];
 
+/// Deeds of authorizers.
+const AT_THE_GATE: &[&str] = &["trap", "call-storm", "handles", "giant-message"];
+
 /// Deeds of jobs.
 const IN_JOBS: &[&str] = &[
     "trap",
     "memory",
     "handles",
+    "call-storm",
+    "call-out",
     "gigabyte-reference",
     "wrong-amount",
 ];
@@ -88,12 +98,21 @@ fn rounds_in_a_process_of_their_own() {
             assert_eq!(house.quote().unwrap().total.micros, 7);
         });
     }
+    for deed in AT_THE_GATE {
+        let manifest = format!("{}{CALM}", told(deed));
+        assert_eq!(
+            house.install("hostile-authorizer", "gate", &manifest).state,
+            "live"
+        );
+        rounds(&house, deed, || {
+            assert!(Ask::new(&[]).of(&house.plugins).is_err(), "{deed}");
+        });
+    }
     let waiter = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
     for deed in IN_JOBS {
-        let calm = "[limits]\ncpu_ms = 1\n[breaker]\nfailures = 1000000\n[promote]\nwatch_ms = 0\n";
-        let manifest = format!("{}{calm}", told(deed));
+        let manifest = format!("{}{CALM}", told(deed));
         let info = house.install("hostile-payment", "pay", &manifest);
         assert_eq!(info.state, "live", "{deed}: {info:?}");
         rounds(&house, deed, || {
@@ -129,12 +148,13 @@ fn install(house: &House, deed: &str, limits: &str) {
     house.install("hostile-pricing", "price", &manifest);
 }
 
-/// Repeats, and compares the memory and the instances before with those after.
+/// Repeats, and compares what there is before with what there is after.
 fn rounds(house: &House, what: &str, mut round: impl FnMut()) {
     for _ in 0..WARM_UP {
         round();
     }
     let before = (resident_bytes(), instances(house));
+    let (threads, files) = (entries("/proc/self/task"), entries("/proc/self/fd"));
     for _ in 0..ROUNDS {
         round();
     }
@@ -144,8 +164,15 @@ fn rounds(house: &House, what: &str, mut round: impl FnMut()) {
         "{what}: grew by {growth} bytes in {ROUNDS} rounds"
     );
     // What is dropped in the background may take a moment.
-    let is_back = || instances(house) <= before.1.max(1.0);
-    crate::house::wait_for(Duration::from_secs(10), is_back);
+    let patience = Duration::from_secs(10);
+    crate::house::wait_for(patience, || instances(house) <= before.1.max(1.0));
+    crate::house::wait_for(patience, || entries("/proc/self/task") <= threads);
+    crate::house::wait_for(patience, || entries("/proc/self/fd") <= files);
+}
+
+/// How many entries a folder has.
+fn entries(folder: &str) -> usize {
+    fs::read_dir(folder).unwrap().count()
 }
 
 fn instances(house: &House) -> f64 {

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod authorizers;
+mod calm;
+mod clean;
 mod compile;
 mod frozen;
 mod hostile;
@@ -16,4 +18,5 @@ mod metrics;
 mod pricing;
 mod reload;
 mod shipped;
+mod spans;
 mod webhook;

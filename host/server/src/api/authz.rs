@@ -172,8 +172,8 @@ pub(crate) fn drop_it(call: &mut Call) -> Result<Reply, Problem> {
 impl Explained {
     fn of(known: &Recorded, explanation: Explanation) -> Self {
         let components = known.components.iter().map(|one| ComponentView {
-            name: one.name.clone(),
-            digest: one.digest.clone(),
+            name: one.name.to_string(),
+            digest: one.digest.to_string(),
             verdict: one.verdict.to_owned(),
         });
         Self {

@@ -57,6 +57,7 @@ impl Authorizer for Hostile {
                 }
                 Decision::Allow
             }
+            "secret" => Decision::forbidden(deeds::look_and_leave().to_string()),
             "echo" => Decision::forbidden(facts(call)),
             _ => Decision::Allow,
         }

@@ -1,6 +1,10 @@
 //! What a hostile guest does, whatever its world. See `kit.json` for when, and for what the host
 //! must say.
 
+mod secret;
+
+pub use secret::look_and_leave;
+
 /// What to do before there are settings. The kit writes other words of the same length over these
 /// in the finished file: `start-loop`, `start-trap`, `describe-loop`, `describe-trap`, …
 static BEFORE: [u8; 32] = *b"hostile-before=nothing..........";
@@ -15,6 +19,7 @@ pub fn common(deed: &str) {
         "panic-control-characters" => forge_log_line(),
         "memory" => bomb(),
         "stack" => drop(std::hint::black_box(dive(1))),
+        "wide-stack" => drop(std::hint::black_box(dive_wide(1))),
         "handles" => hoard_handles(),
         _ => {}
     }
@@ -116,6 +121,17 @@ fn bomb() -> ! {
 fn dive(depth: u64) -> u64 {
     let below = dive(std::hint::black_box(depth.wrapping_add(1)));
     below.wrapping_mul(std::hint::black_box(depth))
+}
+
+/// The same with frames that lie in its memory and not on the engine's stack.
+#[expect(
+    unconditional_recursion,
+    reason = "overflowing the stack is what it is for"
+)]
+fn dive_wide(depth: u8) -> u8 {
+    let frame = std::hint::black_box([depth; 8_192]);
+    let below = dive_wide(depth.wrapping_add(1));
+    std::hint::black_box(frame).iter().fold(below, |sum, byte| sum ^ byte)
 }
 
 fn out_of_bounds() -> ! {

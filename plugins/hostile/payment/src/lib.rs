@@ -7,6 +7,9 @@ use holdfast_plugin::payment::{
 };
 use hostile_deeds as deeds;
 
+/// Twice the handles that a job may hold: none of them may be left by a call.
+const MANY_CALLS: u32 = 2_048;
+
 struct Hostile {
     deed: String,
 }
@@ -72,6 +75,12 @@ impl Payment for Hostile {
                 let request = Request::new("POST", anywhere()?);
                 std::hint::black_box(http.send(&request).is_ok());
             },
+            "many-calls" => {
+                for _ in 0..MANY_CALLS {
+                    std::hint::black_box(http.send(&Request::new("POST", anywhere()?)).is_ok());
+                }
+                collected("r".into(), total)
+            }
             "call-out" => match http.send(&Request::new("POST", anywhere()?)) {
                 Ok(_) => collected("r".into(), total),
                 Err(error) => Err(CollectError::Other(error.to_string())),

@@ -67,6 +67,10 @@ impl Pricing for Hostile {
                 lines: vec![line("x".into(), i64::MAX, "EUR"); 2],
                 total: money(i64::MAX, "EUR"),
             }),
+            "secret" => {
+                let found = i64::try_from(deeds::look_and_leave()).unwrap_or(i64::MAX);
+                Quote::of("EUR", vec![line("found".into(), found, "EUR")])
+            }
             "rating-error" => Err(RatingError::InvalidUsage("no such usage".into())),
             "rating-error-control-characters" => Err(RatingError::Other("a\r\nb".into())),
             other => price(other),

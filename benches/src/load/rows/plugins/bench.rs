@@ -73,7 +73,7 @@ impl Bench {
         refused.map_or(Ok(()), |why| Err(anyhow!("{name} is refused: {why}")))
     }
 
-    /// Asks for a new request.
+    /// Asks for a new request, as the server does: it listens to who says what.
     pub(super) fn authorize(&self) -> Result<Verdict> {
         let call = AuthorizeCall {
             action: Action::CreateRequest,
@@ -88,7 +88,13 @@ impl Bench {
             dag_size: None,
             time: UnixMillis::EPOCH,
         };
-        self.plugins.authorize(&call).map_err(|e| anyhow!("{e}"))
+        let mut heard = Vec::new();
+        let verdict = self.plugins.authorize_heard(&call, &mut heard);
+        ensure!(
+            heard.len() == 1,
+            "one authorizer is there, and {heard:?} were heard"
+        );
+        verdict.map_err(|e| anyhow!("{e}"))
     }
 
     /// Asks what an account's day costs; each number is another account.

@@ -37,7 +37,7 @@ impl Draft<'_> {
         Refusal {
             stage,
             kind: Some(self.kind),
-            digest: self.candidate.digest.clone(),
+            digest: self.candidate.digest.to_string(),
             generation: 0,
             why,
         }
@@ -70,7 +70,7 @@ impl Registry {
                     plugin = name,
                     kind = %loaded.member().kind(),
                     generation = number,
-                    digest = loaded.member().candidate().digest,
+                    digest = &*loaded.member().candidate().digest,
                     millis = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
                     "plugin loaded"
                 );
@@ -126,8 +126,8 @@ impl Registry {
         let manifest = Manifest::parse(&package.manifest).map_err(in_manifest)?;
         manifest.check_promotion(kind).map_err(in_manifest)?;
         let candidate = Candidate {
-            name: name.to_owned(),
-            digest: digest.clone(),
+            name: name.into(),
+            digest: digest.as_str().into(),
             settings: manifest.settings_json().map_err(in_manifest)?,
             limits: Limits::of(kind)
                 .overlaid(&manifest.limits)
@@ -155,7 +155,7 @@ impl Registry {
         draft: Draft<'_>,
         number: u64,
     ) -> Result<Generation<Plugin<W>>, Refusal> {
-        let name = draft.candidate.name.clone();
+        let name = Arc::clone(&draft.candidate.name);
         let in_wasm = |stage, why| draft.refusal(stage, format!("{name}.wasm {why}"));
         let vectors = match &draft.package.vectors {
             Some(text) => Some(Vectors::<W>::parse(text).map_err(|why| {
@@ -173,7 +173,7 @@ impl Registry {
                 return Err(in_wasm(Stage::Vectors, why));
             }
             tracing::debug!(
-                plugin = name,
+                plugin = &*name,
                 vectors = vectors.len(),
                 "golden vectors passed"
             );
@@ -187,9 +187,9 @@ impl Registry {
         draft: Draft<'_>,
         number: u64,
     ) -> Result<Generation<JobPlugin<W>>, Refusal> {
-        let name = draft.candidate.name.clone();
+        let name = Arc::clone(&draft.candidate.name);
         let kind = draft.kind;
-        let digest = draft.candidate.digest.clone();
+        let digest = draft.candidate.digest.to_string();
         let refused = |stage, why| Refusal {
             stage,
             kind: Some(kind),
@@ -245,7 +245,7 @@ impl Registry {
             let all = [slot.live.as_ref(), candidate.as_ref()];
             all.into_iter().flatten().find_map(|loaded| {
                 let member = loaded.member();
-                (member.candidate().digest == digest).then(|| member.component().clone())
+                (*member.candidate().digest == *digest).then(|| member.component().clone())
             })
         })
     }

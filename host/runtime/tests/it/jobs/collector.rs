@@ -77,8 +77,10 @@ fn serve(mut stream: TcpStream, answer: &Answer, seen: &Mutex<Vec<Asked>>) -> st
         Answer::Silence => stream.read(&mut [0]).map(|_| ()),
         Answer::Endless => {
             stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")?;
+            // In pieces so large that to take them apart is not what takes the time.
+            let piece = format!("400\r\n{}\r\n", "x".repeat(0x400));
             loop {
-                stream.write_all(b"8\r\nand more\r\n")?;
+                stream.write_all(piece.as_bytes())?;
             }
         }
         Answer::Slow => {

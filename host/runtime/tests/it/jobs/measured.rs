@@ -41,6 +41,20 @@ async fn calls_of_jobs_are_told_by_outcome_and_what_holds_a_place_is_seen() {
         WEBHOOK,
     );
     assert_eq!(reserved, 4 * 64 * 1024 * 1024);
+    // One call into the host each, and one connection, told by generation.
+    assert_eq!(
+        counted(&yard.plugins, "holdfast_plugin_host_calls_total", WEBHOOK),
+        2
+    );
+    let requests = |label| {
+        counted(
+            &yard.plugins,
+            "holdfast_plugin_egress_requests_total",
+            label,
+        )
+    };
+    let (sent, of_first) = (requests(WEBHOOK), requests("1"));
+    assert!(sent > 0 && sent == of_first, "{sent} {of_first}");
     // Jobs are bounded by time, not by fuel.
     assert_eq!(
         counted(&yard.plugins, "holdfast_plugin_fuel_units_total", WEBHOOK),
