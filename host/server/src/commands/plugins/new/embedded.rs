@@ -75,6 +75,9 @@ const RUST_TESTKIT: &str = include_str!(concat!(
     "/../../plugins/templates/rust/testkit.toml"
 ));
 
+/// For the kinds whose instances are made by the thousand.
+const RUST_HOT: Files = embedded!("plugins/templates/rust": "small-stack.toml");
+
 const RUST_AUTHORIZER: Files =
     embedded!("plugins/templates/rust/authorizer": "lib.rs", "plugin.toml", "vectors.json");
 const RUST_PRICING: Files =
@@ -100,8 +103,8 @@ const PRICING_VECTORS: Files = embedded!("plugins/templates/rust/pricing": "vect
 /// The files of a project; none if there is no template for it.
 pub(super) fn entries(kind: Kind, lang: Language) -> Option<Vec<Entry>> {
     let mut entries = match (lang, kind) {
-        (Language::Rust, Kind::Authorizer) => rust(RUST_AUTHORIZER),
-        (Language::Rust, Kind::Pricing) => rust(RUST_PRICING),
+        (Language::Rust, Kind::Authorizer) => hot(rust(RUST_AUTHORIZER)),
+        (Language::Rust, Kind::Pricing) => hot(rust(RUST_PRICING)),
         (Language::Rust, Kind::Payment) => rust(RUST_PAYMENT),
         (Language::Rust, Kind::Config) => rust(RUST_CONFIG),
         (Language::Js, Kind::Pricing) => of_two(JS, PRICING_VECTORS),
@@ -129,6 +132,11 @@ fn rust(of_kind: Files) -> Vec<Entry> {
     entries
 }
 
+fn hot(mut entries: Vec<Entry>) -> Vec<Entry> {
+    entries.extend(templates(RUST_HOT));
+    entries
+}
+
 fn of_two(one: Files, other: Files) -> Vec<Entry> {
     let mut entries = templates(one);
     entries.extend(templates(other));
@@ -140,6 +148,7 @@ fn templates(files: Files) -> Vec<Entry> {
         path: match *name {
             // With its dot it would act in the repository itself.
             "gitignore" => ".gitignore".to_owned(),
+            "small-stack.toml" => ".cargo/config.toml".to_owned(),
             "lib.rs" => "src/lib.rs".to_owned(),
             name => name.to_owned(),
         },
