@@ -140,7 +140,9 @@ impl Inner {
         Ok(Found::new(user.principal(Proof::Password), None))
     }
 
-    /// A call that a DID has signed. It is noted as used before anything else is looked up.
+    /// A call that a DID has signed. It is noted as used before anybody is let in by it, and only if
+    /// it is somebody's: strangers, who can make as many DIDs as they like, make the store write
+    /// nothing.
     async fn did(
         &self,
         token: &str,
@@ -154,6 +156,11 @@ impl Inner {
             path: approach.uri.path(),
         };
         let proven = did::verify(token, bound, now)?;
+        let of = self.store.record::<LoginOf>(&proven.did, "user", now).await;
+        let of = of.map_err(AuthError::Store)?.ok_or(DidError::Nobody)?.value;
+        let user = self.user(of.tenant.as_str(), &of.name, now).await?;
+        let user = user.filter(|user| user.logins.contains(&proven.did));
+        let user = user.ok_or(DidError::Nobody)?;
         match self
             .store
             .put_record(&proven.used, Expect::Absent, now)
@@ -163,11 +170,6 @@ impl Inner {
             Err(StoreError::Conflict(_)) => return Err(DidError::Replayed.into()),
             Err(error) => return Err(AuthError::Store(error)),
         }
-        let of = self.store.record::<LoginOf>(&proven.did, "user", now).await;
-        let of = of.map_err(AuthError::Store)?.ok_or(DidError::Nobody)?.value;
-        let user = self.user(of.tenant.as_str(), &of.name, now).await?;
-        let user = user.filter(|user| user.logins.contains(&proven.did));
-        let user = user.ok_or(DidError::Nobody)?;
         let mut found = Found::new(user.principal(Proof::Did), None);
         found.is_once = true;
         Ok(found)
