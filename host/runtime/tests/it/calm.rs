@@ -2,8 +2,8 @@
 //! hundred calls, the slowest.
 //!
 //! On a machine that does other things too, a stretch of calls is slow for reasons of its own. So a
-//! case is tried a few times, each time beside a quiet stretch of the same moment; who really stands
-//! in others' way does so every time.
+//! case is tried a few times, each time beside a quiet stretch of the same moment; who really
+//! stands in others' way does so every time.
 
 use crate::house::{Ask, account, kit, usage};
 use holdfast_model::usage::Operations;
