@@ -8,6 +8,8 @@ pub mod export;
 mod json;
 mod proto;
 
+pub use json::PinWriter;
+
 use crate::cid::Cid;
 use crate::error::Invalid;
 use crate::peer::{Origin, PeerId};

@@ -25,7 +25,7 @@ pub(crate) use tenant::{decode_key, decode_tenant, encode_key, encode_tenant};
 use crate::Result;
 use crate::error::StoreError;
 use holdfast_model::{Cursor, Invalid};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// The version that this program writes, and the only one so far.
 const ROW_VERSION: u8 = 1;
@@ -55,6 +55,12 @@ pub(crate) fn decode<'a, T: Deserialize<'a>>(what: &str, bytes: &'a [u8]) -> Res
         ))),
         None => Err(StoreError::Corrupt(format!("a {what} row is empty"))),
     }
+}
+
+/// Writes bytes as serde's lists would be written, but not one by one: that was most of what a
+/// write of a large pin took.
+fn at_once<S: Serializer>(bytes: &[u8], serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.serialize_bytes(bytes)
 }
 
 /// What a field that the model refuses means.

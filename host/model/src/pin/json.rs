@@ -13,7 +13,7 @@ use crate::time::UnixMillis;
 use serde::de::Error as _;
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Go's zero time: "not set" in every JSON that IPFS Cluster writes.
 const ZERO_TIME: &str = "0001-01-01T00:00:00Z";
@@ -21,8 +21,62 @@ const ZERO_TIME: &str = "0001-01-01T00:00:00Z";
 /// Keys of a pin's object; some formats want the number ahead.
 const KEYS: usize = 16;
 
+/// Peers whose texts a writer keeps: clusters have tens. Beyond, it begins to gather anew.
+const PEERS_MAX: usize = 1_024;
+
+/// Writes many pins, each byte for byte as its own `Serialize` does.
+///
+/// The peers of a cluster are few and stand in pin after pin, and the text of one, base58, takes
+/// longer to make than all else of a pin. So it is made once.
+#[derive(Debug, Default)]
+pub struct PinWriter {
+    texts: HashMap<PeerId, String>,
+}
+
+/// A pin whose allocations are texts already.
+struct Prepared<'a> {
+    pin: &'a Pin,
+    allocations: Vec<&'a str>,
+}
+
+impl PinWriter {
+    /// Appends a pin.
+    ///
+    /// # Errors
+    /// None of a pin; serde has no word for that.
+    pub fn write(&mut self, pin: &Pin, out: &mut Vec<u8>) -> serde_json::Result<()> {
+        if self.texts.len() >= PEERS_MAX {
+            self.texts.clear();
+        }
+        for peer in &pin.allocations {
+            if !self.texts.contains_key(peer) {
+                self.texts.insert(*peer, peer.to_string());
+            }
+        }
+        let text = |peer| self.texts.get(peer).map(String::as_str);
+        let allocations = pin.allocations.iter().filter_map(text).collect();
+        serde_json::to_writer(out, &Prepared { pin, allocations })
+    }
+}
+
+impl Serialize for Prepared<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.pin.with_allocations(&self.allocations, serializer)
+    }
+}
+
 impl Serialize for Pin {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.with_allocations(&self.allocations, serializer)
+    }
+}
+
+impl Pin {
+    fn with_allocations<S: Serializer>(
+        &self,
+        allocations: &impl Serialize,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         let options = &self.options;
         let mut object = serializer.serialize_struct("Pin", KEYS)?;
         object.serialize_field("replication_factor_min", &options.replication_factor_min)?;
@@ -40,7 +94,7 @@ impl Serialize for Pin {
         object.serialize_field("origins", &options.origins)?;
         object.serialize_field("cid", &self.cid)?;
         object.serialize_field("type", self.pin_type.as_str())?;
-        object.serialize_field("allocations", &self.allocations)?;
+        object.serialize_field("allocations", allocations)?;
         object.serialize_field("max_depth", &self.max_depth.0)?;
         object.serialize_field("reference", &self.reference)?;
         object.serialize_field("timestamp", &GoTime(self.timestamp))?;
@@ -131,5 +185,25 @@ impl<'de> Deserialize<'de> for GoTime {
         }
         let instant = UnixMillis::parse(&text).map_err(D::Error::custom)?;
         Ok(Self(Some(instant)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_writer_of_many_writes_each_as_it_is_written_alone() {
+        let mut writer = PinWriter::default();
+        let cid = Cid::parse("bafkqaaa").unwrap();
+        for n in 0..2 * PEERS_MAX {
+            let mut pin = Pin::recursive(cid, UnixMillis::from_seconds(1_700_000_000));
+            let digest = [&[0x12, 0x20][..], &n.to_be_bytes(), &[7; 24]].concat();
+            pin.allocations = vec![PeerId::from_bytes(&digest).unwrap(); 2];
+            let mut written = Vec::new();
+            writer.write(&pin, &mut written).unwrap();
+            assert_eq!(written, serde_json::to_vec(&pin).unwrap());
+            assert!(writer.texts.len() <= PEERS_MAX);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Pins on disk.
 
-use super::damaged;
+use super::{at_once, damaged};
 use crate::Result;
 use holdfast_model::{Pin, StoredPin, UnixMillis};
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ pub(crate) struct PinRow<'a> {
     pub(crate) by_cluster: bool,
     /// `expire_at` of the pin, in milliseconds: the expiry index follows it.
     pub(crate) expires: Option<u64>,
-    #[serde(borrow)]
+    #[serde(borrow, serialize_with = "at_once")]
     pub(crate) proto: Cow<'a, [u8]>,
 }
 

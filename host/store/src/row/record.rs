@@ -1,6 +1,6 @@
 //! Records on disk.
 
-use super::{decode, encode};
+use super::{at_once, decode, encode};
 use crate::Result;
 use crate::record::RawRecord;
 use holdfast_model::UnixMillis;
@@ -11,6 +11,7 @@ use std::borrow::Cow;
 struct RecordRow<'a> {
     version: u64,
     expires: Option<u64>,
+    #[serde(borrow, serialize_with = "at_once")]
     json: Cow<'a, [u8]>,
 }
 

@@ -11,6 +11,7 @@ use crate::pins::state;
 use axum::http::{HeaderName, HeaderValue};
 use holdfast_model::StoredPin;
 use holdfast_model::action::{Host, ReadPins};
+use holdfast_model::pin::PinWriter;
 use holdfast_store::{PinScan, StoreError};
 use tokio::sync::mpsc;
 
@@ -84,6 +85,7 @@ async fn each_page(
     form: Form,
 ) -> Result<Option<Problem>, Gone> {
     let (mut pins, mut marked) = (0, 0);
+    let mut writer = PinWriter::default();
     let mut stopped = std::pin::pin!(outlet.stopped());
     loop {
         let page = tokio::select! {
@@ -100,7 +102,7 @@ async fn each_page(
             None => return Ok(Some(Problem::stopping())),
         };
         for pin in &page {
-            form.pin(pin, &mut outlet.buffer);
+            form.pin(pin, &mut writer, &mut outlet.buffer);
             outlet.pace().await?;
         }
         let count = u64::try_from(page.len()).unwrap_or(u64::MAX);

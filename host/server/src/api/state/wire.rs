@@ -4,6 +4,7 @@
 //! message of a stream is an `api.pb.Pin` with fields above 999, which its own reader passes over;
 //! control messages have no CID.
 
+use holdfast_model::pin::PinWriter;
 use holdfast_model::{Invalid, Pin, StoredPin};
 use prost::Message;
 use prost::encoding::{encode_varint, encoded_len_varint, uint64};
@@ -86,24 +87,25 @@ pub(super) struct Form {
 }
 
 impl Form {
-    pub(super) fn pin(self, stored: &StoredPin, out: &mut Vec<u8>) {
+    pub(super) fn pin(self, stored: &StoredPin, writer: &mut PinWriter, out: &mut Vec<u8>) {
         if self.is_protobuf {
             let mut message = stored.pin.to_proto();
             if !self.is_bare {
                 uint64::encode(VERSION_FIELD, &stored.version, &mut message);
             }
-            framed(&message, out);
-        } else if self.is_bare {
-            line(&stored.pin, out);
-        } else {
+            return framed(&message, out);
+        }
+        let written = writer.write(&stored.pin, out);
+        debug_assert!(written.is_ok(), "our own shapes are always written");
+        if !self.is_bare {
             // The pin's own object, with one key more before it closes: flattening it instead
             // would go through a map, and this is written millions of times.
-            object(&stored.pin, out);
             out.pop();
             out.extend_from_slice(b",\"version\":");
             out.extend_from_slice(stored.version.to_string().as_bytes());
-            out.extend_from_slice(b"}\n");
+            out.push(b'}');
         }
+        out.push(b'\n');
     }
 
     pub(super) fn control(self, control: &Control<'_>, out: &mut Vec<u8>) {
@@ -138,13 +140,9 @@ fn framed(message: &[u8], out: &mut Vec<u8>) {
 
 /// One value on a line of its own.
 pub(super) fn line<T: Serialize>(value: &T, out: &mut Vec<u8>) {
-    object(value, out);
-    out.push(b'\n');
-}
-
-fn object<T: Serialize>(value: &T, out: &mut Vec<u8>) {
     let written = serde_json::to_writer(&mut *out, value);
     debug_assert!(written.is_ok(), "our own shapes are always written");
+    out.push(b'\n');
 }
 
 /// A pin that a caller sent.
@@ -169,7 +167,7 @@ mod tests {
 
     fn written(form: Form) -> Vec<u8> {
         let mut out = Vec::new();
-        form.pin(&stored(), &mut out);
+        form.pin(&stored(), &mut PinWriter::default(), &mut out);
         out
     }
 

@@ -7,6 +7,7 @@ use crate::commands::{Failure, terminal};
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use holdfast_model::Pin;
+use holdfast_model::pin::PinWriter;
 use holdfast_model::pin::export::write_entry;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -70,13 +71,14 @@ impl Export {
         let mut pieces = source::open(&self.from, &self.reach, opened, Position::default())?;
         let mut bar = Bar::begin("export", Whole::Unknown);
         let mut buffer = Vec::with_capacity(WRITE_BYTES);
+        let mut writer = PinWriter::default();
         while let Some(piece) = pieces.recv().await {
             let piece = piece?;
             if let Some(bad) = piece.bad.first() {
                 bail!("{} told something that is no pin: {}", self.from, bad.why);
             }
             for pin in &piece.pins {
-                self.format.write(pin, &mut buffer)?;
+                self.format.write(pin, &mut writer, &mut buffer)?;
             }
             out.write_all(&buffer)?;
             buffer.clear();
@@ -94,10 +96,10 @@ impl Export {
 }
 
 impl Format {
-    fn write(self, pin: &Pin, out: &mut Vec<u8>) -> Result<(), Failure> {
+    fn write(self, pin: &Pin, writer: &mut PinWriter, out: &mut Vec<u8>) -> Result<(), Failure> {
         match self {
             Self::Lines => {
-                serde_json::to_writer(&mut *out, pin)?;
+                writer.write(pin, out)?;
                 out.push(b'\n');
             }
             Self::Snapshot => write_entry(pin, out),
