@@ -1,6 +1,7 @@
 //! IPFS Cluster's interface: its own client against a real host and a real Kubo node, its answers
 //! beside those of a real peer of IPFS Cluster, and what callers get wrong.
 
+mod adding;
 mod answers;
 mod calls;
 mod ctl;

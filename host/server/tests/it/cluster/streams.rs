@@ -1,9 +1,14 @@
 //! Streams: their ends, their interruptions, and what they cost.
 
+use super::calls::free_address;
 use super::{Interface, Raw};
+use crate::support::process::{Holdfast, Plan};
 use holdfast_model::{Cid, Pin, UnixMillis};
 use holdfast_store::Expect;
 use std::collections::HashSet;
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::process::Command;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -12,19 +17,32 @@ const PINS: u32 = 2_500;
 
 async fn filled(count: u32) -> Interface {
     let interface = Interface::start().await;
+    let store = &interface.host.app.store;
     for n in 0..count {
-        let [a, b, c, d] = n.to_be_bytes();
-        let cid = Cid::from_bytes(&[1, 0x55, 0, 4, a, b, c, d]).unwrap();
-        let pin = Pin::recursive(cid, UnixMillis::from_seconds(1_700_000_000));
-        interface
-            .host
-            .app
-            .store
-            .put_pin(pin, Expect::Absent)
-            .await
-            .unwrap();
+        store.put_pin(pin(n), Expect::Absent).await.unwrap();
     }
     interface
+}
+
+fn pin(n: u32) -> Pin {
+    let [a, b, c, d] = n.to_be_bytes();
+    let cid = Cid::from_bytes(&[1, 0x55, 0, 4, a, b, c, d]).unwrap();
+    Pin::recursive(cid, UnixMillis::from_seconds(1_700_000_000))
+}
+
+/// One with so much metadata.
+fn large(n: u32, bytes: usize) -> Pin {
+    let mut pin = pin(n);
+    let blob = ("blob".to_owned(), "x".repeat(bytes));
+    pin.options.metadata.extend([blob]);
+    pin
+}
+
+/// A call's head; the connection ends with the answer.
+fn head(key: &str, path: &str) -> String {
+    format!(
+        "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {key}\r\n\r\n"
+    )
 }
 
 #[tokio::test]
@@ -139,10 +157,93 @@ async fn a_reader_that_leaves_ends_its_stream() {
 }
 
 #[tokio::test]
-async fn a_store_that_fails_midway_is_told_in_the_trailer_or_at_once() {
+async fn a_store_that_fails_before_the_first_line_is_told_at_once() {
     let interface = filled(10).await;
     interface.host.app.store.close().await.unwrap();
     let failed = interface.call("GET", "/allocations").await;
     assert!(failed.status >= 500, "{failed:?}");
     failed.message();
+}
+
+/// The store goes while the reader has not taken more than the beginning: what was sent stays
+/// sent, and the trailer says why there is no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_fails_midway_is_told_in_the_trailer() {
+    /// A page of the scan has a thousand of them: more than sockets and pieces hold.
+    const PIN_BYTES: usize = 20_000;
+    for path in ["/allocations", "/pins"] {
+        let interface = Interface::start().await;
+        let store = &interface.host.app.store;
+        for n in 0..PINS {
+            let pin = large(n, PIN_BYTES);
+            store.put_pin(pin, Expect::Absent).await.unwrap();
+        }
+        let mut stream = TcpStream::connect(interface.address).await.unwrap();
+        stream
+            .write_all(head(&interface.key, path).as_bytes())
+            .await
+            .unwrap();
+        let mut all = vec![0; 1_024];
+        stream.read_exact(&mut all).await.unwrap();
+        interface.host.app.store.close().await.unwrap();
+        stream.read_to_end(&mut all).await.unwrap();
+        let answer = Raw::of(String::from_utf8(all).unwrap());
+        assert_eq!(answer.status, 200, "{path}");
+        let count = answer.lines().len();
+        let whole = usize::try_from(PINS).unwrap();
+        assert!((1..whole).contains(&count), "{path}: {count} pins");
+        let said = answer.trailers.strip_prefix("x-stream-error:").unwrap();
+        assert!(said.contains("store"), "{path}: {said:?}");
+    }
+}
+
+/// The status of all pins is told page by page: what the host takes for it does not grow with
+/// their number.
+#[test]
+fn the_status_of_many_pins_is_told_in_little_memory() {
+    const PINS: u32 = 24_000;
+    /// All of them are 384 MB.
+    const PIN_BYTES: usize = 16_000;
+    /// Half of that. It was 105 MB, for 12,000 pins and for 36,000: a few pages, the store's own
+    /// cache, what the sockets hold.
+    const GROWTH_KIB_MAX: u64 = 192 * 1_024;
+    let cluster = free_address();
+    let variable = |name: &str, value: String| (name.to_owned(), value);
+    let mut host = Holdfast::start_with(Plan {
+        kubo_api: "http://127.0.0.1:1".to_owned(),
+        roles: vec!["api"],
+        variables: vec![variable("HOLDFAST_CLUSTER__LISTEN", cluster.to_string())],
+        ..Plan::default()
+    });
+    let asked = serde_json::json!({"account": "default/cluster", "roles": ["cluster-node"]});
+    let (status, made) = host.ask(&host.key, "POST", "/v1/keys", Some(&asked));
+    assert_eq!(status, 201, "{made}");
+    let key = made["secret"].as_str().unwrap().to_owned();
+    assert_eq!(host.stop(), Some(0));
+    let mut file = BufWriter::new(File::create(host.dir().join("pins.json")).unwrap());
+    for n in 0..PINS {
+        serde_json::to_writer(&mut file, &large(n, PIN_BYTES)).unwrap();
+        file.write_all(b"\n").unwrap();
+    }
+    file.into_inner().unwrap();
+    let imported = Command::new(env!("CARGO_BIN_EXE_holdfast"))
+        .args(["state", "import", "pins.json"])
+        .env("HOLDFAST_DATA", host.dir().join("data"))
+        .current_dir(host.dir())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&imported.stderr);
+    assert!(imported.status.success(), "{said}");
+    host.again();
+    let before = host.resident_kib_most();
+    let mut stream = std::net::TcpStream::connect(cluster).unwrap();
+    stream.write_all(head(&key, "/pins").as_bytes()).unwrap();
+    let lines = BufReader::new(stream).lines();
+    let pins = lines.filter(|line| line.as_ref().unwrap().starts_with("{\"cid\":"));
+    assert_eq!(pins.count(), usize::try_from(PINS).unwrap());
+    let after = host.resident_kib_most();
+    assert!(
+        after - before < GROWTH_KIB_MAX,
+        "{before} KiB before, {after} at most"
+    );
 }

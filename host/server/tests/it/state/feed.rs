@@ -1,7 +1,10 @@
 //! Following what changes.
 
-use super::{Node, cid, named, path, pin};
+use super::{Node, PATIENCE, cid, named, path, pin};
+use crate::support::host::Options;
+use holdfast::api::Settings;
 use holdfast_model::Cursor;
+use holdfast_store::Expect;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -149,4 +152,60 @@ async fn a_stream_says_in_silence_that_it_is_there() {
     let first = stream.next().await;
     assert_eq!(first["cid"], cid(1).to_string());
     assert_eq!(stream.next().await, json!({"heartbeat": first["cursor"]}));
+}
+
+/// A node that follows and takes nothing any more is cut off: its place is free again, others go
+/// on, and where it was it goes on later without missing anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_that_takes_nothing_is_cut_off_and_misses_nothing() {
+    const PINS: u64 = 400;
+    let node = Node::start_with(Options {
+        settings: Settings {
+            reader_patience: Duration::from_millis(100),
+            ..Settings::default()
+        },
+        ..Options::default()
+    })
+    .await;
+    let mut still = node.lines("/v1/state/changes?after=0").await;
+    let mut large = pin(0);
+    let blob = ("blob".to_owned(), "x".repeat(100_000));
+    large.options.metadata.extend([blob]);
+    // More than sockets and pieces hold.
+    for n in 0..PINS {
+        large.cid = cid(n);
+        let store = &node.host.app.store;
+        store.put_pin(large.clone(), Expect::Any).await.unwrap();
+    }
+    let begin = Instant::now();
+    while node.metric("holdfast_state_stalled_total") < 1.0 {
+        assert!(begin.elapsed() < PATIENCE, "nobody was cut off");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // What it had in its sockets it reads; then it breaks off rather than ends.
+    let mut seen = Vec::new();
+    let mut cursor = 0;
+    loop {
+        match still.try_next().await {
+            Ok(Some(change)) => {
+                cursor = change["cursor"].as_u64().unwrap();
+                seen.push(change["cid"].as_str().unwrap().to_owned());
+            }
+            Ok(None) => panic!("what was cut off ended as if it were whole"),
+            Err(_broken) => break,
+        }
+    }
+    assert!(seen.len() < usize::try_from(PINS).unwrap());
+    loop {
+        let page = page(&node, &format!("after={cursor}&limit=50")).await;
+        let changes = page["changes"].as_array().unwrap();
+        if changes.is_empty() {
+            break;
+        }
+        let cids = changes.iter().map(|change| change["cid"].as_str().unwrap());
+        seen.extend(cids.map(str::to_owned));
+        cursor = page["cursor"].as_u64().unwrap();
+    }
+    let expected: Vec<String> = (0..PINS).map(|n| cid(n).to_string()).collect();
+    assert_eq!(seen, expected);
 }

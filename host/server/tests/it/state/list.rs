@@ -193,7 +193,7 @@ async fn there_are_so_many_streams_and_no_more() {
 
 impl Node {
     /// One of the API's metrics that has no labels.
-    fn metric(&self, name: &str) -> f64 {
+    pub(super) fn metric(&self, name: &str) -> f64 {
         let families = self.host.metrics.collectors();
         let families = families.iter().flat_map(|collector| collector.collect());
         let mut found = families.filter(|family| family.name() == name);

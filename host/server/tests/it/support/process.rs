@@ -173,6 +173,15 @@ impl Holdfast {
         TcpStream::connect(self.ops).is_ok()
     }
 
+    /// KiB of memory that it has had at most since it was started, as the system counts them.
+    pub(crate) fn resident_kib_most(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let number = line.unwrap().split_whitespace().next().unwrap();
+        number.parse().unwrap()
+    }
+
     /// Everything that the host has logged.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
