@@ -13,6 +13,7 @@ import (
 	"github.com/ipfs-cluster/ipfs-cluster/state"
 	"github.com/ipfs/go-cid"
 	ds "github.com/ipfs/go-datastore"
+	"github.com/ipfs/go-datastore/query"
 	dssync "github.com/ipfs/go-datastore/sync"
 	libp2p "github.com/libp2p/go-libp2p"
 	rpc "github.com/libp2p/go-libp2p-gorpc"
@@ -251,6 +252,85 @@ func TestAPeerThatWasAwayForTooLongWalksThroughThePinSet(t *testing.T) {
 	second.tracker.wait(t, "untrack "+goes.Cid.String())
 	if second.tracker.count("track pin 1") != 0 {
 		t.Fatal("a pin that has not changed was told again")
+	}
+}
+
+// forgetful is a datastore of which a killed process leaves what was synced, and no more: so is Pebble.
+type forgetful struct {
+	ds.Datastore
+	mu     sync.Mutex
+	synced map[ds.Key][]byte
+}
+
+func (f *forgetful) Sync(ctx context.Context, _ ds.Key) error {
+	rows, err := f.Query(ctx, query.Query{})
+	if err != nil {
+		return err
+	}
+	entries, err := rows.Rest()
+	if err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.synced = map[ds.Key][]byte{}
+	for _, entry := range entries {
+		f.synced[ds.NewKey(entry.Key)] = entry.Value
+	}
+	return nil
+}
+
+// killed is what is left of it.
+func (f *forgetful) killed(t *testing.T) *forgetful {
+	t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	left := &forgetful{Datastore: memoryStore()}
+	for name, value := range f.synced {
+		if err := left.Put(context.Background(), name, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return left
+}
+
+// What the tracker of a killed peer was told to keep is unpinned if it went meanwhile: whether the peer had heard of it by its
+// first walk through the pin set or by the feed, and also after the feed was trimmed.
+func TestAPeerThatWasKilledLearnsOfRemovals(t *testing.T) {
+	for _, trimmed := range []bool{false, true} {
+		store := fakehost.NewStore()
+		host := serve(t, store)
+		ctx := context.Background()
+		c := dial(t, host.URL)
+		walked, fed := somePin(t, 1), somePin(t, 2)
+		if _, err := c.Put(ctx, walked, client.Condition{}); err != nil {
+			t.Fatal(err)
+		}
+		own := &forgetful{Datastore: memoryStore()}
+		first := begin(t, []string{host.URL}, own, nil)
+		first.tracker.wait(t, "track pin 1")
+		// What is left if it is killed now, in the middle of its first walk.
+		early := own.killed(t)
+		if _, err := c.Put(ctx, fed, client.Condition{}); err != nil {
+			t.Fatal(err)
+		}
+		first.tracker.wait(t, "track pin 2")
+		late := own.killed(t)
+		first.Shutdown(ctx)
+		for _, pin := range []api.Pin{walked, fed} {
+			if err := c.Delete(ctx, pin.Cid, client.Condition{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if trimmed {
+			store.Trim()
+		}
+		begin(t, []string{host.URL}, early, nil).tracker.wait(t, "untrack "+walked.Cid.String())
+		second := begin(t, []string{host.URL}, late, nil)
+		second.tracker.wait(t, "untrack "+walked.Cid.String())
+		if !trimmed {
+			second.tracker.wait(t, "untrack "+fed.Cid.String())
+		}
 	}
 }
 

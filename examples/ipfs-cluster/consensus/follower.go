@@ -16,6 +16,9 @@ import (
 // everything at least once, and the tracker may be told twice.
 const cursorEvery = 500 * time.Millisecond
 
+// walkedAtOnce is how many pins of a walk are noted, with one sync, before the tracker is told of them.
+const walkedAtOnce = 1000
+
 // untrackPause is between two attempts to tell the tracker of a removed pin. It refuses only while its queue is full.
 const untrackPause = time.Second
 
@@ -105,9 +108,19 @@ func (f *follower) walk(ctx context.Context) (client.Cursor, error) {
 // it the peer would not know what it has to keep.
 func (f *follower) list(ctx context.Context, round uint64) (client.Cursor, error) {
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		var waiting []client.Versioned
 		head, err := f.client.List(ctx, func(pin client.Versioned) error {
-			return f.meet(ctx, pin, round)
+			waiting = append(waiting, pin)
+			if len(waiting) < walkedAtOnce {
+				return nil
+			}
+			met := waiting
+			waiting = nil
+			return f.meet(ctx, met, round)
 		})
+		if err == nil {
+			err = f.meet(ctx, waiting, round)
+		}
 		if err == nil || ctx.Err() != nil {
 			return head, err
 		}
@@ -120,19 +133,34 @@ func (f *follower) list(ctx context.Context, round uint64) (client.Cursor, error
 	}
 }
 
-func (f *follower) meet(ctx context.Context, pin client.Versioned, round uint64) error {
-	before, known, err := f.memory.tracked(ctx, pin.Cid)
-	if err != nil {
+// meet notes pins that a walk has come to, and then tells the tracker of those that it does not know. The note comes first: a
+// pin that the tracker keeps and nobody remembers would never be unpinned if it went while the peer is away.
+func (f *follower) meet(ctx context.Context, pins []client.Versioned, round uint64) error {
+	var news []client.Versioned
+	for _, pin := range pins {
+		before, known, err := f.memory.tracked(ctx, pin.Cid)
+		if err != nil {
+			return err
+		}
+		if !known && pin.IsRemotePin(f.self) {
+			continue
+		}
+		if !known || before.version != pin.Version {
+			news = append(news, pin)
+		}
+		if err := f.memory.keepTracked(ctx, pin.Cid, tracked{version: before.version, round: round}); err != nil {
+			return err
+		}
+	}
+	if err := f.memory.sync(ctx); err != nil {
 		return err
 	}
-	now := tracked{version: pin.Version, round: round}
-	switch {
-	case known && before.version == pin.Version:
-		return f.memory.keepTracked(ctx, pin.Cid, now)
-	case !known && pin.IsRemotePin(f.self):
-		return nil
+	for _, pin := range news {
+		if err := f.track(ctx, pin.Pin, tracked{version: pin.Version, round: round}); err != nil {
+			return err
+		}
 	}
-	return f.track(ctx, pin.Pin, now)
+	return nil
 }
 
 // track tells the tracker of a pin. A tracker that refuses has noted it as failed and recovers it by itself.

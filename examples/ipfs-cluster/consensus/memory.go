@@ -30,7 +30,7 @@ type memory struct {
 
 // tracked is what is kept of a pin that the tracker was told to keep.
 type tracked struct {
-	// version of the pin that the tracker was told of.
+	// version of the pin that the tracker was told of; 0 if it is about to be told of its first.
 	version uint64
 	// round is the walk through the whole pin set that has last met it.
 	round uint64
@@ -42,9 +42,16 @@ func (m memory) cursor(ctx context.Context) (client.Cursor, bool, error) {
 	return client.Cursor(at), known, err
 }
 
+// keepCursor keeps a place in the feed, and all that was kept before, also from a peer that is killed: a datastore has the last
+// writes in the memory of the peer's process until it is asked to sync.
 func (m memory) keepCursor(ctx context.Context, at client.Cursor) error {
-	return m.store.Put(ctx, cursorName, binary.AppendUvarint(nil, uint64(at)))
+	if err := m.store.Put(ctx, cursorName, binary.AppendUvarint(nil, uint64(at))); err != nil {
+		return err
+	}
+	return m.sync(ctx)
 }
+
+func (m memory) sync(ctx context.Context) error { return m.store.Sync(ctx, memoryRoot) }
 
 // nextRound numbers a walk through the whole pin set; one that was broken off and begun again gets a number of its own.
 func (m memory) nextRound(ctx context.Context) (uint64, error) {
