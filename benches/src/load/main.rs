@@ -9,6 +9,7 @@ mod table;
 
 use anyhow::{Result, bail};
 use clap::Parser;
+use std::cell::OnceCell;
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,6 +31,9 @@ struct Args {
     /// Only these rows.
     #[arg(long, value_delimiter = ',')]
     rows: Vec<String>,
+    /// Pins of the rows that move whole pin sets and start over them.
+    #[arg(long, default_value_t = 1_000_000)]
+    pins: u32,
     /// The release binary.
     #[arg(long)]
     binary: Option<PathBuf>,
@@ -58,6 +62,8 @@ fn main() -> Result<()> {
         binary,
         cql: beside("holdfast-load-cql")?,
         stretch: Duration::from_secs(args.seconds),
+        pins: args.pins,
+        loaded: OnceCell::new(),
     };
     let rows = rows::measure(&plan, &args.rows)?;
     let mut out = std::io::stdout().lock();

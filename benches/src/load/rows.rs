@@ -1,6 +1,7 @@
 //! The rows, one file each kind of peer.
 
 mod cql;
+mod go;
 mod http;
 mod identity;
 mod opa;
@@ -12,6 +13,7 @@ mod store;
 use crate::host::Host;
 use crate::table::Row;
 use anyhow::Result;
+use std::cell::OnceCell;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,6 +27,10 @@ pub(crate) struct Plan {
     pub(crate) cql: PathBuf,
     /// How long each measured stretch lasts.
     pub(crate) stretch: Duration,
+    /// How many pins there are where there are many.
+    pub(crate) pins: u32,
+    /// A store that has them, once a row has made one.
+    pub(crate) loaded: OnceCell<state::Loaded>,
 }
 
 /// What measures a row.
@@ -53,6 +59,11 @@ const ROWS: &[(&str, Measure)] = &[
     ("export", state::export),
     ("list_stream", state::list_stream),
     ("stream_rss_mib", state::stream_rss_mib),
+    ("start_full_ms", state::start_full_ms),
+    ("start_full_mib", state::start_full_mib),
+    ("node_ready_ms", go::node_ready_ms),
+    ("go_state_get", go::state_get),
+    ("go_state_put", go::state_put),
     ("start_ms", start_ms),
 ];
 
