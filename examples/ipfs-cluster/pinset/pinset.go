@@ -43,11 +43,18 @@ func (s *PinSet) Add(ctx context.Context, pin api.Pin) error {
 
 // Rm removes a pin; one that is not there is fine.
 func (s *PinSet) Rm(ctx context.Context, cid api.Cid) error {
+	if !cid.Defined() {
+		return nil
+	}
 	return s.client.Delete(ctx, cid, client.Condition{})
 }
 
-// Get answers a pin, or state.ErrNotFound itself: callers compare it as it is, and its text over RPC.
+// Get answers a pin, or state.ErrNotFound itself: callers compare it as it is, and its text over RPC. Whoever adds content asks
+// for the pin of no CID at all, before its root is known; there is none, and no host needs to be asked.
 func (s *PinSet) Get(ctx context.Context, cid api.Cid) (api.Pin, error) {
+	if !cid.Defined() {
+		return api.Pin{}, state.ErrNotFound
+	}
 	pin, err := s.client.Get(ctx, cid)
 	if errors.Is(err, client.ErrNotFound) {
 		return api.Pin{}, state.ErrNotFound
@@ -57,6 +64,9 @@ func (s *PinSet) Get(ctx context.Context, cid api.Cid) (api.Pin, error) {
 
 // Has says whether there is a pin.
 func (s *PinSet) Has(ctx context.Context, cid api.Cid) (bool, error) {
+	if !cid.Defined() {
+		return false, nil
+	}
 	return s.client.Has(ctx, cid)
 }
 

@@ -52,6 +52,21 @@ func list(t *testing.T, st state.ReadOnly) int {
 	return count
 }
 
+// Adding content asks for the pin of no CID, and goes on only if there is none.
+func TestThereIsNoPinOfNoCid(t *testing.T) {
+	ctx := context.Background()
+	st := pinset.New(dial(t))
+	if _, err := st.Get(ctx, api.CidUndef); err != state.ErrNotFound {
+		t.Fatalf("the pin of no CID: %v", err)
+	}
+	if there, err := st.Has(ctx, api.CidUndef); there || err != nil {
+		t.Fatalf("a pin of no CID: %v, %v", there, err)
+	}
+	if err := st.Rm(ctx, api.CidUndef); err != nil {
+		t.Fatalf("removing the pin of no CID: %v", err)
+	}
+}
+
 func TestWritesAreSeenAfterTheCommitOnly(t *testing.T) {
 	ctx := context.Background()
 	st := pinset.NewBatching(dial(t))
