@@ -26,6 +26,8 @@ mod ops;
 #[cfg(test)]
 mod payments;
 #[cfg(test)]
+mod peers;
+#[cfg(test)]
 mod plugin_compile;
 #[cfg(test)]
 mod plugins;
