@@ -2,6 +2,7 @@
 
 use super::{Desk, cid, line, lines, pin, sorted};
 use crate::support::process::{PATIENCE, until};
+use holdfast_model::pin::export::read_entry;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -60,6 +61,43 @@ fn sorted_by_line(text: &str) -> Vec<Value> {
         .collect();
     all.sort_by_key(|one| one["line"].as_u64());
     all
+}
+
+/// A snapshot has no ends of lines to go on from: what is whole before the damage is imported, and
+/// what is lost is said.
+#[test]
+fn snapshots_that_are_cut_off_or_damaged_give_what_is_whole() {
+    let from = Desk::new();
+    from.write("pins.json", lines(0..20));
+    from.state(&["import", "pins.json"]).with(0);
+    from.state(&["export", "--format", "snapshot", "whole"])
+        .with(0);
+    let whole = std::fs::read(from.path("whole")).unwrap();
+    let cut = &whole[..whole.len() - 10];
+    let mut damaged = whole.clone();
+    let (_, first) = read_entry(&whole).unwrap().unwrap();
+    damaged[first] = 0;
+    // A pin of the first entry that is none: the entries behind it can still be told apart.
+    let mut bad_pin = whole.clone();
+    bad_pin[first - 1] ^= 0xff;
+    bad_pin[first - 2] ^= 0xff;
+    for (bytes, imported, reason) in [
+        (cut, 19, "breaks off with the file"),
+        (damaged.as_slice(), 1, "the rest is lost"),
+        (bad_pin.as_slice(), 19, "pin"),
+    ] {
+        let desk = Desk::new();
+        desk.write("snapshot", bytes);
+        let ran = desk.state(&["import", "snapshot", "--json"]);
+        assert_eq!(
+            counts(&ran.with(1)),
+            json!({"imported": imported, "kept": 0, "upgraded": 0, "rejected": 1}),
+            "{reason}"
+        );
+        let rejects = sorted_by_line(&desk.read("snapshot.rejects"));
+        let told = rejects[0]["reason"].as_str().unwrap();
+        assert!(told.contains(reason), "{told}");
+    }
 }
 
 #[test]
