@@ -394,15 +394,18 @@ async fn a_claim_that_nobody_told_of_is_still_had() {
 async fn an_append_is_recognised_by_its_hash() {
     let mut meeting = Meeting::start().await;
     let others = meeting.others.clone();
-    let start = AuditHead::start("acme");
-    let entered = run(start, 1, 3).unwrap();
+    let anew = AuditHead::start("acme");
+    let first = run(anew, 1, 1).unwrap();
+    others.append_audit("acme", anew, &first).await.unwrap();
+    let start = first[0].head();
+    let entered = run(start, 2, 3).unwrap();
     meeting.hush();
     let [mine, again] = [(); 2].map(|()| meeting.mine.clone());
     let entries = entered.clone();
     let happened = meeting.begin(async move { mine.append_audit("acme", start, &entries).await });
     let head_is = async |seq: u64| others.audit_head("acme").await.unwrap().seq == seq;
-    until(async || head_is(3).await).await;
-    for seq in 3..=(TRAIL_MAX as u64 + 10) {
+    until(async || head_is(4).await).await;
+    for seq in 5..=(TRAIL_MAX as u64 + 10) {
         let head = others.audit_head("acme").await.unwrap();
         let next = run(head, seq, 1).unwrap();
         others.append_audit("acme", head, &next).await.unwrap();
