@@ -181,8 +181,12 @@ actions! {
     ReadPins on Host, "readPins";
     /// Put or remove pins as a cluster node does.
     WritePins on Host, "writePins";
-    /// Read the audit log.
+    /// Read the audit log, of the host and of every tenant.
     ReadAudit on Host, "readAudit";
+    /// Read what the audit log has of a tenant.
+    ReadTenantAudit on TenantId, "readTenantAudit";
+    /// Have the audit log signed now, and the signature pinned.
+    SignAudit on Host, "signAudit";
     /// Place pins on peers, report how pinning goes, remove what has expired.
     DriveWork on Host, "driveWork";
 }

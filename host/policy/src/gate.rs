@@ -6,6 +6,7 @@ mod told;
 use crate::bundle::{Bundle, Outcome, Verdict, check_grant, compile};
 use crate::cases::{self, CaseReport};
 use crate::error::PolicyError;
+use crate::keeper::Keeper;
 use crate::metrics::{PolicyMetrics, Reload};
 use crate::permit::Permit;
 use crate::seal::Seal;
@@ -17,8 +18,8 @@ use holdfast_model::action::{Act, Resource};
 use holdfast_model::principal::Proof;
 use holdfast_model::{Action, Cid, Principal, TenantId};
 use parking_lot::Mutex;
-use std::collections::VecDeque;
 use std::collections::hash_map::RandomState;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::hash::BuildHasher;
 use std::net::IpAddr;
@@ -64,6 +65,8 @@ pub struct GateSettings {
     pub dir: Option<PathBuf>,
     /// Who looks at the folder's signature, if somebody does.
     pub seal: Option<Seal>,
+    /// Who is told of every set that comes into force.
+    pub keeper: Option<Keeper>,
     /// Whether tenants say something for themselves. Then a call of somebody from outside about
     /// their own tenant's things is denied unless the context has the tenant's set.
     pub asks_tenants: bool,
@@ -131,7 +134,28 @@ impl Gate {
     /// # Errors
     /// Policies that cannot be used: everything that is wrong with them.
     pub fn open_with(settings: GateSettings) -> Result<Self, PolicyError> {
-        let bundle = compile(&read(&settings)?).map_err(one)?;
+        let source = read(&settings)?;
+        Self::of_source(settings, &source)
+    }
+
+    /// Opens with policies that lie nowhere: those that decided something once. Tenants say
+    /// something for themselves.
+    ///
+    /// # Errors
+    /// Policies that cannot be used: everything that is wrong with them.
+    pub fn of_files(files: BTreeMap<String, String>) -> Result<Self, PolicyError> {
+        let settings = GateSettings {
+            asks_tenants: true,
+            ..GateSettings::default()
+        };
+        Self::of_source(settings, &Source::of_files(files).map_err(one)?)
+    }
+
+    fn of_source(settings: GateSettings, source: &Source) -> Result<Self, PolicyError> {
+        let bundle = compile(source).map_err(one)?;
+        if let Some(keeper) = &settings.keeper {
+            keeper.keep(source);
+        }
         let metrics = PolicyMetrics::new().map_err(|e| PolicyError::Setup(e.to_string()))?;
         metrics.policies.set(count(&bundle));
         Ok(Self {
@@ -352,6 +376,9 @@ impl Gate {
             return Ok(Reload::Unchanged);
         }
         let bundle = compile(source).map_err(one)?;
+        if let Some(keeper) = &self.settings.keeper {
+            keeper.keep(source);
+        }
         self.metrics.policies.set(count(&bundle));
         let former = self.bundle.swap(Arc::new(bundle));
         let mut kept = self.former.lock();

@@ -5,7 +5,7 @@
 //! | claim | means |
 //! | --- | --- |
 //! | never fails | no policy's evaluation can fail; a forbid that fails denies everything that it is about |
-//! | keeps tenants apart | nothing that is allowed reaches from one tenant into another, except what the group `acrossTenants` and `readUsage` leave to the host's staff |
+//! | keeps tenants apart | nothing that is allowed reaches from one tenant into another, except what the group `acrossTenants`, `readUsage` and `readTenantAudit` leave to the host's staff |
 //! | grants nothing new | whatever the new policies allow the old ones allowed |
 //!
 //! A claim is looked at in each environment by itself: one kind of principal, one action, one kind

@@ -65,6 +65,7 @@ pub use job::{
 pub use kind::Kind as PluginKind;
 pub use logs::LogLine;
 pub use plugins::{Plugins, PluginsConfig};
+pub use priority::step_back;
 pub use promotion::{PromoteBy, Promotion};
 pub use registry::{InstallParts, ReloadError};
 pub use shadow::{BillDifference, Flip, Priced, ShadowFailure, ShadowReport};

@@ -10,7 +10,7 @@ const NICENESS: i32 = 10;
 
 /// Has the calling thread give way to others from now on, and the processes that it starts. On
 /// Linux alone, where niceness belongs to a thread: elsewhere the whole process would step back.
-pub(crate) fn step_back() {
+pub fn step_back() {
     #[cfg(target_os = "linux")]
     {
         // Whoever was started by one that stepped back has done so already, and twice is too far.

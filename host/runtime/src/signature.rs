@@ -59,6 +59,19 @@ impl PublicKey {
         Ok(Self { bytes })
     }
 
+    /// The key itself.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Whether this key has signed a note: plain ed25519 over its text, as signed notes want it.
+    #[must_use]
+    pub fn has_signed_note(&self, text: &str, signature: &[u8]) -> bool {
+        let key = UnparsedPublicKey::new(&ED25519, self.bytes);
+        key.verify(text.as_bytes(), signature).is_ok()
+    }
+
     /// The first 16 hex digits of the key's SHA-256.
     #[must_use]
     pub fn id(&self) -> String {
@@ -209,6 +222,20 @@ impl SigningKey {
             key_id: self.public().id(),
             bytes,
         }
+    }
+
+    /// Signs a note. It is text that begins with the name of a log, and the prefix of those
+    /// over components begins no such name, so it is never a signature over a component.
+    #[must_use]
+    pub fn sign_note(&self, text: &str) -> [u8; SIGNATURE_BYTES] {
+        let mut bytes = [0; SIGNATURE_BYTES];
+        for (to, from) in bytes
+            .iter_mut()
+            .zip(self.pair.sign(text.as_bytes()).as_ref())
+        {
+            *to = *from;
+        }
+        bytes
     }
 
     fn of_seed(seed: [u8; SEED_BYTES]) -> Result<Self, String> {

@@ -8,6 +8,7 @@
 //! *Architecture invariants:* nothing else in the program knows HTTP statuses or JSON shapes; a
 //! handler reaches the store through verbs only.
 
+mod audit;
 mod authz;
 mod body;
 mod cluster;

@@ -3,6 +3,7 @@
 //! Text for people on a terminal, `--json` for machines; 0 when it is done, 1 when it failed, 2
 //! when it was asked wrongly.
 
+mod audit;
 mod client;
 mod config;
 mod dial;
@@ -65,6 +66,9 @@ enum Command {
     /// Move a pin set in and out, and compare it with another.
     #[command(subcommand)]
     State(state::Command),
+    /// Read, export, sign and verify the audit log.
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Look for what would keep the host from working, and say the mend.
     Doctor(doctor::Doctor),
     /// Write a script that completes commands in your shell.
@@ -104,6 +108,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Policy(command) => wait(command.run()),
         Command::Schema(command) => wait(command.run()),
         Command::State(command) => wait(command.run()),
+        Command::Audit(command) => wait(command.run()),
         Command::Doctor(doctor) => wait(doctor.run()),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -3,12 +3,14 @@
 //!
 //! *Architecture invariant:* verbs know no HTTP.
 
+mod archive;
 mod candidate;
 mod decisions;
 mod own;
 mod record;
 mod sets;
 
+pub use archive::Archive;
 pub use candidate::{begin_shadow, drop_shadow, promote_shadow, shadow_report};
 pub use decisions::{Recorded, explain, known};
 pub use own::{NewGrant, grant, grants, read, remove, revoke, write};
@@ -93,6 +95,13 @@ impl Policies {
             solver: solver.map(Arc::from),
             ..self
         }
+    }
+
+    /// The same, and what tenants say is kept there when it first decides something.
+    #[must_use]
+    pub fn kept_in(self, archive: Archive) -> Self {
+        self.sets.keep_in(archive);
+        self
     }
 
     /// What a tenant says for itself, as it was a few seconds ago at most.

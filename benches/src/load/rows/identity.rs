@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow};
 use holdfast::clock::Clock;
 use holdfast::identity::jwt::Issuers;
 use holdfast::identity::{Approach, Authenticator, keys};
-use holdfast::ops::audit::{Audit, AuditSettings, Event, Outcome};
+use holdfast::ops::audit::{Audit, AuditSettings, Event, Kind, Outcome};
 use holdfast::policies::Policies;
 use holdfast_model::action::{ReadRequest, RequestRef};
 use holdfast_model::{AccountId, Action, RequestId, Role, Roles};
@@ -89,6 +89,7 @@ impl Scene {
         let audit = Audit::open(AuditSettings {
             path: dir.path().join("audit.jsonl"),
             rotate_bytes: 1 << 30,
+            backlog_bytes: 1 << 40,
         })?;
         let issuers = Issuers::default();
         Ok(Self {
@@ -128,6 +129,11 @@ impl Scene {
             .permit::<ReadRequest>(&caller.principal, on.clone(), &context);
         let permit = permit.map_err(|_| anyhow!("the gate denies what it must allow"))?;
         let event = Event {
+            kind: Kind::Call,
+            route: Some(("GET", "/psa/pins/{requestid}")),
+            cid: None,
+            is_allowed: true,
+            components: Arc::default(),
             at: self.clock.now(),
             request_id: n,
             principal: Some(Arc::clone(&caller.principal)),

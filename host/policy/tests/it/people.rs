@@ -49,7 +49,8 @@ pub(crate) fn thing(action: Action, of: &str) -> Resource {
         | Action::GrantAccess
         | Action::ExplainDecision
         | Action::ListUsers
-        | Action::WriteUsers => account.tenant().clone().into(),
+        | Action::WriteUsers
+        | Action::ReadTenantAudit => account.tenant().clone().into(),
         Action::ReviewPolicies
         | Action::SwitchPolicies
         | Action::ListPlugins
@@ -59,6 +60,7 @@ pub(crate) fn thing(action: Action, of: &str) -> Resource {
         | Action::ReadPins
         | Action::WritePins
         | Action::ReadAudit
+        | Action::SignAudit
         | Action::DriveWork => Resource::Host,
     }
 }

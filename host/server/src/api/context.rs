@@ -87,6 +87,8 @@ pub(crate) struct Call {
     pub(crate) caller: Option<Arc<Caller>>,
     /// More headers of the answer, whatever it is.
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// The name under which the audit log has what the call is about to change.
+    pub(crate) intent: Option<u128>,
     /// What the store's servers did for the call, if somebody who may know asked.
     pub(crate) traced: Option<HeaderValue>,
 }
@@ -146,6 +148,7 @@ async fn serve(place: Place, request: Request, request_id: u128) -> Response {
         noted: None,
         caller: None,
         headers: Vec::new(),
+        intent: None,
         traced: None,
     };
     let deadline = match call.route.begins_late() {
@@ -153,7 +156,7 @@ async fn serve(place: Place, request: Request, request_id: u128) -> Response {
         false => call.station.edge.settings.call_timeout,
     };
     let answer = AssertUnwindSafe(tokio::time::timeout(deadline, answer(&mut call)));
-    let outcome = match answer.catch_unwind().await {
+    let mut outcome = match answer.catch_unwind().await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(_elapsed)) => Err(Problem::late()),
         Err(_panic) => Err(Problem::internal(
@@ -161,10 +164,12 @@ async fn serve(place: Place, request: Request, request_id: u128) -> Response {
             &"see the line before",
         )),
     };
-    if let Some(event) = trail::event(&mut call, &outcome)
-        && let Err(error) = call.app().audit.record(event).await
-    {
+    let event = trail::event(&mut call, &outcome);
+    if let Err(error) = trail::record(&call.app().audit, event).await {
         tracing::error!(%error, "a decision is not in the audit log");
+        if call.intent.is_some() && outcome.is_ok() {
+            outcome = Err(Problem::half_recorded(&error));
+        }
     }
     let reply = outcome.unwrap_or_else(|problem| call.shaped(problem));
     call.station
@@ -199,6 +204,9 @@ async fn answer(call: &mut Call) -> Result<Reply, Problem> {
         call.count(caller.principal.id.as_str())?;
         call.warn_of_rotation(&caller);
         call.caller = Some(caller);
+    }
+    if call.route.is_administrative() {
+        trail::intend(call).await?;
     }
     match trace::wanted(call) {
         Some(cluster) => trace::traced(call, &cluster).await,
@@ -384,7 +392,9 @@ impl Call {
         self.decided = Some(Decided {
             action: A::ACTION,
             resource,
+            cid,
             decision,
+            is_allowed: answer.is_ok(),
         });
         answer.map_err(Problem::from)
     }

@@ -4,7 +4,7 @@ use crate::api::context::Call;
 use crate::api::problem::Problem;
 use crate::api::reply::Reply;
 use crate::api::{
-    authz, keys, login, money, pinning, plugins, policies, state, tenants, users, whoami,
+    audit, authz, keys, login, money, pinning, plugins, policies, state, tenants, users, whoami,
 };
 use axum::http::StatusCode;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -32,6 +32,7 @@ use utoipa::{Modify, OpenApi};
         authz::explain, authz::begin, authz::report, authz::promote, authz::drop_it,
         state::read, state::put, state::remove, state::list::list, state::batch::commit,
         state::changes::read,
+        audit::list, audit::export::export, audit::chains, audit::checkpoints, audit::sign::sign,
         whoami::show, show
     ),
     components(schemas(

@@ -11,6 +11,7 @@ mod state;
 
 use crate::api::reply::Reply;
 use crate::api::routes::Shape;
+use crate::ops::audit::AuditError;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use holdfast_model::ErrorKind;
 use holdfast_runtime::PluginError;
@@ -190,6 +191,38 @@ impl Problem {
             ErrorKind::Unavailable,
             "the call took too long and was given up; look whether it took effect before you try again",
         )
+    }
+
+    /// The audit log does not take what is about to be done, so it is not done.
+    pub(crate) fn unrecorded(error: &AuditError) -> Self {
+        Self::of_kind(
+            ErrorKind::Unavailable,
+            format!("nothing was changed, for it could not be recorded: {error}"),
+        )
+    }
+
+    /// It was done, and the audit log has only that it was begun.
+    pub(crate) fn half_recorded(error: &AuditError) -> Self {
+        Self::of_kind(
+            ErrorKind::Unavailable,
+            format!(
+                "the change was made, and that it was could not be recorded yet: {error}; look \
+                 before you repeat it"
+            ),
+        )
+    }
+
+    /// There is no audit log that could be signed.
+    pub(crate) fn no_notary() -> Self {
+        Self::of_kind(
+            ErrorKind::Conflict,
+            "this host keeps no audit log; set audit.enabled",
+        )
+    }
+
+    /// The chain in the store is not what was written.
+    pub(crate) fn broken_chain(broken: &dyn std::fmt::Display) -> Self {
+        Self::of_kind(ErrorKind::Conflict, broken.to_string())
     }
 
     /// The body did not arrive in time. The rest of it may still come, so the connection ends.

@@ -156,7 +156,12 @@ async fn stray(edge: &Edge, request: Request, has_path: bool) -> Response {
         }
         false => None,
     };
+    let request_id = edge.request_id(&request.headers);
     let problem = if let Some(unknown) = unknown {
+        let event = trail::turned_away(&edge.app, &request, request_id, &unknown);
+        if let Err(error) = trail::record(&edge.app.audit, Some(event)).await {
+            tracing::error!(%error, "a refusal is not in the audit log");
+        }
         unknown
     } else if has_path {
         Problem::method_not_allowed(&request.method)
@@ -166,7 +171,6 @@ async fn stray(edge: &Edge, request: Request, has_path: bool) -> Response {
         Problem::no_route()
     };
     edge.metrics.strayed();
-    let request_id = edge.request_id(&request.headers);
     problem
         .into_reply(shape, request_id)
         .into_response(request_id)

@@ -5,7 +5,8 @@ use crate::api::context::Call;
 use crate::api::problem::Problem;
 use crate::api::reply::Reply;
 use crate::api::{
-    authz, keys, login, money, openapi, pinning, plugins, policies, state, tenants, users, whoami,
+    audit, authz, keys, login, money, openapi, pinning, plugins, policies, state, tenants, users,
+    whoami,
 };
 use axum::http::Method;
 use std::future::ready;
@@ -130,6 +131,16 @@ pub enum Operation {
     CommitPins,
     /// What changes in the whole set.
     FollowPins,
+    /// A page of an audit chain.
+    ReadAudit,
+    /// An audit chain as a stream.
+    ExportAudit,
+    /// The audit chains that there are.
+    ListChains,
+    /// A chain's checkpoints.
+    ListCheckpoints,
+    /// Has a chain signed now.
+    SignAudit,
     /// A call of IPFS Cluster's interface.
     Cluster(ClusterOperation),
     /// Who the caller is taken for.
@@ -183,6 +194,26 @@ impl Route {
     #[must_use]
     pub fn is_change(&self) -> bool {
         self.method != Method::GET
+    }
+
+    /// Whether it is for administrators and changes something: such a call is put down before
+    /// anything is done, and answered once its outcome is put down too. What accounts do with their
+    /// own pins, and nodes with the set, is recorded once it is done.
+    #[must_use]
+    pub fn is_administrative(&self) -> bool {
+        let is_administration = !matches!(
+            self.operation,
+            Operation::CreateRequest
+                | Operation::ReplaceRequest
+                | Operation::DeleteRequest
+                | Operation::ExplainDecision
+                | Operation::PutPin
+                | Operation::RemovePin
+                | Operation::CommitPins
+                | Operation::LogOut
+                | Operation::Cluster(_)
+        );
+        self.is_change() && self.access != Access::Open && is_administration
     }
 
     /// Whether its answer may begin late, so that a call's deadline does not hold for it.
@@ -254,6 +285,11 @@ pub static ROUTES: &[Route] = &[
     Route::ours(Method::DELETE, "/v1/state/pins/{cid}", Op::RemovePin),
     Route::ours(Method::POST, "/v1/state/batch", Op::CommitPins),
     Route::ours(Method::GET, "/v1/state/changes", Op::FollowPins),
+    Route::ours(Method::GET, "/v1/audit", Op::ReadAudit),
+    Route::ours(Method::GET, "/v1/audit/export", Op::ExportAudit),
+    Route::ours(Method::GET, "/v1/audit/chains", Op::ListChains),
+    Route::ours(Method::GET, "/v1/audit/checkpoints", Op::ListCheckpoints),
+    Route::ours(Method::POST, "/v1/audit/checkpoints", Op::SignAudit),
     Route::ours(Method::GET, "/v1/whoami", Op::WhoAmI).needing(Access::Known),
     Route::ours(Method::GET, "/openapi.json", Op::Describe).needing(Access::Open),
 ];
@@ -311,6 +347,11 @@ pub(crate) fn handle(call: &mut Call) -> Handling<'_> {
         Op::RemovePin => Box::pin(state::remove(call)),
         Op::CommitPins => Box::pin(state::batch::commit(call)),
         Op::FollowPins => Box::pin(state::changes::read(call)),
+        Op::ReadAudit => Box::pin(audit::list(call)),
+        Op::ExportAudit => Box::pin(audit::export(call)),
+        Op::ListChains => Box::pin(audit::chains(call)),
+        Op::ListCheckpoints => Box::pin(audit::checkpoints(call)),
+        Op::SignAudit => Box::pin(audit::sign(call)),
         Op::Cluster(operation) => cluster::handle(call, operation),
         Op::WhoAmI => Box::pin(ready(whoami::show(call))),
         Op::Describe => Box::pin(ready(openapi::show(call))),

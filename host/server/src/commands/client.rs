@@ -5,6 +5,7 @@ use anyhow::{Context, anyhow};
 use axum::body::{Body, Bytes};
 use clap::Args;
 use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::{Method, Request, StatusCode};
 use serde_json::Value;
@@ -69,21 +70,11 @@ impl Target {
         path: &str,
         body: Option<&Value>,
     ) -> Result<(StatusCode, Value), Failure> {
-        let key = self.key.as_deref().ok_or_else(|| {
-            anyhow!("no API key: set HOLDFAST_KEY (an administrator makes one with `holdfast key create`)")
-        })?;
         let body = body
             .map(serde_json::to_vec)
             .transpose()?
             .unwrap_or_default();
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(HOST, self.url.authority())
-            .header(AUTHORIZATION, format!("Bearer {key}"))
-            .header(CONTENT_TYPE, "application/json")
-            .body(Body::from(body))
-            .context("the API key has letters that cannot be sent")?;
+        let request = self.request(method, path, Body::from(body))?;
         tokio::time::timeout(TIMEOUT, self.send(request))
             .await
             .with_context(|| {
@@ -93,6 +84,35 @@ impl Target {
                     TIMEOUT.as_secs()
                 )
             })?
+    }
+
+    fn request(&self, method: Method, path: &str, body: Body) -> Result<Request<Body>, Failure> {
+        let key = self.key.as_deref().ok_or_else(|| {
+            anyhow!("no API key: set HOLDFAST_KEY (an administrator makes one with `holdfast key create`)")
+        })?;
+        Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, self.url.authority())
+            .header(AUTHORIZATION, format!("Bearer {key}"))
+            .header(CONTENT_TYPE, "application/json")
+            .body(body)
+            .context("the API key has letters that cannot be sent")
+    }
+
+    /// Calls the host and answers the body as it comes; what the host refuses is an error with its
+    /// own words.
+    pub(super) async fn open(&self, path: &str) -> Result<Incoming, Failure> {
+        let request = self.request(Method::GET, path, Body::empty())?;
+        let answer = dial::send(&self.url, self.ca.as_deref(), request).await?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer.into_body());
+        }
+        let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX);
+        let body = body.collect().await.map_err(|e| anyhow!("{status}: {e}"))?;
+        let told: Value = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
+        Err(refusal(status, &told))
     }
 
     async fn send(&self, request: Request<Body>) -> Result<(StatusCode, Value), Failure> {

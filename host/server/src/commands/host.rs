@@ -1,6 +1,7 @@
 //! The whole host: every part made once, in the order in which it needs the others, and ended in
 //! the opposite one.
 
+mod auditing;
 mod cluster;
 mod doors;
 mod open;
@@ -13,6 +14,7 @@ use crate::billing::collecting::{CollectMetrics, Collecting};
 use crate::clock::Clock;
 use crate::config::{Complaint, Config, Live};
 use crate::identity::{self, Authenticator};
+use crate::ops::audit::{AuditError, Auditor, Event, Outcome};
 use crate::ops::desk;
 use crate::ops::health::{Check, Health, Parts};
 use crate::ops::listen::{Bounds, Listener};
@@ -42,6 +44,10 @@ const WORKERS_STOP_MAX: Duration = Duration::from_secs(10);
 /// Between two times that keys' uses are written down.
 const USES_WRITTEN_EVERY: Duration = Duration::from_secs(5);
 
+/// The longest time for what is in the audit log to be carried into the store. The rest waits on
+/// the disk for the next start.
+const AUDITOR_STOP_MAX: Duration = Duration::from_secs(5);
+
 /// What a process does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Role {
@@ -59,6 +65,8 @@ pub enum Role {
 #[derive(Debug)]
 pub struct Host {
     app: App,
+    /// Carries the audit log into the store.
+    auditor: Auditor,
     reloader: Arc<Reloader>,
     workers: Crew,
     /// Takes invoices to payment plugins, if this process does.
@@ -131,6 +139,7 @@ pub fn inspect(config: &Config) -> Vec<Complaint> {
     complaints.extend(tls::read_cluster(&config.cluster).err());
     complaints.extend(tls::authorities(&config.cluster).err());
     complaints.extend(telemetry::filter(&config.log).err());
+    complaints.extend(auditing::check(config));
     complaints.extend(cluster::check(config));
     complaints
 }
@@ -194,6 +203,7 @@ impl Host {
         let issuers = identity::issuers(&config.auth).map_err(|all| failure(one(all)))?;
         let identity = Arc::clone(&app.identity);
         let authenticator = Authenticator::new(app.store.clone(), clock, identity, issuers)?;
+        let auditor = auditing::start(&config, &app)?;
         let (api_metrics, work_metrics) = (ApiMetrics::new()?, WorkMetrics::new()?);
         register(&metrics, &app, &authenticator, &api_metrics, &work_metrics)?;
         let (workers, kubo): (Crew, _) = (Arc::default(), work_metrics.kubo.clone());
@@ -223,6 +233,7 @@ impl Host {
         let watching = watching.map(AbortOnDropHandle::new);
         let host = Self {
             app,
+            auditor,
             reloader,
             workers,
             collecting,
@@ -232,6 +243,7 @@ impl Host {
             watching,
         };
         host.announce();
+        host.record_start().await?;
         Ok(host)
     }
 
@@ -266,11 +278,21 @@ impl Host {
         }
     }
 
+    /// Tells the audit log that the host is there.
+    async fn record_start(&self) -> Result<(), AuditError> {
+        let version = env!("CARGO_PKG_VERSION");
+        let policies = self.app.gate.revision().0;
+        let what = format!("the host started: version {version}, policies {policies}");
+        let event = Event::of_host(self.app.clock.now(), Outcome::Allow, what);
+        self.app.audit.record(event).await
+    }
+
     /// Ends everything: calls first, then the work behind them, then what both stand on. Says
     /// whether all ended in time and by itself.
     pub async fn stop(self) -> bool {
         let Self {
             app,
+            auditor,
             reloader: _,
             workers,
             collecting,
@@ -288,21 +310,12 @@ impl Host {
         if let Some(workers) = workers {
             all &= workers.stop(WORKERS_STOP_MAX).await;
         }
-        for (what, closed) in [
-            (
-                "the audit log",
-                app.audit.close().await.map_err(|e| e.to_string()),
-            ),
-            (
-                "the store",
-                app.store.close().await.map_err(|e| e.to_string()),
-            ),
-        ] {
-            if let Err(error) = closed {
-                tracing::error!(%error, "{what} did not close well");
-                all = false;
-            }
-        }
+        let stops = Event::of_host(app.clock.now(), Outcome::Allow, "the host stops");
+        all &= is_well("the audit log", app.audit.record(stops).await);
+        all &= is_well("the audit log", app.audit.close().await);
+        // What it does not carry in time waits for the next start.
+        auditor.end(AUDITOR_STOP_MAX).await;
+        all &= is_well("the store", app.store.close().await);
         // Last, so that probes see to the end that the host is stopping.
         all & ops.end().await
     }
@@ -322,6 +335,13 @@ impl Host {
             "ready"
         );
     }
+}
+
+/// Whether something closed well.
+fn is_well<E: std::fmt::Display>(what: &str, closed: Result<(), E>) -> bool {
+    closed
+        .inspect_err(|error| tracing::error!(%error, "{what} did not close well"))
+        .is_ok()
 }
 
 /// One of several complaints: the rest come up once it is mended, or in `config check` together.

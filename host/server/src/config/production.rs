@@ -67,6 +67,16 @@ pub(super) fn check(config: &Config, files: &[PathBuf]) -> Vec<Complaint> {
             "write true",
         );
     }
+    match &config.audit.signing_key {
+        Some(key) => secret("audit.signing_key", key, files, &mut refuse),
+        None if config.audit.enabled => refuse(
+            "audit.signing_key",
+            "checkpoints would be signed by a key that lies beside what they vouch for",
+            "make one with `holdfast plugin keygen`, keep its public half elsewhere, and write \
+             \"file:PATH\"",
+        ),
+        None => {}
+    }
     if let Some(key) = &config.auth.bootstrap_admin_key {
         if is_weak(key.reveal()) {
             refuse(

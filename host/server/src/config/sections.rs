@@ -282,14 +282,28 @@ section! {
 }
 
 section! {
-    /// The audit log: every decision, one JSON object a line.
+    /// The audit log: every decision, one JSON object a line, carried into chains in the store.
     Audit {
         /// Whether it is kept.
         enabled: bool = true, Restart;
         /// The file; `audit.jsonl` in the data directory if it is not set.
         path: Option<PathBuf> = None, Restart;
-        /// Bytes after which the file is put aside and a new one begun.
-        rotate_bytes: ByteSize = ByteSize(256 << 20), Restart;
+        /// Bytes after which the file is put aside and a new one begun. What was put aside goes
+        /// once it is in the store.
+        rotate_bytes: ByteSize = ByteSize(64 << 20), Restart;
+        /// Bytes of it that may wait for the store. Beyond that calls wait, and administrators'
+        /// changes are refused.
+        backlog_bytes: ByteSize = ByteSize(256 << 20), Restart;
+        /// The private key that signs checkpoints: PKCS#8 in PEM, as `holdfast plugin keygen`
+        /// writes it. Not set: one that is made in the data directory, which production refuses.
+        signing_key: Option<Secret> = None, Restart;
+        /// Entries after which a chain gets a checkpoint.
+        checkpoint_entries: Bounded<1, 10_000> = Bounded::new(1_000), Restart;
+        /// How long after an entry a checkpoint is made at the latest.
+        checkpoint_every: Millis = Millis::seconds(15 * 60), Restart;
+        /// Days for which entries are kept; 0 keeps them for ever. A CQL store keeps them for 400
+        /// days, whatever stands here.
+        keep_days: Bounded<0, 36_500> = Bounded::new(0), Restart;
     }
 }
 
@@ -394,6 +408,12 @@ impl Config {
             .dir
             .clone()
             .unwrap_or_else(|| self.general.data.join("plugins"))
+    }
+
+    /// Where policies are kept that have decided something.
+    #[must_use]
+    pub fn policies_kept_dir(&self) -> PathBuf {
+        self.general.data.join("policies-kept")
     }
 
     /// The audit log's file.

@@ -1,25 +1,48 @@
-//! The audit log: every decision, in a file of one JSON object a line.
+//! The audit log: every decision, in a queue on the disk and from there in chains in the store.
 //!
 //! Callers put a small value into a bounded queue and go on; one thread turns the values into
 //! lines, writes them and syncs the file. When the disk does not take them, they are kept, the
 //! queue fills, callers wait, and readiness says why: nothing is dropped.
 //!
+//! The file is a queue too: the *auditor* ([`carry`]) reads it behind its end and enters its lines
+//! into the tenants' chains in the store. What it has not carried is bounded in bytes, and beyond
+//! that callers wait just so.
+//!
+//! What an administrator changes is an *intent* in the queue before it is done, and an outcome
+//! after: [`Audit::record_durably`]. A start that finds the one without the other says so.
+//!
 //! What a crash can cost: `kill -9` the last [`WRITE_EVERY`] of lines, loss of power the last
 //! [`SYNC_EVERY`]. [`Audit::record_durably`] waits until neither can.
 
+mod carried;
+mod carry;
+mod cloud;
+mod cursor;
 mod file;
+mod intents;
 mod line;
 mod metrics;
+mod notary;
+mod spool;
 mod writer;
 
-pub use line::{Event, Outcome};
+pub(crate) use carried::hex;
+pub use carry::{Auditor, AuditorSettings};
+pub use cloud::{CloudEvent, Exported};
+pub use line::{Event, Kind, Outcome};
+pub use notary::{
+    HOST_CHAIN, Notary, NotaryError, Note, anchor_checkpoint, chain_name, sign_chain,
+};
 
+use cursor::Cursor;
 use holdfast_model::ErrorKind;
+use intents::Open;
 use metrics::Metrics;
 use parking_lot::{Condvar, Mutex};
 use prometheus::core::Collector;
+use spool::Spool;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
@@ -41,6 +64,8 @@ pub struct AuditSettings {
     pub path: PathBuf,
     /// Bytes after which it is renamed and a new one begun.
     pub rotate_bytes: u64,
+    /// Bytes that may wait for the store.
+    pub backlog_bytes: u64,
 }
 
 /// Why the log cannot be used.
@@ -62,6 +87,12 @@ pub enum AuditError {
     /// The file takes no lines.
     #[error("the audit log cannot be written: {0}; free space on its disk")]
     Write(String),
+    /// The store is too far behind.
+    #[error(
+        "the audit log waits for the store: more of it is not carried there yet than \
+         audit.backlog_bytes allows; mend the store, or allow more"
+    )]
+    Behind,
     /// The log was closed.
     #[error("the audit log is closed")]
     Closed,
@@ -72,7 +103,9 @@ impl AuditError {
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         match self {
-            Self::Open { .. } | Self::Write(_) | Self::Closed => ErrorKind::Unavailable,
+            Self::Open { .. } | Self::Write(_) | Self::Behind | Self::Closed => {
+                ErrorKind::Unavailable
+            }
             Self::Start(_) => ErrorKind::Internal,
         }
     }
@@ -93,6 +126,9 @@ struct Shared {
     /// Wakes callers that wait for room.
     room: Notify,
     progress: watch::Sender<Progress>,
+    spool: Arc<Spool>,
+    /// Who signs the chains, once the auditor is at work.
+    notary: OnceLock<Arc<Notary>>,
     metrics: Metrics,
 }
 
@@ -112,8 +148,32 @@ struct Progress {
     /// Events that are in the file and synced.
     durable: u64,
     /// Why the file takes no lines now.
-    failing: Option<Arc<str>>,
+    failing: Option<Failing>,
     closed: bool,
+}
+
+/// Why the file takes no lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Failing {
+    /// The system does not.
+    Disk(Arc<str>),
+    /// Too much of it is not in the store yet.
+    Behind,
+}
+
+impl Failing {
+    fn to_error(&self) -> AuditError {
+        match self {
+            Self::Disk(why) => AuditError::Write(why.to_string()),
+            Self::Behind => AuditError::Behind,
+        }
+    }
+}
+
+impl From<std::io::Error> for Failing {
+    fn from(error: std::io::Error) -> Self {
+        Self::Disk(Arc::from(error.to_string()))
+    }
 }
 
 impl std::fmt::Debug for Audit {
@@ -130,12 +190,16 @@ impl Audit {
     /// # Errors
     /// A file that cannot be opened, a thread that cannot be started.
     pub fn open(settings: AuditSettings) -> Result<Self, AuditError> {
+        let path = settings.path.display().to_string();
         let file = file::LogFile::open(settings)?;
+        let file = end_what_was_begun(file).map_err(|source| AuditError::Open { path, source })?;
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             work: Condvar::new(),
             room: Notify::new(),
             progress: watch::Sender::new(Progress::default()),
+            spool: Arc::clone(file.spool()),
+            notary: OnceLock::new(),
             metrics: Metrics::new().map_err(|e| AuditError::Start(e.to_string()))?,
         });
         let writer = Arc::clone(&shared);
@@ -196,12 +260,33 @@ impl Audit {
                 return Ok(());
             }
             if let Some(why) = seen.failing {
-                return Err(AuditError::Write(why.to_string()));
+                return Err(why.to_error());
             }
             if seen.closed || progress.changed().await.is_err() {
                 return Err(AuditError::Closed);
             }
         }
+    }
+
+    /// Who signs the chains, once the auditor is at work.
+    #[must_use]
+    pub fn notary(&self) -> Option<Arc<Notary>> {
+        self.shared.as_ref()?.notary.get().cloned()
+    }
+
+    /// Waits until all that was recorded before is in the store's chains.
+    ///
+    /// # Errors
+    /// As [`Audit::record_durably`].
+    pub async fn settle(&self) -> Result<(), AuditError> {
+        self.flush().await?;
+        let Some(shared) = &self.shared else {
+            return Ok(());
+        };
+        let end = shared.spool.end();
+        let mut carried = shared.spool.carried();
+        let settled = carried.wait_for(|carried| *carried >= end).await;
+        settled.map(drop).map_err(|_| AuditError::Closed)
     }
 
     /// Writes what was recorded and ends the thread.
@@ -228,7 +313,7 @@ impl Audit {
         };
         let progress = shared.progress.borrow();
         match &progress.failing {
-            Some(why) => Err(AuditError::Write(why.to_string())),
+            Some(why) => Err(why.to_error()),
             None if progress.closed => Err(AuditError::Closed),
             None => Ok(()),
         }
@@ -278,6 +363,19 @@ impl Audit {
         }
         Offered::Taken
     }
+}
+
+/// Writes down what a host left open that died.
+fn end_what_was_begun(mut file: file::LogFile) -> std::io::Result<file::LogFile> {
+    let spool = Arc::clone(file.spool());
+    let cursor = Cursor::load(spool.cursor_path())?;
+    let lines = Open::left_behind(cursor, &spool)?;
+    if !lines.is_empty() {
+        tracing::warn!("a host died while an administrator changed something; see the audit log");
+        file.write(&lines)?;
+        file.sync()?;
+    }
+    Ok(file)
 }
 
 #[expect(

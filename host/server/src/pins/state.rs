@@ -5,8 +5,8 @@
 
 use futures_util::future::join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
-use holdfast_model::action::{ReadPins, WritePins};
-use holdfast_model::{Change, Cid, Cursor, Pin, StoredPin};
+use holdfast_model::action::{ReadPins, SignAudit, WritePins};
+use holdfast_model::{Change, Cid, Cursor, ErrorKind, Pin, StoredPin, UnixMillis};
 use holdfast_policy::Permit;
 use holdfast_store::{Expect, PinScan, ScanMark, Store, StoreError};
 use std::collections::{HashMap, HashSet};
@@ -22,6 +22,9 @@ const WRITES_AT_ONCE: usize = 2_048;
 /// Entries that are under way at once on a cluster: beyond these, calls wait in the driver's queue
 /// and take from others.
 const WRITES_AT_ONCE_ON_CLUSTER: usize = 256;
+
+/// What the pin of a checkpoint's note is called.
+const NOTE: &str = "audit checkpoint";
 
 /// What a change left: the pin as it is now, or that it is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +76,25 @@ pub async fn get(
     cid: &Cid,
 ) -> Result<Option<StoredPin>, StoreError> {
     store.pin(cid).await
+}
+
+/// Has the set hold the note of a checkpoint, which whoever may have the audit log signed may ask
+/// for: a node that is Holdfast's alone would soon give it up otherwise. One that is there stays.
+///
+/// # Errors
+/// The store fails.
+pub async fn hold_note(
+    store: &Store,
+    _permit: &Permit<SignAudit>,
+    cid: Cid,
+    now: UnixMillis,
+) -> Result<(), StoreError> {
+    let mut note = Pin::recursive(cid, now);
+    note.options.name = NOTE.to_owned();
+    match store.put_pin(note, Expect::Absent).await {
+        Err(error) if error.kind() == ErrorKind::Conflict => Ok(()),
+        put => put.map(drop),
+    }
 }
 
 /// Puts a pin; durable when it is answered.

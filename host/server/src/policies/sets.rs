@@ -1,5 +1,6 @@
 //! Tenants' sets at hand: compiled, and as fresh as it must be.
 
+use super::archive::Archive;
 use super::record::{self, OwnPolicies};
 use crate::clock::Clock;
 use holdfast_model::TenantId;
@@ -7,8 +8,8 @@ use holdfast_policy::{Gate, TenantSet};
 use holdfast_store::{Store, StoreError};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// How old a set may be. Another process's change is to be in force everywhere within 5 s, and one
@@ -33,6 +34,8 @@ pub(super) struct Sets {
     gate: Arc<Gate>,
     clock: Clock,
     held: Cache<TenantId, Arc<Held>, Bytes>,
+    /// Where sets are kept that decide something.
+    archive: OnceLock<Archive>,
     began: Instant,
 }
 
@@ -63,8 +66,15 @@ impl Sets {
             gate,
             clock,
             held: Cache::with_weighter(SETS_USUAL, BYTES_MAX, Bytes),
+            archive: OnceLock::new(),
             began: Instant::now(),
         }
+    }
+
+    /// Keeps sets from now on.
+    pub(super) fn keep_in(&self, archive: Archive) {
+        // Only the first counts; it is said once, at the start.
+        let _ = self.archive.set(archive);
     }
 
     /// A tenant's set. One caller looks for a newer one, and the others go on with what is there.
@@ -121,8 +131,15 @@ impl Sets {
         let set = Arc::new(own.set());
         if own != OwnPolicies::silent(tenant.clone()) {
             let (gate, set) = (Arc::clone(&self.gate), Arc::clone(&set));
+            let archive = self.archive.get().cloned();
             // Compiling is no work for a thread that answers; whoever needs it first does it else.
-            let _ = tokio::task::spawn_blocking(move || gate.prepare(&set)).await;
+            let _ = tokio::task::spawn_blocking(move || {
+                gate.prepare(&set);
+                if let Some(archive) = archive {
+                    archive.keep_own(&own, &set);
+                }
+            })
+            .await;
         }
         let held = Held {
             set: Arc::clone(&set),

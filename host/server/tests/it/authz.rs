@@ -47,6 +47,7 @@ fn table() -> Vec<Row> {
     let plugin = "/v1/plugins/{name}";
     let (promote, rollback) = ("/v1/plugins/{name}/promote", "/v1/plugins/{name}/rollback");
     let (shadow, logs) = ("/v1/plugins/{name}/shadow", "/v1/plugins/{name}/logs");
+    let checkpoints = "/v1/audit/checkpoints";
     let ours = "?account=acme/web";
     let pin_path = format!("/v1/state/pins/{CID}");
     let pin_path: &'static str = pin_path.leak();
@@ -101,6 +102,12 @@ fn table() -> Vec<Row> {
         row("DELETE", state_pin, pin_path, None, Some(403), (Operator, 403), (ClusterNode, 204)),
         row("POST", "/v1/state/batch", "/v1/state/batch", pin(), Some(403), (Operator, 403), (ClusterNode, 415)),
         row("GET", changes, "/v1/state/changes?after=0", None, Some(403), (TenantUser, 403), (ClusterNode, 200)),
+        row("GET", "/v1/audit", "/v1/audit?tenant=acme", None, Some(404), (TenantUser, 403), (TenantAdmin, 200)),
+        row("GET", "/v1/audit/export", "/v1/audit/export?tenant=acme", None, Some(404), (TenantUser, 403), (TenantAdmin, 200)),
+        row("GET", "/v1/audit/chains", "/v1/audit/chains", None, Some(403), (TenantAdmin, 403), (Auditor, 200)),
+        row("GET", checkpoints, "/v1/audit/checkpoints?tenant=acme", None, Some(404), (TenantUser, 403), (TenantAdmin, 200)),
+        // 404: allowed, and nothing was ever entered there.
+        row("POST", checkpoints, checkpoints, Some(json!({"tenant": "absent"})), Some(403), (Auditor, 403), (Operator, 404)),
         row("GET", logs, "/v1/plugins/absent/logs", None, Some(403), (Auditor, 403), (Operator, 404)),
     ]
 }

@@ -234,6 +234,10 @@ fn production_refuses_what_is_unsafe_and_takes_what_is_safe() {
             "audit.enabled decisions would not be recorded",
         ),
         (
+            "[audit]\nenabled = true".to_owned(),
+            "audit.signing_key checkpoints would be signed by a key that lies beside",
+        ),
+        (
             "[plugins]\nrequire_signatures = false".to_owned(),
             "plugins.require_signatures whoever can write a file",
         ),
@@ -270,7 +274,8 @@ fn production_refuses_what_is_unsafe_and_takes_what_is_safe() {
     let safe = format!(
         "[server]\nlisten='0.0.0.0:1'\ntls_cert='{key}'\ntls_key='{key}'\n\
          [auth]\nbootstrap_admin_key='file:{secret}'\n\
-         [plugins]\nrequire_signatures=true"
+         [plugins]\nrequire_signatures=true\n\
+         [audit]\nsigning_key='file:{secret}'"
     );
     assert!(with(&safe).good().general.production);
     // The same without `production` is the operator's own business.

@@ -2,6 +2,8 @@
 
 // The attribute tells clippy that these are tests throughout.
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod authz;
 #[cfg(test)]
 mod bad_input;

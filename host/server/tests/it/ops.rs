@@ -2,6 +2,7 @@
 
 mod advised;
 mod audit;
+mod auditor;
 mod binary;
 mod host;
 mod listen;

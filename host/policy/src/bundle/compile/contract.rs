@@ -159,7 +159,8 @@ pub(crate) fn sample(action: Action, account: &AccountId) -> Result<Resource, In
         | Action::GrantAccess
         | Action::ExplainDecision
         | Action::ListUsers
-        | Action::WriteUsers => account.tenant().clone().into(),
+        | Action::WriteUsers
+        | Action::ReadTenantAudit => account.tenant().clone().into(),
         Action::ReviewPolicies
         | Action::SwitchPolicies
         | Action::ListPlugins
@@ -169,6 +170,7 @@ pub(crate) fn sample(action: Action, account: &AccountId) -> Result<Resource, In
         | Action::ReadPins
         | Action::WritePins
         | Action::ReadAudit
+        | Action::SignAudit
         | Action::DriveWork => Resource::Host,
     })
 }

@@ -8,7 +8,7 @@ use crate::config::{Config, Live, StoreKind};
 use crate::identity;
 use crate::ops::audit::{Audit, AuditSettings};
 use crate::ops::health::Health;
-use crate::policies::Policies;
+use crate::policies::{Archive, Policies};
 use crate::workers::peers::Peers;
 use crate::workers::tuning::Retry;
 use anyhow::{Context, anyhow, bail};
@@ -41,6 +41,7 @@ pub(super) async fn open(
         true => Audit::open(AuditSettings {
             path: config.audit_path(),
             rotate_bytes: config.audit.rotate_bytes.0,
+            backlog_bytes: config.audit.backlog_bytes.0,
         })?,
         false => Audit::off(),
     };
@@ -56,7 +57,8 @@ pub(super) async fn open(
     Ok(Opened {
         app: App {
             policies: Policies::new(store.clone(), Arc::clone(&gate), clock.clone())
-                .proved_by(config.policies.solver.as_deref()),
+                .proved_by(config.policies.solver.as_deref())
+                .kept_in(Archive::new(config.policies_kept_dir())),
             store,
             gate,
             plugins,

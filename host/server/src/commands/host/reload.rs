@@ -3,8 +3,10 @@
 use super::cluster::{self, cluster_of};
 use super::{Crew, settings};
 use crate::app::App;
+use crate::clock::Clock;
 use crate::config::{Commit, Complaint, Live, Problems, watch};
 use crate::identity::{self, Authenticator};
+use crate::ops::audit::{Audit, Event, Outcome};
 use crate::ops::metrics::Metrics;
 use crate::ops::telemetry::{self, Telemetry};
 use crate::ops::tls::{self, Certificate};
@@ -12,6 +14,7 @@ use holdfast_policy::Gate;
 use holdfast_runtime::{PluginInfo, PluginKind, Plugins};
 use holdfast_store::{Candidate, Cql, CqlSettings, Store, StoreError};
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -25,6 +28,9 @@ pub(super) struct Reloader {
     live: Arc<Live>,
     gate: Arc<Gate>,
     plugins: Arc<Plugins>,
+    /// Who is told of what is put in place without a call.
+    audit: Audit,
+    clock: Clock,
     metrics: Metrics,
     one_at_a_time: Mutex<()>,
 }
@@ -35,6 +41,8 @@ impl Reloader {
             live,
             gate: Arc::clone(&app.gate),
             plugins: Arc::clone(&app.plugins),
+            audit: app.audit.clone(),
+            clock: app.clock.clone(),
             metrics,
             one_at_a_time: Mutex::default(),
         }
@@ -134,9 +142,26 @@ impl Reloader {
         match self.gate.reload() {
             Ok(revision) if revision != before => {
                 tracing::info!(revision = %revision.0, "policies replaced");
+                let (before, now) = (before.0, revision.0);
+                let what = format!("policies {now} decide in the place of {before}");
+                self.record(Outcome::Allow, what);
             }
             Ok(_) => {}
-            Err(error) => tracing::error!(%error, "policies refused, the former ones stay"),
+            Err(error) => {
+                tracing::error!(%error, "policies refused, the former ones stay");
+                self.record(
+                    Outcome::Error,
+                    "policies were refused, the former ones stay",
+                );
+            }
+        }
+    }
+
+    /// Tells the audit log of something that no call did. For threads that may wait.
+    fn record(&self, outcome: Outcome, what: impl Into<String>) {
+        let event = Event::of_host(self.clock.now(), outcome, what);
+        if let Err(error) = Handle::current().block_on(self.audit.record(event)) {
+            tracing::error!(%error, "what the host did is not in the audit log");
         }
     }
 
@@ -148,6 +173,11 @@ impl Reloader {
                 self.metrics.count_reload(true);
                 let keys: Vec<String> = changes.into_iter().map(|change| change.key).collect();
                 tracing::info!(changed = ?keys, "configuration read again");
+                let what = format!(
+                    "the configuration was read again; changed: {}",
+                    keys.join(", ")
+                );
+                self.record(Outcome::Allow, what);
                 let waiting = self.live.waiting_for_restart();
                 if !waiting.is_empty() {
                     tracing::warn!(keys = ?waiting, "these settings count after a restart only");
@@ -156,6 +186,9 @@ impl Reloader {
             Err(problems) => {
                 self.metrics.count_reload(false);
                 log_refused(&problems);
+                let keys: Vec<&str> = problems.problems.iter().map(|one| &*one.key).collect();
+                let what = format!("a configuration was refused: {}", keys.join(", "));
+                self.record(Outcome::Error, what);
             }
         }
     }
@@ -166,8 +199,12 @@ impl Reloader {
         let reloader = Arc::clone(self);
         tokio::spawn(async move {
             let (mut seen, mut asked) = (reloader.config_plugins(), 0);
+            let mut serving = reloader.serving();
             loop {
                 tokio::time::sleep(watch::LOOK_EVERY).await;
+                let serves = reloader.serving();
+                reloader.tell_of_plugins(&serving, &serves).await;
+                serving = serves;
                 let now = reloader.config_plugins();
                 asked += 1;
                 if now == seen && (now.is_empty() || asked < LOOKS_PER_ASKING) {
@@ -183,6 +220,36 @@ impl Reloader {
                 let _ = reading.await;
             }
         })
+    }
+
+    /// What serves under which name: a rule, a call, or the folder may have put it there.
+    fn serving(&self) -> BTreeMap<String, (String, u64)> {
+        let infos = self.plugins.list().into_iter();
+        let infos = infos.filter(|info| info.state != "refused");
+        infos
+            .map(|info| (info.name, (info.digest, info.generation)))
+            .collect()
+    }
+
+    async fn tell_of_plugins(
+        &self,
+        before: &BTreeMap<String, (String, u64)>,
+        now: &BTreeMap<String, (String, u64)>,
+    ) {
+        let came = now
+            .iter()
+            .filter(|(name, serves)| before.get(*name) != Some(serves));
+        let came = came.map(|(name, (digest, generation))| {
+            format!("plugin {name}: generation {generation} serves, digest {digest}")
+        });
+        let went = before.keys().filter(|name| !now.contains_key(*name));
+        let went = went.map(|name| format!("plugin {name} is gone"));
+        for what in came.chain(went) {
+            let event = Event::of_host(self.clock.now(), Outcome::Allow, what);
+            if let Err(error) = self.audit.record(event).await {
+                tracing::error!(%error, "a change of plugins is not in the audit log");
+            }
+        }
     }
 
     /// The config plugins that are live: name and generation.

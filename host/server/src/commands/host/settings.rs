@@ -4,11 +4,12 @@ use crate::api;
 use crate::config::{Config, Copies, StoreKind};
 use crate::ops::listen::Bounds;
 use crate::pins::cluster::Defaults;
+use crate::policies::Archive;
 use crate::workers::kubo::Patience;
 use crate::workers::metrics::KuboMetrics;
 use crate::workers::tuning::{Retry, Tuning};
 use holdfast_model::Origin;
-use holdfast_policy::{GateSettings, Seal};
+use holdfast_policy::{GateSettings, Keeper, Seal};
 use holdfast_runtime::{PublicKey, Signature};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
@@ -45,9 +46,13 @@ pub(super) fn gate(config: &Config) -> GateSettings {
         let (keys, is_required) = (policies.trusted_keys.clone(), policies.require_signature);
         seal(keys, is_required)
     });
+    let archive = Archive::new(config.policies_kept_dir());
     GateSettings {
         dir: policies.dir.clone(),
         seal,
+        keeper: Some(Keeper::new(move |revision, files| {
+            archive.keep_platform(revision, &files);
+        })),
         asks_tenants: true,
     }
 }
@@ -189,7 +194,7 @@ mod tests {
             let opened = Gate::open_with(GateSettings {
                 dir: Some(dir.path().into()),
                 seal: Some(seal(vec![ours.public()], is_required)),
-                asks_tenants: false,
+                ..GateSettings::default()
             });
             opened.map(drop).map_err(|e| e.to_string())
         };

@@ -1,9 +1,12 @@
 //! The file behind the log: whole lines only, rotated by size.
 
+use super::spool::Spool;
 use super::{AuditError, AuditSettings};
+use holdfast_model::UnixMillis;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub(super) struct LogFile {
@@ -13,6 +16,8 @@ pub(super) struct LogFile {
     bytes: u64,
     /// There may be more than whole lines in the file.
     torn: bool,
+    /// The list of files, which the auditor reads from.
+    spool: Arc<Spool>,
 }
 
 impl LogFile {
@@ -30,17 +35,34 @@ impl LogFile {
         }
         let mut file = append(&settings.path)?;
         let mut bytes = file.seek(SeekFrom::End(0))?;
-        if bytes > 0 && last_byte(&mut file)? != Some(b'\n') {
-            // A crash in the middle of a line: close it, so that the next one is whole.
-            file.write_all(b"\n")?;
-            bytes += 1;
+        if bytes > 0 {
+            if last_byte(&mut file)? != Some(b'\n') {
+                // A crash in the middle of a line: close it, so that the next one is whole.
+                file.write_all(b"\n")?;
+                bytes += 1;
+            }
+            file.sync_data()?;
         }
+        let spool = Arc::new(Spool::open(&settings.path, bytes)?);
         Ok(Self {
             settings,
             file,
             bytes,
             torn: false,
+            spool,
         })
+    }
+
+    /// The list of files.
+    pub(super) const fn spool(&self) -> &Arc<Spool> {
+        &self.spool
+    }
+
+    /// Whether so many bytes more would be more than may wait for the store. Some always may, or
+    /// nothing would ever get through.
+    pub(super) fn is_behind(&self, more: usize) -> bool {
+        let waiting = self.spool.backlog();
+        waiting > 0 && waiting.saturating_add(more as u64) > self.settings.backlog_bytes
     }
 
     /// Writes whole lines or none of them.
@@ -57,20 +79,30 @@ impl LogFile {
             return Err(e);
         }
         self.bytes += lines.len() as u64;
+        self.spool.wrote(lines.len() as u64);
         Ok(())
     }
 
     pub(super) fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
+        self.file.sync_data()?;
+        self.spool.synced();
+        Ok(())
     }
 
     fn rotate(&mut self) -> io::Result<()> {
         self.file.sync_data()?;
-        let aside = free_name(&self.settings.path);
-        std::fs::rename(&self.settings.path, aside)?;
-        self.file = append(&self.settings.path)?;
-        self.bytes = 0;
-        if let Some(dir) = self.settings.path.parent()
+        let path = &self.settings.path;
+        let mut next = None;
+        self.spool.put_aside(free_name(path), |aside| {
+            std::fs::rename(path, aside)?;
+            next = Some(append(path)?);
+            Ok(())
+        })?;
+        if let Some(next) = next {
+            self.file = next;
+            self.bytes = 0;
+        }
+        if let Some(dir) = path.parent()
             && let Ok(dir) = File::open(dir)
         {
             dir.sync_all()?;
@@ -100,10 +132,7 @@ fn last_byte(file: &mut File) -> io::Result<Option<u8>> {
 
 /// `audit.jsonl` → `audit.jsonl.<unix milliseconds>`, the next free one: names sort by age.
 fn free_name(path: &Path) -> PathBuf {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let mut stamp = since.as_millis();
+    let mut stamp = now().as_millis();
     loop {
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".{stamp:013}"));
@@ -113,4 +142,12 @@ fn free_name(path: &Path) -> PathBuf {
         }
         stamp += 1;
     }
+}
+
+/// What time it is: for names of files, and for outcomes that nobody was there to see.
+pub(super) fn now() -> UnixMillis {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    UnixMillis::new(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -2,12 +2,23 @@
 
 use holdfast_model::action::Resource;
 use holdfast_model::principal::Proof;
-use holdfast_model::{Action, Principal, UnixMillis};
+use holdfast_model::{Action, Cid, Principal, UnixMillis};
 use holdfast_policy::{Decision, DecisionId};
+use holdfast_runtime::Heard;
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 use std::net::SocketAddr;
 use std::sync::Arc;
+
+/// Bytes of a text that a line takes from elsewhere: an error's words, a plugin's. Escaped they may
+/// be six times as long, and two of them must fit an entry.
+const TEXT_BYTES_MAX: usize = 1_024;
+
+/// Policies that a line names. Hundreds determine an answer only where a set is written badly.
+const POLICIES_MAX: usize = 32;
+
+/// Authorizer components that a line names.
+const COMPONENTS_MAX: usize = 16;
 
 /// How a call ended for the audit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -19,68 +30,190 @@ pub enum Outcome {
     Deny,
     /// It was allowed and failed.
     Error,
+    /// It is about to be done: see [`Kind::Intent`].
+    Begun,
+    /// Nobody saw how it ended.
+    Unknown,
+}
+
+impl Outcome {
+    /// The word in lines and filters.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::Error => "error",
+            Self::Begun => "begun",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What an event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kind {
+    /// A call.
+    #[default]
+    Call,
+    /// What an administrator is about to change; the outcome follows, under this name.
+    Intent(u128),
+    /// How the change of that name ended.
+    Outcome(u128),
+    /// Something that the host did by itself.
+    Host,
 }
 
 /// What is recorded of a call. Made on the hot path, so it shares what it can and formats nothing.
 #[derive(Debug, Clone)]
 pub struct Event {
+    /// What it is.
+    pub kind: Kind,
     /// When.
     pub at: UnixMillis,
     /// The call, as logs name it.
     pub request_id: u128,
+    /// What was called: method and path as the table of routes has them.
+    pub route: Option<(&'static str, &'static str)>,
     /// Who; nobody if the call carried no good credentials.
     pub principal: Option<Arc<Principal>>,
     /// What was tried, as far as it is known.
     pub action: Option<Action>,
     /// On what, as far as it is known.
     pub resource: Option<Resource>,
+    /// The content that it was about, as the policies were told.
+    pub cid: Option<Cid>,
     /// How it ended.
     pub outcome: Outcome,
     /// What the policies decided, if they were asked.
     pub decision: Option<Decision>,
+    /// Whether the policies allowed it; what came after them may have refused it all the same.
+    pub is_allowed: bool,
+    /// What the authorizer components said after them.
+    pub components: Arc<[Heard]>,
     /// What a plugin objected with, or how it failed: its name and its text.
     pub plugin: Option<Box<(String, String)>>,
     /// What else a reader should know: why credentials were refused, which error came.
     pub note: Option<Box<str>>,
-    /// The status of the answer.
+    /// The status of the answer; 0 where there is none.
     pub status: u16,
     /// Where the call came from.
     pub remote: Option<SocketAddr>,
 }
 
 impl Event {
+    /// Something that the host did by itself.
+    #[must_use]
+    pub fn of_host(at: UnixMillis, outcome: Outcome, note: impl Into<String>) -> Self {
+        Self {
+            kind: Kind::Host,
+            at,
+            request_id: 0,
+            route: None,
+            principal: None,
+            action: None,
+            resource: None,
+            cid: None,
+            outcome,
+            decision: None,
+            is_allowed: false,
+            components: Arc::default(),
+            plugin: None,
+            note: Some(note.into().into()),
+            status: 0,
+            remote: None,
+        }
+    }
+
     /// The decision's name, if there was one.
     #[must_use]
     pub fn decision_id(&self) -> Option<DecisionId> {
         self.decision.as_ref().map(|decision| decision.id)
     }
+
+    /// Whose chain it goes to. What was done to a tenant's things is the tenant's to know, whoever
+    /// did it; what was only tried stays with who tried it, and of nobody the host itself knows.
+    fn chain(&self) -> &str {
+        let of_thing = self.resource.as_ref().and_then(Resource::tenant);
+        let of_actor = self.principal.as_deref().map(Principal::tenant);
+        let of_thing = of_thing.filter(|_| self.outcome != Outcome::Deny);
+        of_thing.or(of_actor).map_or("", |tenant| tenant.as_str())
+    }
+
+    const fn kind_name(&self) -> &'static str {
+        match self.kind {
+            Kind::Call => "call",
+            Kind::Intent(_) => "intent",
+            Kind::Outcome(_) => "outcome",
+            Kind::Host => "host",
+        }
+    }
 }
 
-impl Serialize for Event {
+/// An event with the name that tells it from all others.
+pub(super) struct Line<'a> {
+    pub(super) id: u128,
+    pub(super) event: &'a Event,
+}
+
+impl Serialize for Line<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut line = serializer.serialize_struct("event", 13)?;
-        line.serialize_field("time", &self.at)?;
-        line.serialize_field("request_id", &Hex(self.request_id))?;
-        line.serialize_field("actor", &self.principal.as_deref().map(Actor::of))?;
-        line.serialize_field("action", &self.action.map(Action::as_str))?;
-        line.serialize_field("resource", &self.resource.as_ref().map(On::of))?;
-        line.serialize_field("outcome", &self.outcome)?;
-        line.serialize_field("status", &self.status)?;
-        line.serialize_field("remote", &self.remote)?;
-        if let Some(decision) = &self.decision {
+        let event = self.event;
+        let mut line = serializer.serialize_struct("event", 22)?;
+        line.serialize_field("id", &Hex(self.id))?;
+        line.serialize_field("kind", event.kind_name())?;
+        if let Kind::Intent(name) | Kind::Outcome(name) = event.kind {
+            line.serialize_field("intent", &Hex(name))?;
+        }
+        line.serialize_field("tenant", event.chain())?;
+        line.serialize_field("time", &event.at)?;
+        line.serialize_field("request_id", &Hex(event.request_id))?;
+        if let Some((method, path)) = event.route {
+            line.serialize_field("route", &Called(method, path))?;
+        }
+        line.serialize_field("actor", &event.principal.as_deref().map(Actor::of))?;
+        line.serialize_field("action", &event.action.map(Action::as_str))?;
+        line.serialize_field("resource", &event.resource.as_ref().map(On::of))?;
+        if let Some(cid) = &event.cid {
+            line.serialize_field("cid", cid)?;
+        }
+        line.serialize_field("outcome", &event.outcome)?;
+        line.serialize_field("status", &event.status)?;
+        line.serialize_field("remote", &event.remote)?;
+        if let Some(decision) = &event.decision {
             line.serialize_field("decision_id", &Hex(decision.id.0))?;
+            line.serialize_field("decided", if event.is_allowed { "allow" } else { "deny" })?;
             line.serialize_field("policy_revision", decision.revision.0.as_ref())?;
-            line.serialize_field("determined_by", decision.determined_by.as_ref())?;
+            let policies = decision.determined_by.iter();
+            let named: Vec<_> = policies.take(POLICIES_MAX).map(|id| cut(id)).collect();
+            line.serialize_field("determined_by", &named)?;
         }
-        if let Some(plugin) = &self.plugin {
+        if !event.components.is_empty() {
+            let said = event.components.iter().take(COMPONENTS_MAX);
+            let said: Vec<_> = said.map(Component::of).collect();
+            line.serialize_field("components", &said)?;
+        }
+        if let Some(plugin) = &event.plugin {
             let (name, said) = plugin.as_ref();
-            line.serialize_field("plugin", &Plugin { name, said })?;
+            line.serialize_field(
+                "plugin",
+                &Plugin {
+                    name,
+                    said: cut(said),
+                },
+            )?;
         }
-        if let Some(note) = &self.note {
-            line.serialize_field("note", note)?;
+        if let Some(note) = &event.note {
+            line.serialize_field("note", cut(note))?;
         }
         line.end()
     }
+}
+
+/// As much of a text as a line takes.
+fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(TEXT_BYTES_MAX))
+        .unwrap_or(text)
 }
 
 struct Hex(u128);
@@ -88,6 +221,31 @@ struct Hex(u128);
 impl Serialize for Hex {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{:032x}", self.0))
+    }
+}
+
+struct Called(&'static str, &'static str);
+
+impl Serialize for Called {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{} {}", self.0, self.1))
+    }
+}
+
+#[derive(Serialize)]
+struct Component<'a> {
+    name: &'a str,
+    digest: &'a str,
+    verdict: &'static str,
+}
+
+impl<'a> Component<'a> {
+    fn of(heard: &'a Heard) -> Self {
+        Self {
+            name: &heard.name,
+            digest: &heard.digest,
+            verdict: heard.verdict,
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The thread that writes.
 
 use super::file::LogFile;
-use super::{Event, Progress, SYNC_EVERY, Shared, WRITE_EVERY};
-use std::sync::Arc;
+use super::line::Line;
+use super::{Event, Failing, Progress, SYNC_EVERY, Shared, WRITE_EVERY};
 use std::time::{Duration, Instant};
 
 /// How long the writer waits after the system has refused a write: a full disk does not empty
@@ -21,6 +21,8 @@ struct Writer<'a> {
     /// Events in the file and synced.
     durable: u64,
     synced_at: Instant,
+    /// Names of lines: a half that no other process has, and a count.
+    next_id: u128,
 }
 
 /// What there is to do.
@@ -39,6 +41,7 @@ pub(super) fn run(shared: &Shared, file: LogFile) {
         written: 0,
         durable: 0,
         synced_at: Instant::now(),
+        next_id: u128::from(rand::random::<u64>()) << 64,
     };
     let mut events = Vec::new();
     let mut pause = WRITE_EVERY;
@@ -50,7 +53,7 @@ pub(super) fn run(shared: &Shared, file: LogFile) {
         pause = match result {
             Ok(()) => WRITE_EVERY,
             Err(e) => {
-                writer.report(&e);
+                writer.report(e);
                 RETRY_AFTER
             }
         };
@@ -94,7 +97,12 @@ impl Writer<'_> {
     fn append(&mut self, events: &mut Vec<Event>) {
         for event in events.drain(..) {
             let before = self.lines.len();
-            match serde_json::to_writer(&mut self.lines, &event) {
+            self.next_id += 1;
+            let line = Line {
+                id: self.next_id,
+                event: &event,
+            };
+            match serde_json::to_writer(&mut self.lines, &line) {
                 Ok(()) => self.lines.push(b'\n'),
                 Err(e) => {
                     self.lines.truncate(before);
@@ -105,8 +113,11 @@ impl Writer<'_> {
         }
     }
 
-    fn write_and_sync(&mut self, hurry: bool) -> std::io::Result<()> {
+    fn write_and_sync(&mut self, hurry: bool) -> Result<(), Failing> {
         if self.pending > 0 {
+            if self.file.is_behind(self.lines.len()) {
+                return Err(Failing::Behind);
+            }
             self.file.write(&self.lines)?;
             self.lines.clear();
             self.written += self.pending;
@@ -123,19 +134,22 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn report(&self, error: &std::io::Error) {
+    fn report(&self, why: Failing) {
         self.shared.metrics.failures.inc();
         let first = self.shared.progress.borrow().failing.is_none();
         if first {
-            tracing::error!(error = %error, "the audit log cannot be written; free space on its disk");
+            let error = why.to_error();
+            tracing::error!(%error, "the audit log takes nothing now, so calls wait");
         }
-        self.publish(Some(Arc::from(error.to_string())));
+        self.publish(Some(why));
     }
 
-    fn publish(&self, failing: Option<Arc<str>>) {
+    fn publish(&self, failing: Option<Failing>) {
         let recorded = self.shared.queue.lock().recorded;
         let not_durable = i64::try_from(recorded.saturating_sub(self.durable)).unwrap_or(i64::MAX);
         self.shared.metrics.not_durable.set(not_durable);
+        let backlog = i64::try_from(self.file.spool().backlog()).unwrap_or(i64::MAX);
+        self.shared.metrics.backlog.set(backlog);
         let durable = self.durable;
         self.shared.progress.send_if_modified(|progress| {
             let moved = progress.durable != durable || progress.failing != failing;

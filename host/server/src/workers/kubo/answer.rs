@@ -20,6 +20,13 @@ pub(super) struct Identity {
     pub(super) agent_version: Option<String>,
 }
 
+/// `block/put`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct PutBlock {
+    pub(super) key: String,
+}
+
 /// `version`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -1,9 +1,12 @@
 //! What is done with content: adding it, importing archives, resolving names, collecting garbage.
 
-use super::answer::{Collecting, Filed, Importing, Linked, ResolvedDag, ResolvedName};
+use super::answer::{Collecting, Filed, Importing, Linked, PutBlock, ResolvedDag, ResolvedName};
 use super::call::{Bounds, Lines, Upload};
 use super::{Kubo, KuboError};
+use axum::body::Bytes;
+use axum::http::HeaderValue;
 use holdfast_model::Cid;
+use http_body_util::{BodyExt, Full};
 use std::time::Duration;
 
 /// While content is uploaded the node may be silent for as long as its sender is; who sends bounds
@@ -24,6 +27,12 @@ const COLLECT: Bounds = Bounds::new(
 
 /// Links of one block are read from a node that has it.
 const LINKS: Bounds = Bounds::new(Duration::from_secs(20), Duration::from_secs(20));
+
+/// One small block is written to the node's disk.
+const BLOCK: Bounds = Bounds::new(Duration::from_secs(20), Duration::from_secs(20));
+
+/// What stands between the parts of a form. A signed note has no line like it.
+const BOUNDARY: &str = "holdfast-block-7c1f0d";
 
 /// A step of adding.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,6 +128,42 @@ impl Kubo {
         query.extend(options);
         let lines = self.caller.open("add", &query, ADD, Some(upload)).await?;
         Ok(AddedFiles(lines))
+    }
+
+    /// Puts one block of plain bytes and pins it.
+    ///
+    /// # Errors
+    /// See [`Self::add`].
+    pub async fn put_block(&self, bytes: &[u8]) -> Result<Cid, KuboError> {
+        let query = [
+            ("cid-codec", "raw"),
+            ("mhtype", "sha2-256"),
+            ("pin", "true"),
+        ];
+        let mut body = format!(
+            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"data\"; filename=\"block\"\r\n\
+             Content-Type: application/octet-stream\r\n\r\n"
+        )
+        .into_bytes();
+        body.extend_from_slice(bytes);
+        body.extend_from_slice(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
+        let upload = Upload {
+            content_type: HeaderValue::from_static(concat!(
+                "multipart/form-data; boundary=",
+                "holdfast-block-7c1f0d"
+            )),
+            body: Full::new(Bytes::from(body))
+                .map_err(|never| match never {})
+                .boxed_unsync(),
+        };
+        let mut lines = self
+            .caller
+            .open("block/put", &query, BLOCK, Some(upload))
+            .await?;
+        let Some(put) = lines.progress::<PutBlock>().await? else {
+            return Err(KuboError::protocol("block/put", "the answer is empty"));
+        };
+        Cid::parse(&put.key).map_err(|e| KuboError::protocol("block/put", e.to_string()))
     }
 
     /// Imports a CAR archive and pins its roots.

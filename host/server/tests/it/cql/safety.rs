@@ -2,6 +2,7 @@
 
 use crate::support::cluster::variables;
 use crate::support::process::{Holdfast, Plan, until};
+use holdfast_runtime::SigningKey;
 use holdfast_store::contract::cassandra::{Cluster, Network, Tls};
 use holdfast_store::{CqlSettings, Login};
 use serde_json::Value;
@@ -15,6 +16,8 @@ fn plan(settings: &CqlSettings, is_production: bool) -> Plan {
     variables.push(("HOLDFAST_PRODUCTION".to_owned(), is_production.to_string()));
     let signed = "HOLDFAST_PLUGINS__REQUIRE_SIGNATURES";
     variables.push((signed.to_owned(), is_production.to_string()));
+    let signer = SigningKey::generate().unwrap().to_pem();
+    variables.push(("HOLDFAST_AUDIT__SIGNING_KEY".to_owned(), signer));
     Plan {
         kubo_api: NOBODY.to_owned(),
         variables,

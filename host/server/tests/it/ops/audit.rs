@@ -1,6 +1,6 @@
 //! The audit log keeps every event, in order, in whole lines.
 
-use holdfast::ops::audit::{Audit, AuditSettings, Event, Outcome};
+use holdfast::ops::audit::{Audit, AuditSettings, Event, Kind, Outcome};
 use holdfast_model::action::{RequestRef, Resource};
 use holdfast_model::principal::Proof;
 use holdfast_model::{
@@ -10,16 +10,22 @@ use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
 
-fn settings(dir: &Path) -> AuditSettings {
+pub(super) fn settings(dir: &Path) -> AuditSettings {
     AuditSettings {
         path: dir.join("audit.jsonl"),
         rotate_bytes: 1 << 20,
+        backlog_bytes: 1 << 30,
     }
 }
 
-fn event(number: u128) -> Event {
+pub(super) fn event(number: u128) -> Event {
     let key = KeyId::parse("abcd").unwrap();
     Event {
+        kind: Kind::Call,
+        route: Some(("GET", "/psa/pins/{requestid}")),
+        cid: None,
+        is_allowed: false,
+        components: Arc::default(),
         at: UnixMillis::new(1_700_000_000_007),
         request_id: number,
         principal: Some(Arc::new(Principal {
@@ -42,7 +48,7 @@ fn event(number: u128) -> Event {
     }
 }
 
-fn lines(path: &Path) -> Vec<Value> {
+pub(super) fn lines(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap();
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -148,6 +154,7 @@ async fn a_full_disk_is_reported_and_a_place_that_cannot_be_is_named() {
     let audit = Audit::open(AuditSettings {
         path: "/dev/full".into(),
         rotate_bytes: u64::MAX,
+        backlog_bytes: u64::MAX,
     })
     .unwrap();
     let refused = audit.record_durably(event(1)).await.unwrap_err();
@@ -156,6 +163,7 @@ async fn a_full_disk_is_reported_and_a_place_that_cannot_be_is_named() {
     let nowhere = Audit::open(AuditSettings {
         path: "/proc/none/audit.jsonl".into(),
         rotate_bytes: 1,
+        backlog_bytes: 1,
     });
     assert!(
         nowhere

@@ -7,13 +7,13 @@ use holdfast::app::App;
 use holdfast::clock::Clock;
 use holdfast::identity::jwt::Issuers;
 use holdfast::identity::{Authenticator, Identity, keys};
-use holdfast::ops::audit::{Audit, AuditSettings};
+use holdfast::ops::audit::{Audit, AuditSettings, Auditor, AuditorSettings, Notary};
 use holdfast::ops::listen::{Bounds, Listener};
 use holdfast::policies::Policies;
 use holdfast::workers::peers::Peers;
 use holdfast_model::{AccountId, Origin, Role};
 use holdfast_policy::{Gate, GateSettings};
-use holdfast_runtime::{Plugins, PluginsConfig};
+use holdfast_runtime::{Plugins, PluginsConfig, SigningKey};
 use holdfast_store::Store;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -46,6 +46,8 @@ pub(crate) struct Options {
     pub(crate) policies: Option<PathBuf>,
     /// What proves tenants' policies before they are taken.
     pub(crate) solver: Option<PathBuf>,
+    /// The audit log's file, if not one in the host's folder.
+    pub(crate) audit: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -60,6 +62,7 @@ impl Default for Options {
             head_timeout: Duration::from_secs(10),
             policies: None,
             solver: None,
+            audit: None,
         }
     }
 }
@@ -75,6 +78,7 @@ pub(crate) struct Host {
     /// Tells the host to stop.
     pub(crate) stop: CancellationToken,
     _stop: DropGuard,
+    _auditor: Auditor,
 }
 
 /// An answer, whole.
@@ -103,6 +107,18 @@ impl Answer {
     }
 }
 
+/// Carries the audit log, and signs it by a key of its own.
+fn audited(app: &App) -> Auditor {
+    let auditing = AuditorSettings {
+        notary: Some(Arc::new(Notary::new(SigningKey::generate().unwrap()))),
+        checkpoint_entries: 1_000,
+        checkpoint_every: Duration::from_secs(900),
+        keep: None,
+    };
+    let (store, clock) = (app.store.clone(), app.clock.clone());
+    Auditor::start(&app.audit, store, clock, auditing).unwrap()
+}
+
 impl Host {
     pub(crate) async fn start() -> Self {
         Self::start_with(Options::default()).await
@@ -116,8 +132,11 @@ impl Host {
             None => Store::memory(),
         };
         let audit = AuditSettings {
-            path: dir.path().join("audit.jsonl"),
+            path: options
+                .audit
+                .unwrap_or_else(|| dir.path().join("audit.jsonl")),
             rotate_bytes: 1 << 30,
+            backlog_bytes: 1 << 30,
         };
         let plugins = PluginsConfig {
             dir: dir.path().join("plugins"),
@@ -140,6 +159,7 @@ impl Host {
             identity: Arc::new(options.identity),
             peers: Peers::open(&[], vec![Origin::parse(DELEGATE).unwrap()], None),
         };
+        let auditor = audited(&app);
         let issuers = options.issuers;
         let identity = Arc::clone(&app.identity);
         let authenticator = Authenticator::new(store, options.clock, identity, issuers).unwrap();
@@ -171,6 +191,7 @@ impl Host {
             client,
             stop: stop.clone(),
             _stop: stop.drop_guard(),
+            _auditor: auditor,
         }
     }
 

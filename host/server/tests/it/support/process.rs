@@ -266,7 +266,7 @@ fn spawn(plan: &Plan, dir: &Path, addr: SocketAddr, ops: SocketAddr, key: &str) 
     command.spawn().unwrap()
 }
 
-fn try_ask(
+pub(crate) fn try_ask(
     addr: SocketAddr,
     method: &str,
     path: &str,

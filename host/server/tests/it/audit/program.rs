@@ -1,0 +1,344 @@
+//! The program: `holdfast audit …` beside a host that is killed.
+
+use crate::support::kubo::KuboNode;
+use crate::support::process::{Holdfast, Plan, until};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Nobody answers there.
+const NO_KUBO: &str = "http://127.0.0.1:9";
+
+fn holdfast(host: &Holdfast, arguments: &[&str]) -> (i32, String, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = Command::new(env!("CARGO_BIN_EXE_holdfast"))
+        .args(["audit"])
+        .args(arguments)
+        .current_dir(host.dir())
+        .env("HOLDFAST_URL", format!("http://{}", host.addr))
+        .env("HOLDFAST_KEY", &host.key)
+        .env("HOLDFAST_DATA", host.dir().join("data"))
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+fn signer(host: &Holdfast) -> String {
+    let log = host.log();
+    let at = log.find("ed25519:").unwrap();
+    log[at..at + "ed25519:".len() + 64].to_owned()
+}
+
+fn start() -> Holdfast {
+    Holdfast::start_with(Plan {
+        kubo_api: NO_KUBO.to_owned(),
+        ..Plan::default()
+    })
+}
+
+fn lines(path: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Calls until the host dies under them, and answers how many changes were acknowledged.
+fn storm(host: &mut Holdfast) -> usize {
+    let (addr, key) = (host.addr, host.key.clone());
+    let acknowledged = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for caller in 0..4 {
+            let (key, acknowledged) = (&key, &acknowledged);
+            scope.spawn(move || {
+                for number in 0_u32.. {
+                    let path = format!("/v1/tenants/t{caller}-{number}");
+                    let body = json!({"attributes": {}});
+                    match crate::support::process::try_ask(addr, "PUT", &path, key, Some(&body)) {
+                        Ok((200, _)) => {
+                            acknowledged.fetch_add(1, std::sync::atomic::Ordering::SeqCst)
+                        }
+                        _ => return,
+                    };
+                }
+            });
+        }
+        until(
+            "some changes",
+            || acknowledged.load(std::sync::atomic::Ordering::SeqCst),
+            |count| *count > 25,
+        );
+        host.kill();
+    });
+    acknowledged.into_inner()
+}
+
+/// Killed again and again in the middle of changes: every one that was acknowledged is in the
+/// chains, as intent and as outcome, once; and what was under way is told of.
+#[test]
+fn a_killed_host_loses_nothing_and_enters_nothing_twice() {
+    let mut host = start();
+    let mut acknowledged = 0;
+    for _ in 0..2 {
+        acknowledged += storm(&mut host);
+        host.again();
+    }
+    let told = until(
+        "all to be in the chains",
+        || {
+            let (code, out, err) = holdfast(&host, &["export", "--all"]);
+            assert_eq!(code, 0, "{err}");
+            let events: Vec<Value> = out
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect();
+            let of = |kind: &'static str| {
+                events
+                    .iter()
+                    .filter(move |event| event["data"]["kind"] == kind)
+            };
+            let names = |kind| {
+                of(kind)
+                    .map(|event| event["data"]["intent"].to_string())
+                    .collect::<BTreeSet<_>>()
+            };
+            let ids: BTreeSet<String> =
+                events.iter().map(|event| event["id"].to_string()).collect();
+            assert_eq!(ids.len(), events.len(), "an event is entered twice");
+            let allowed = of("outcome")
+                .filter(|event| event["outcome"] == "allow")
+                .count();
+            (
+                names("intent") == names("outcome"),
+                allowed,
+                of("outcome").count(),
+            )
+        },
+        |(is_closed, allowed, _)| *is_closed && *allowed >= acknowledged,
+    );
+    assert!(told.2 >= told.1);
+    let (code, out, err) = holdfast(&host, &["verify", "--signer", &signer(&host)]);
+    assert_eq!(code, 0, "{out}{err}");
+}
+
+/// A host whose chain `acme` has something in it, and is signed; the key, the note, an export.
+struct Signed {
+    host: Holdfast,
+    signer: String,
+    note: String,
+    file: String,
+    lines: Vec<String>,
+}
+
+impl Signed {
+    fn start() -> Self {
+        let host = start();
+        for _ in 0..20 {
+            let key = json!({"account": "acme/web"});
+            assert_eq!(host.ask(&host.key, "POST", "/v1/keys", Some(&key)).0, 201);
+        }
+        until(
+            "the keys to be in the chain",
+            || holdfast(&host, &["list", "--tenant", "acme", "--json"]).1,
+            |out| out.matches("\"createKey\"").count() >= 20,
+        );
+        let [note, file] = ["note", "acme.jsonl"].map(|name| {
+            let path = host.dir().join(name);
+            path.to_str().unwrap().to_owned()
+        });
+        let signing = ["checkpoint", "--tenant", "acme", "--output", &note];
+        let (code, out, err) = holdfast(&host, &signing);
+        assert_eq!(code, 0, "{err}");
+        assert!(out.starts_with("holdfast/audit/acme/0\n"), "{out}");
+        let exporting = ["export", "--tenant", "acme", "--output", &file];
+        assert_eq!(holdfast(&host, &exporting).0, 0);
+        Self {
+            signer: signer(&host),
+            lines: lines(Path::new(&file)),
+            host,
+            note,
+            file,
+        }
+    }
+
+    /// What the verifier says to other lines in the export's place: where the first fault is, and
+    /// which.
+    fn fault(&self, lines: &[String], more: &[&str]) -> Option<(u64, String)> {
+        std::fs::write(&self.file, lines.join("\n")).unwrap();
+        let mut arguments = vec!["verify", "--json", "--file", &self.file];
+        arguments.extend(more);
+        let (code, out, err) = holdfast(&self.host, &arguments);
+        let report: Value =
+            serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {out}{err}"));
+        assert_eq!(code == 0, report["ok"] == true, "{out}");
+        let fault = &report["faults"][0];
+        let seq = fault["seq"].as_u64()?;
+        assert_eq!(fault["tenant"], "acme");
+        Some((seq, fault["why"].to_string()))
+    }
+}
+
+#[test]
+fn what_was_done_to_an_export_is_found_and_named() {
+    let mut signed = Signed::start();
+    // The first line is the checkpoint; entry 1 is the second.
+    let good = signed.lines.clone();
+    assert_eq!(signed.fault(&good, &["--signer", &signed.signer]), None);
+    let mut edited = good.clone();
+    edited[5] = edited[5].replacen("\"status\":201", "\"status\":403", 1);
+    assert_ne!(edited[5], good[5], "{}", good[5]);
+    let mut gap = good.clone();
+    gap.remove(7);
+    let mut moved = good.clone();
+    moved.swap(9, 12);
+    // Cut off: the checkpoint in the file tells.
+    let cut = good[..10].to_vec();
+    for (lines, seq, word) in [
+        (edited, 5, "edited"),
+        (gap, 7, "missing"),
+        (moved, 9, "out of order"),
+        (cut, 10, "cut off"),
+    ] {
+        let (at, why) = signed.fault(&lines, &[]).unwrap();
+        assert!(at == seq && why.contains(word), "{at}: {why}");
+    }
+    // Cut off with its checkpoint: one that was kept elsewhere tells.
+    let cut = &good[1..10];
+    assert_eq!(signed.fault(cut, &[]), None, "nothing shows it by itself");
+    let (at, why) = signed.fault(cut, &["--checkpoint", &signed.note]).unwrap();
+    assert!(at == 10 && why.contains("cut off"), "{at}: {why}");
+    // Another's key.
+    let other = format!("ed25519:{}", "0".repeat(64));
+    let (_, why) = signed.fault(&good, &["--signer", &other]).unwrap();
+    assert!(why.contains("not signed by a key"), "{why}");
+    // The host itself, and its store once it is down.
+    let key = ["--signer", &signed.signer, "--checkpoint", &signed.note];
+    for place in ["--json", "--store"] {
+        let mut verify = vec!["verify", place];
+        verify.extend(key);
+        let (code, out, err) = holdfast(&signed.host, &verify);
+        assert!(code == 0 && out.contains("acme"), "{out}{err}");
+        if place == "--json" {
+            assert_eq!(signed.host.stop(), Some(0));
+        }
+    }
+}
+
+/// Every decision comes out again as it did, by the policies that made it; and a record that was
+/// tampered with does not.
+#[test]
+fn decisions_are_replayed_from_their_records() {
+    let mut host = start();
+    let key = json!({"account": "acme/web", "roles": ["tenant-admin"]});
+    let (status, made) = host.ask(&host.key, "POST", "/v1/keys", Some(&key));
+    assert_eq!(status, 201, "{made}");
+    let acme = made["secret"].as_str().unwrap().to_owned();
+    let (status, denied) = host.ask(&acme, "GET", "/v1/plugins", None);
+    assert_eq!(status, 403);
+    let own = json!({"tenant": "acme", "policies":
+        "@id(\"no-usage\") forbid (principal, action == Action::\"readUsage\", resource);"});
+    assert_eq!(host.ask(&acme, "PUT", "/v1/policies", Some(&own)).0, 200);
+    let usage = || host.ask(&acme, "GET", "/v1/usage", None).0;
+    until("the tenant's own policies to hold", usage, |status| {
+        *status == 403
+    });
+    let file = host.dir().join("all.jsonl");
+    let path = file.to_str().unwrap();
+    let export = || {
+        assert_eq!(holdfast(&host, &["export", "--all", "--output", path]).0, 0);
+        std::fs::read_to_string(&file).unwrap()
+    };
+    until("the denial to be in a chain", export, |out| {
+        out.contains("no-usage")
+    });
+    let replay = |more: &[&str]| {
+        let mut arguments = vec!["replay", "--json", "--file", path];
+        arguments.extend(more);
+        let (code, out, err) = holdfast(&host, &arguments);
+        let report: Value =
+            serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {out}{err}"));
+        (code, report)
+    };
+    let (code, report) = replay(&["--all"]);
+    assert_eq!((code, &report["decisions"]), (0, &json!([])), "{report}");
+    assert!(report["same"].as_u64().unwrap() >= 4, "{report}");
+    let id = denied["decision_id"].as_str().unwrap();
+    let (code, report) = replay(&[id]);
+    let one = &report["decisions"][0];
+    assert_eq!(
+        (code, &one["result"], &one["is"]),
+        (0, &json!("same"), &json!("deny"))
+    );
+    // Without the policies nothing can be said.
+    let (code, report) = replay(&["--all", "--policies", "nowhere"]);
+    assert_eq!(
+        (code, &report["decisions"][0]["result"]),
+        (1, &json!("unknown")),
+        "{report}"
+    );
+    // Somebody makes a denial out of what was allowed.
+    let text = std::fs::read_to_string(&file).unwrap();
+    let forged = text.replacen("\"decided\":\"allow\"", "\"decided\":\"deny\"", 1);
+    std::fs::write(&file, forged).unwrap();
+    let (code, report) = replay(&["--all"]);
+    assert_eq!(
+        (code, &report["decisions"][0]["result"]),
+        (1, &json!("different")),
+        "{report}"
+    );
+    assert_eq!(
+        holdfast(&host, &["replay", "0", "--file", path]).0,
+        1,
+        "there is no such decision"
+    );
+    assert_eq!(host.stop(), Some(0));
+}
+
+/// A note on a real node: pinned there, and enough to find out that a chain was cut off.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_is_pinned_to_ipfs() {
+    let kubo = KuboNode::start().await;
+    let mut host = Holdfast::start(&kubo.api());
+    let (code, out, err) = until(
+        "something to sign",
+        || {
+            holdfast(
+                &host,
+                &["checkpoint", "--tenant", "@host", "--pin", "--json"],
+            )
+        },
+        |(code, ..)| *code == 0,
+    );
+    assert_eq!(code, 0, "{err}");
+    let made: Value = serde_json::from_str(&out).unwrap();
+    let cid = made["cid"].as_str().unwrap();
+    assert_eq!(
+        kubo.ipfs_bytes(&["block", "get", cid]),
+        made["note"].as_str().unwrap().as_bytes()
+    );
+    assert!(kubo.has(&holdfast_model::Cid::parse(cid).unwrap(), "recursive"));
+    let pins = host.page("/metrics").1;
+    assert!(pins.contains("holdfast_audit_checkpoints_total"), "{pins}");
+    let verify = [
+        "verify",
+        "--tenant",
+        "@host",
+        "--checkpoint",
+        cid,
+        "--kubo",
+        &kubo.api(),
+    ];
+    let (code, out, err) = holdfast(&host, &verify);
+    assert_eq!(code, 0, "{out}{err}");
+    // An older export of the same chain has too little.
+    let file = host.dir().join("short.jsonl");
+    std::fs::write(&file, "").unwrap();
+    let mut short = verify.to_vec();
+    short.extend(["--file", file.to_str().unwrap()]);
+    let (code, _, err) = holdfast(&host, &short);
+    assert!(code == 1 && err.contains("cut off"), "{code} {err}");
+    assert_eq!(host.stop(), Some(0));
+}
