@@ -32,8 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Operations of a sequence.
 const STEPS_MAX: usize = 60;
 
-/// Few of everything, so that operations meet. Request 0 is none: its id would be the nil UUID, which
-/// nobody draws and which lists begin behind.
+/// Few of everything, so that operations meet. Request 0 is none: its id would be the nil UUID,
+/// which nobody draws and which lists begin behind.
 const ACCOUNTS: [&str; 3] = ["acme/web", "acme/web2", "zoo/web"];
 const IDS: u64 = 10;
 const CIDS: u64 = 4;
