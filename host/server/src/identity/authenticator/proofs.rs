@@ -140,8 +140,8 @@ impl Inner {
         Ok(Found::new(user.principal(Proof::Password), None))
     }
 
-    /// A call that a DID has signed. It is noted as used before anybody is let in by it, and only if
-    /// it is somebody's: strangers, who can make as many DIDs as they like, make the store write
+    /// A call that a DID has signed. It is noted as used before anybody is let in by it, and only
+    /// if it is somebody's: strangers, who can make as many DIDs as they like, make the store write
     /// nothing.
     async fn did(
         &self,
