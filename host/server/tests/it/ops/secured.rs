@@ -81,8 +81,17 @@ async fn connect(
     address: SocketAddr,
     shown: Option<&str>,
 ) -> std::io::Result<SendRequest<Empty<Bytes>>> {
+    connect_to("one", address, shown).await
+}
+
+/// The same to who shows another one.
+async fn connect_to(
+    trusted: &str,
+    address: SocketAddr,
+    shown: Option<&str>,
+) -> std::io::Result<SendRequest<Empty<Bytes>>> {
     let mut roots = RootCertStore::empty();
-    let trusted = CertificateDer::from_pem_file(file("one.pem")).unwrap();
+    let trusted = CertificateDer::from_pem_file(file(&format!("{trusted}.pem"))).unwrap();
     roots.add(trusted).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
@@ -221,6 +230,59 @@ async fn a_host_asks_its_clusters_clients_for_certificates_and_no_others() {
     assert_eq!(status(cluster, Some("one"), "/health").await, None);
     assert_eq!(status(cluster, None, "/health").await, None);
     assert_eq!(status(main, None, "/v1/whoami").await, Some(401));
+    assert!(host.stop().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_takes_up_renewed_certificates_and_no_half_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let put = |name: &str, ending: &str, listener: &str| {
+        let to = dir.path().join(format!("{listener}.{ending}"));
+        std::fs::copy(file(&format!("{name}.{ending}")), to).unwrap();
+    };
+    for (listener, ending) in [
+        ("main", "pem"),
+        ("main", "key"),
+        ("other", "pem"),
+        ("other", "key"),
+    ] {
+        put("one", ending, listener);
+    }
+    let named = |listener: &str| {
+        let path = dir.path().join(listener).display().to_string();
+        format!("tls_cert = '{path}.pem'\ntls_key = '{path}.key'\n")
+    };
+    let settings = settings(dir.path());
+    let sections = format!(
+        "[cluster]\nlisten = '127.0.0.1:0'\n{}[server]\n{}",
+        named("other"),
+        named("main"),
+    );
+    let text = std::fs::read_to_string(&settings).unwrap();
+    std::fs::write(&settings, text.replace("[server]\n", &sections)).unwrap();
+    let host = start(&settings, &[]).await;
+    let (main, cluster) = (host.address().unwrap(), host.cluster_address().unwrap());
+    let shows = async |address, name: &str| connect_to(name, address, None).await.is_ok();
+    assert!(shows(main, "one").await && shows(cluster, "one").await);
+    // A call under way on the former certificate goes on.
+    let before = connect(main, None).await.unwrap();
+    put("two", "pem", "main");
+    host.reload().await;
+    assert!(
+        shows(main, "one").await,
+        "a certificate without its key was taken up"
+    );
+    put("two", "key", "main");
+    put("two", "pem", "other");
+    put("two", "key", "other");
+    host.reload().await;
+    for address in [main, cluster] {
+        assert!(shows(address, "two").await && !shows(address, "one").await);
+    }
+    assert_eq!(
+        call(before, "/v1/whoami", "").await.unwrap().0.as_u16(),
+        401
+    );
     assert!(host.stop().await);
 }
 
