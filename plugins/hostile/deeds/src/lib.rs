@@ -131,7 +131,9 @@ fn dive(depth: u64) -> u64 {
 fn dive_wide(depth: u8) -> u8 {
     let frame = std::hint::black_box([depth; 8_192]);
     let below = dive_wide(depth.wrapping_add(1));
-    std::hint::black_box(frame).iter().fold(below, |sum, byte| sum ^ byte)
+    std::hint::black_box(frame)
+        .iter()
+        .fold(below, |sum, byte| sum ^ byte)
 }
 
 fn out_of_bounds() -> ! {
