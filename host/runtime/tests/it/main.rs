@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod authorizers;
-mod calm;
 mod clean;
 mod compile;
 mod frozen;

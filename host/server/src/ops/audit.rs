@@ -29,6 +29,7 @@ mod writer;
 pub(crate) use carried::hex;
 pub use carry::{Auditor, AuditorSettings};
 pub use cloud::{CloudEvent, Exported};
+pub(crate) use line::POLICIES_MAX;
 pub use line::{Event, Kind, Outcome};
 pub use notary::{
     HOST_CHAIN, Notary, NotaryError, Note, anchor_checkpoint, chain_name, sign_chain,

@@ -4,7 +4,7 @@ use super::lines::Lines;
 use super::{chains, open};
 use crate::commands::client::Target;
 use crate::commands::{Failure, terminal};
-use crate::ops::audit::{CloudEvent, Exported};
+use crate::ops::audit::{CloudEvent, Exported, POLICIES_MAX};
 use crate::policies::Archive;
 use anyhow::{anyhow, bail};
 use clap::Args;
@@ -245,10 +245,12 @@ impl Kept {
         let action = actions.find(|action| action.as_str() == decided.action);
         let action = action.ok_or_else(|| format!("no action {} is known", decided.action))?;
         let on = decided.resource.resource()?;
-        Ok(match gate.decide(&who, action, &on, &context) {
-            Ok(decision) => ("allow", decision.determined_by.to_vec()),
-            Err(denial) => ("deny", denial.decision.determined_by.to_vec()),
-        })
+        let (decided, decision) = match gate.decide(&who, action, &on, &context) {
+            Ok(decision) => ("allow", decision),
+            Err(denial) => ("deny", denial.decision),
+        };
+        let policies = decision.determined_by.iter().take(POLICIES_MAX);
+        Ok((decided, policies.cloned().collect()))
     }
 
     fn gate(&mut self, revision: &str) -> Result<Arc<Gate>, String> {

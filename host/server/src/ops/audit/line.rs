@@ -15,7 +15,7 @@ use std::sync::Arc;
 const TEXT_BYTES_MAX: usize = 1_024;
 
 /// Policies that a line names. Hundreds determine an answer only where a set is written badly.
-const POLICIES_MAX: usize = 32;
+pub(crate) const POLICIES_MAX: usize = 32;
 
 /// Authorizer components that a line names.
 const COMPONENTS_MAX: usize = 16;

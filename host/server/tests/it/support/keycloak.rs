@@ -3,12 +3,12 @@
 //! It takes half a minute to start, so it is begun by the first test that may want it and waited
 //! for by those that do.
 
+use super::kubo::free_port;
 use super::tools::{Guarded, tool};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -50,9 +50,7 @@ impl Keycloak {
         }
         std::fs::create_dir_all(home.join("data/import")).unwrap();
         std::fs::write(home.join("data/import/pins-realm.json"), REALM).unwrap();
-        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = socket.local_addr().unwrap().port().to_string();
-        drop(socket);
+        let port = free_port().to_string();
         let program = home.join("bin/kc.sh").display().to_string();
         let log = home.join("log");
         let listen = format!("--http-port={port}");

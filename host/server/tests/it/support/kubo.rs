@@ -4,6 +4,7 @@ use holdfast_model::Cid;
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -168,8 +169,16 @@ fn program() -> PathBuf {
     PROGRAM.get_or_init(found).clone()
 }
 
-/// A port that nobody listens on now.
+/// A port that nobody listens on now. It lies below those that the system gives to whoever asks it
+/// for any (from 32768 on), so that no test that runs beside takes it before a server does.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    const FIRST: u32 = 20_000;
+    const PORTS: u32 = 12_000;
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    (0..PORTS)
+        .map(|_| std::process::id().wrapping_add(ASKED.fetch_add(1, Ordering::Relaxed)))
+        .filter_map(|n| u16::try_from(FIRST + n % PORTS).ok())
+        .find(is_free)
+        .expect("no port is free")
 }
