@@ -4,7 +4,7 @@
 //! lines, writes them and syncs the file. When the disk does not take them, they are kept, the
 //! queue fills, callers wait, and readiness says why: nothing is dropped.
 //!
-//! The file is a queue too: the *auditor* ([`carry`]) reads it behind its end and enters its lines
+//! The file is a queue too: the *auditor* ([`Auditor`]) reads it behind its end and enters its lines
 //! into the tenants' chains in the store. What it has not carried is bounded in bytes, and beyond
 //! that callers wait just so.
 //!
