@@ -4,9 +4,9 @@
 //! lines, writes them and syncs the file. When the disk does not take them, they are kept, the
 //! queue fills, callers wait, and readiness says why: nothing is dropped.
 //!
-//! The file is a queue too: the *auditor* ([`Auditor`]) reads it behind its end and enters its lines
-//! into the tenants' chains in the store. What it has not carried is bounded in bytes, and beyond
-//! that callers wait just so.
+//! The file is a queue too: the *auditor* ([`Auditor`]) reads it behind its end and enters its
+//! lines into the tenants' chains in the store. What it has not carried is bounded in bytes, and
+//! beyond that callers wait just so.
 //!
 //! What an administrator changes is an *intent* in the queue before it is done, and an outcome
 //! after: [`Audit::record_durably`]. A start that finds the one without the other says so.
