@@ -385,3 +385,17 @@ pub(crate) fn progress() -> Progress {
         time: UnixMillis::parse("2026-02-02T00:00:00Z").unwrap(),
     }
 }
+
+/// Runs a test that is marked as ignored, alone in a process of its own.
+pub(crate) fn passes_in_a_process_of_its_own(test: &str) {
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--ignored", "--nocapture"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&child.stdout);
+    assert!(
+        child.status.success() && said.contains("1 passed"),
+        "{said}\n{}",
+        String::from_utf8_lossy(&child.stderr)
+    );
+}

@@ -1,9 +1,10 @@
 //! A thousand rounds of each kind of misbehaviour leave nothing behind: no instance, no memory, no
 //! thread, no open file.
 
-use crate::house::{Ask, House, component_bytes, gauge, invoice, progress, told};
+use crate::house::{
+    Ask, House, component_bytes, gauge, invoice, passes_in_a_process_of_its_own, progress, told,
+};
 use std::fs;
-use std::process::Command;
 use std::time::Duration;
 
 /// Rounds of each deed. One page lost in each would be 4 MiB.
@@ -57,21 +58,7 @@ const IN_JOBS: &[&str] = &[
 /// Other tests would move this process's memory, so the rounds have one to themselves.
 #[test]
 fn a_thousand_rounds_of_each_deed_leave_nothing_behind() {
-    let child = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "leak::rounds_in_a_process_of_their_own",
-            "--ignored",
-            "--nocapture",
-        ])
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&child.stdout);
-    assert!(
-        child.status.success() && said.contains("1 passed"),
-        "{said}\n{}",
-        String::from_utf8_lossy(&child.stderr)
-    );
+    passes_in_a_process_of_its_own("leak::rounds_in_a_process_of_their_own");
 }
 
 #[test]

@@ -1,11 +1,10 @@
 //! Spans of calls: whose, of which generation and digest, within which call of the host, and what
 //! happens within them.
 
-use crate::house::{Ask, House, invoice, progress, told, variant};
+use crate::house::{Ask, House, invoice, passes_in_a_process_of_its_own, progress, told, variant};
 use holdfast_runtime::{PluginInfo, Verdict};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
@@ -87,21 +86,7 @@ impl Watcher {
 /// Others of this process would be watched too, and what they log is theirs.
 #[test]
 fn calls_are_seen_with_generation_and_digest_and_within_who_calls() {
-    let child = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "spans::seen_in_a_process_of_its_own",
-            "--ignored",
-            "--nocapture",
-        ])
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&child.stdout);
-    assert!(
-        child.status.success() && said.contains("1 passed"),
-        "{said}\n{}",
-        String::from_utf8_lossy(&child.stderr)
-    );
+    passes_in_a_process_of_its_own("spans::seen_in_a_process_of_its_own");
 }
 
 #[tokio::test]
