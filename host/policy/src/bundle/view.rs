@@ -243,7 +243,12 @@ impl<'a> View<'a> {
         Scene::Settled(Arc::new(verdict))
     }
 
-    fn slice(self, action: Action, found: Vec<RuleNumber>) -> Result<Arc<Slice>, String> {
+    /// The policies of these numbers, together.
+    pub(super) fn slice(
+        self,
+        action: Action,
+        found: Vec<RuleNumber>,
+    ) -> Result<Arc<Slice>, String> {
         if let Some(slice) = self.memory().slice(action, &found) {
             return Ok(slice);
         }
@@ -358,22 +363,26 @@ impl<'a> View<'a> {
         rule.forbids
     }
 
-    /// Every policy over the same facts, nothing left out or remembered: what tests compare with.
+    /// Every policy that can have a say in anything.
+    #[cfg(test)]
+    pub(crate) fn everything(self) -> PolicySet {
+        let own = self.own.iter().flat_map(|own| &own.rules);
+        let all = self.bundle.rules.iter().chain(own);
+        PolicySet::from_policies(all.map(|rule| rule.policy.clone())).unwrap()
+    }
+
+    /// All of these policies over the same facts, nothing left out or remembered: what tests
+    /// compare with.
     #[cfg(test)]
     pub(crate) fn decide_plainly(
         self,
-        action: Action,
-        principal: &Principal,
-        resource: &Resource,
-        context: &Context,
+        all: &PolicySet,
+        (principal, action, resource, context): &(Principal, Action, Resource, Context),
     ) -> Verdict {
-        let rules = &self.bundle.actions[&action];
+        let rules = &self.bundle.actions[action];
         let kinds = &self.bundle.kinds;
         let facts = Facts::new(kinds, &rules.facts, principal, resource, Named::BOTH).unwrap();
-        let own = self.own.iter().flat_map(|own| &own.rules);
-        let all = self.bundle.rules.iter().chain(own);
-        let all = PolicySet::from_policies(all.map(|rule| rule.policy.clone())).unwrap();
-        self.evaluate(&rules.facts, &facts, &all, context)
+        self.evaluate(&rules.facts, &facts, all, context)
     }
 }
 
