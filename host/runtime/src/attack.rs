@@ -3,12 +3,15 @@
 //!
 //! `kit.json` lists the cases. A case makes a file (mostly a hostile component with settings that
 //! say what to do), lets an [`Arena`] take it in beside well-behaved plugins, calls it, and
-//! compares what the host says with what is written. After each, the well-behaved ones must still
-//! answer, and nothing of the hostile one may be left.
+//! compares what the host says, to the caller and in the plugin's log, with what is written. After
+//! each, the well-behaved ones must still answer, and nothing of the hostile one may be left. Those
+//! that call somebody call a hostile server of the arena's own, by names that lead astray.
 
 mod arena;
 mod calls;
 mod case;
+mod outside;
+pub(crate) mod questions;
 
 pub use arena::Arena;
 pub use case::{Case, Isolation};
@@ -35,6 +38,9 @@ pub enum KitError {
     /// The list or a case makes no sense.
     #[error("{LIST}: {0}")]
     List(String),
+    /// The server that hostile plugins call cannot be started.
+    #[error("no server for hostile plugins to call can be started ({0})")]
+    Outside(io::Error),
     /// The plugins cannot be opened, or a well-behaved one does not work from the start.
     #[error("the arena cannot be opened: {0}")]
     Arena(String),

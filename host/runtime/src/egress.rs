@@ -23,10 +23,11 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod voice;
 
 pub(crate) use body::Outbound;
 pub(crate) use error::EgressError;
-pub(crate) use guard::{Allowance, Guard, Outside, Waits};
+pub(crate) use guard::{Allowance, Guard, Outside, Owner, Waits};
 pub(crate) use metrics::EgressMetrics;
 pub use resolve::{Lookup, Resolve};
 pub(crate) use rule::{Rule, RuleText, Scope};

@@ -4,7 +4,8 @@
 //! There are two, because whether fuel is counted is decided when code is compiled. Pricing is
 //! metered: what a bill may cost to work out is the same on every machine, so a quote that is
 //! refused here is refused everywhere. Authorizers are only timed: they run within requests, where
-//! time is what counts, and need not pay for counting instructions.
+//! time is what counts, and need not pay for counting instructions. How large guests' stacks are is
+//! the engine's too: who is given another size has one more, made when the first such plugin comes.
 
 #[cfg(test)]
 mod tests;
@@ -13,9 +14,12 @@ use crate::kind::Kind;
 use crate::limits::{
     INSTANCES_MAX, MEMORY_BYTES_CEILING, PARTS_MAX, TABLE_ELEMENTS_MAX, WASM_STACK_BYTES,
 };
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::{
-    Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy,
+    Config, Engine, EngineWeak, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
+    Strategy,
 };
 
 /// How finely time is told to guests. A deadline can be late by one tick.
@@ -72,7 +76,8 @@ impl Recipe {
         all.into_iter().find(|recipe| recipe.as_str() == name)
     }
 
-    /// All that decides about the code, and nothing about where instances live.
+    /// All that decides about the code, and nothing about where instances live. Stacks have the
+    /// usual size; code is the same for all of them.
     pub(crate) fn config(self) -> Config {
         if self == Self::Job {
             return crate::job::config();
@@ -97,30 +102,64 @@ impl Recipe {
 }
 
 /// The engines of the kinds that run hot.
-#[derive(Clone)]
 pub(crate) struct Engines {
     timed: Engine,
     metered: Engine,
+    /// Those with stacks of another size than the usual one.
+    others: Mutex<Vec<Other>>,
+    ticked: Ticked,
 }
+
+/// An engine with stacks of another size.
+struct Other {
+    recipe: Recipe,
+    stack_bytes: usize,
+    engine: Engine,
+}
+
+/// The engines for which time passes.
+type Ticked = Arc<Mutex<Vec<EngineWeak>>>;
 
 impl Engines {
     /// Makes the engines and starts their ticker.
     pub(crate) fn start() -> wasmtime::Result<Self> {
-        let engines = Self {
-            timed: engine(Recipe::Timed)?,
-            metered: engine(Recipe::Metered)?,
-        };
-        start_ticker(vec![engines.timed.weak(), engines.metered.weak()])?;
-        Ok(engines)
+        let timed = engine(Recipe::Timed, WASM_STACK_BYTES)?;
+        let metered = engine(Recipe::Metered, WASM_STACK_BYTES)?;
+        let ticked: Ticked = Arc::new(Mutex::new(vec![timed.weak(), metered.weak()]));
+        start_ticker(Arc::clone(&ticked))?;
+        Ok(Self {
+            timed,
+            metered,
+            others: Mutex::default(),
+            ticked,
+        })
     }
 
-    /// The engine of a recipe that runs hot. Jobs have their own, which is started when the first
-    /// of them comes.
-    pub(crate) const fn of(&self, recipe: Recipe) -> &Engine {
-        match recipe {
-            Recipe::Timed => &self.timed,
-            Recipe::Metered | Recipe::Job => &self.metered,
+    /// The engine of a recipe that runs hot, with stacks of this size. Jobs have their own, which
+    /// are started when the first of them comes. The error is for the operator.
+    pub(crate) fn of(&self, recipe: Recipe, stack_bytes: usize) -> Result<Engine, String> {
+        let (recipe, usual) = match recipe {
+            Recipe::Timed => (Recipe::Timed, &self.timed),
+            Recipe::Metered | Recipe::Job => (Recipe::Metered, &self.metered),
+        };
+        if stack_bytes == WASM_STACK_BYTES {
+            return Ok(usual.clone());
         }
+        let mut others = self.others.lock();
+        let mut found = others.iter();
+        let is_it = |other: &&Other| other.recipe == recipe && other.stack_bytes == stack_bytes;
+        if let Some(other) = found.find(is_it) {
+            return Ok(other.engine.clone());
+        }
+        let engine = engine(recipe, stack_bytes)
+            .map_err(|e| format!("no engine with such stacks can be started ({e:#})"))?;
+        self.ticked.lock().push(engine.weak());
+        others.push(Other {
+            recipe,
+            stack_bytes,
+            engine: engine.clone(),
+        });
+        Ok(engine)
     }
 }
 
@@ -138,8 +177,9 @@ pub(crate) fn ticks(duration: Duration) -> u64 {
 
 /// Pooled slots make instances quickly and need terabytes of address space. Where that cannot be
 /// had (a process limit, a small machine) instances are allocated on demand instead.
-fn engine(recipe: Recipe) -> wasmtime::Result<Engine> {
+fn engine(recipe: Recipe, stack_bytes: usize) -> wasmtime::Result<Engine> {
     let mut config = recipe.config();
+    config.max_wasm_stack(stack_bytes);
     match Engine::new(config.allocation_strategy(pool(INSTANCES_MAX))) {
         Ok(engine) => Ok(engine),
         Err(error) => {
@@ -168,14 +208,13 @@ fn pool(instances: u32) -> InstanceAllocationStrategy {
 
 /// A thread of its own, not a task: a guest that loops may hold every worker of the async runtime,
 /// and its watchdog must run all the same. It ends with the engines.
-fn start_ticker(engines: Vec<wasmtime::EngineWeak>) -> wasmtime::Result<()> {
+fn start_ticker(engines: Ticked) -> wasmtime::Result<()> {
     std::thread::Builder::new()
         .name("plugin-ticker".into())
         .spawn(move || {
-            let tick = |engine: &wasmtime::EngineWeak| {
-                engine.upgrade().map(|engine| engine.increment_epoch())
-            };
-            while engines.iter().filter_map(tick).count() > 0 {
+            let tick =
+                |engine: &EngineWeak| engine.upgrade().map(|engine| engine.increment_epoch());
+            while engines.lock().iter().filter_map(tick).count() > 0 {
                 std::thread::sleep(TICK);
             }
         })?;

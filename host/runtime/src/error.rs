@@ -121,7 +121,9 @@ impl fmt::Display for Fault {
                 "used up its fuel and was stopped; mend its loop or raise fuel under [limits]",
             ),
             Self::Memory(what) => f.write_str(what),
-            Self::Stack => f.write_str("overflowed its stack; mend its recursion"),
+            Self::Stack => f.write_str(
+                "overflowed its stack; mend its recursion or raise stack_bytes under [limits]",
+            ),
             Self::Trap(what) => write!(f, "trapped: {what}"),
             Self::Nonsense(what) => write!(f, "its answer is not usable: {what}"),
             Self::Refused(what) => write!(f, "it answered with an error: {what}"),

@@ -112,6 +112,21 @@ pub(crate) fn write(dir: &Path, name: &str, package: &Package) -> io::Result<()>
     Ok(())
 }
 
+/// Removes one plugin's files; false if there was no component. That goes first, because it alone
+/// makes a plugin.
+pub(crate) fn remove(dir: &Path, name: &str) -> io::Result<bool> {
+    let mut was_there = false;
+    for ending in ["wasm", "vectors.json", "sig", "toml"] {
+        match fs::remove_file(dir.join(format!("{name}.{ending}"))) {
+            Ok(()) => was_there |= ending == "wasm",
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    File::open(dir)?.sync_all()?;
+    Ok(was_there)
+}
+
 /// Writes a file beside its place, and then moves it there.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let file_name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -186,6 +201,10 @@ mod tests {
         }
         let left: Vec<_> = fs::read_dir(dir.path()).unwrap().collect();
         assert_eq!(left.len(), 1, "{left:?}");
+        fs::write(dir.path().join("a.toml"), b"").unwrap();
+        assert!(remove(dir.path(), "a").unwrap());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        assert!(!remove(dir.path(), "a").unwrap());
         assert!(matches!(read(dir.path(), "z"), Err(Unread::Gone)));
     }
 

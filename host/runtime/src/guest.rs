@@ -5,7 +5,7 @@ use crate::deadline::Deadline;
 use crate::error::Fault;
 use crate::facts::Facts;
 use crate::limits::{Held, LOG_LINE_BYTES_MAX, LOG_LINES_PER_CALL};
-use crate::logs::Ring;
+use crate::logs::{Ring, Speaker};
 use crate::workbench::Asked;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -165,7 +165,8 @@ impl Journal {
                 "error"
             }
         };
-        self.ring.push(self.generation, level, line);
+        self.ring
+            .push(self.generation, Speaker::Plugin, level, line);
     }
 
     fn has_room(&self, now: Instant) -> bool {

@@ -44,7 +44,7 @@ pub(crate) use vectors::JobVectored;
 pub(crate) use world::JobWorld;
 
 /// What jobs have to do with.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct JobsConfig {
     /// The environment as the program found it: secrets of egress rules lie there, and config
     /// plugins read what they are granted of it.
@@ -53,6 +53,26 @@ pub struct JobsConfig {
     pub trusted_roots: Option<PathBuf>,
     /// Who looks names up; the system if nobody else does.
     pub resolver: Option<Arc<dyn Resolve>>,
+    /// Connections to the outside at once, of all plugins together. What one of them may hold is
+    /// `egress_connections` under its `[limits]`.
+    pub connections: usize,
+}
+
+impl JobsConfig {
+    /// Connections to the outside, if nothing else is said: sixteen busy plugins' worth. File
+    /// descriptors are for those who call the host.
+    pub const CONNECTIONS: usize = 64;
+}
+
+impl Default for JobsConfig {
+    fn default() -> Self {
+        Self {
+            environment: Arc::default(),
+            trusted_roots: None,
+            resolver: None,
+            connections: Self::CONNECTIONS,
+        }
+    }
 }
 
 /// What jobs run on. It is started by the first plugin that needs it: most hosts have none.
@@ -60,13 +80,14 @@ pub struct JobsConfig {
 pub(crate) struct Jobs {
     config: JobsConfig,
     metrics: EgressMetrics,
-    floor: Mutex<Option<Arc<Floor>>>,
+    /// By the size of guests' stacks, which is the engine's.
+    floors: Mutex<BTreeMap<usize, Arc<Floor>>>,
 }
 
-/// The engine, the threads and the way out.
+/// The engine, the threads and the way out. The last two are the same for all sizes of stacks.
 pub(crate) struct Floor {
     engine: Engine,
-    crew: Crew,
+    crew: Arc<Crew>,
     outside: Arc<Outside>,
     environment: Arc<BTreeMap<String, String>>,
 }
@@ -83,7 +104,7 @@ impl Jobs {
         Ok(Self {
             config,
             metrics: EgressMetrics::new()?,
-            floor: Mutex::default(),
+            floors: Mutex::default(),
         })
     }
 
@@ -92,37 +113,54 @@ impl Jobs {
         self.metrics.collectors()
     }
 
-    /// The floor, started if it was not.
-    pub(crate) fn floor(&self) -> Result<Arc<Floor>, String> {
-        self.floor_on(&engine::config())
+    /// The floor for guests with stacks of this size, started if it was not.
+    pub(crate) fn floor(&self, stack_bytes: usize) -> Result<Arc<Floor>, String> {
+        self.floor_on(engine::config(), stack_bytes)
     }
 
     /// The same, with an engine that counts fuel.
-    pub(crate) fn metered_floor(&self) -> Result<Arc<Floor>, String> {
-        self.floor_on(engine::config().consume_fuel(true))
+    pub(crate) fn metered_floor(&self, stack_bytes: usize) -> Result<Arc<Floor>, String> {
+        let mut config = engine::config();
+        config.consume_fuel(true);
+        self.floor_on(config, stack_bytes)
     }
 
-    fn floor_on(&self, config: &Config) -> Result<Arc<Floor>, String> {
-        let mut floor = self.floor.lock();
-        if let Some(floor) = &*floor {
+    fn floor_on(&self, mut config: Config, stack_bytes: usize) -> Result<Arc<Floor>, String> {
+        let mut floors = self.floors.lock();
+        if let Some(floor) = floors.get(&stack_bytes) {
             return Ok(Arc::clone(floor));
         }
-        let environment = Arc::clone(&self.config.environment);
+        config.max_wasm_stack(stack_bytes);
+        let engine =
+            engine::start(&config).map_err(|e| format!("no job engine can be started ({e:#})"))?;
+        let (crew, outside) = match floors.values().next() {
+            Some(other) => (Arc::clone(&other.crew), Arc::clone(&other.outside)),
+            None => (Arc::new(crew()?), Arc::new(self.outside()?)),
+        };
         let started = Arc::new(Floor {
-            engine: engine::start(config)
-                .map_err(|e| format!("no job engine can be started ({e:#})"))?,
-            crew: Crew::start().map_err(|e| format!("no threads for jobs can be had ({e})"))?,
-            outside: Arc::new(Outside::new(
-                self.config.resolver.clone(),
-                self.config.trusted_roots.as_deref(),
-                Arc::clone(&environment),
-                self.metrics.clone(),
-            )?),
-            environment,
+            engine,
+            crew,
+            outside,
+            environment: Arc::clone(&self.config.environment),
         });
-        *floor = Some(Arc::clone(&started));
+        floors.insert(stack_bytes, Arc::clone(&started));
         Ok(started)
     }
+
+    fn outside(&self) -> Result<Outside, String> {
+        let config = &self.config;
+        Outside::new(
+            config.resolver.clone(),
+            config.trusted_roots.as_deref(),
+            Arc::clone(&config.environment),
+            config.connections,
+            self.metrics.clone(),
+        )
+    }
+}
+
+fn crew() -> Result<Crew, String> {
+    Crew::start().map_err(|e| format!("no threads for jobs can be had ({e})"))
 }
 
 impl Floor {

@@ -63,11 +63,11 @@ pub use job::{
     CollectError, Entry, Finding, Invoice, JobsConfig, Progress, Receipt, Severity, Snapshot, Step,
 };
 pub use kind::Kind as PluginKind;
-pub use logs::LogLine;
+pub use logs::{LogLine, Speaker};
 pub use plugins::{Plugins, PluginsConfig};
 pub use priority::step_back;
 pub use promotion::{PromoteBy, Promotion};
-pub use registry::{InstallParts, ReloadError};
+pub use registry::{InstallParts, ReloadError, Tried};
 pub use shadow::{BillDifference, Flip, Priced, ShadowFailure, ShadowReport};
 pub use signature::{PublicKey, SIGNATURE_FILE_BYTES_MAX, Signature, SigningKey};
 pub use trust::Trust;

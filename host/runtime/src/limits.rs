@@ -24,10 +24,14 @@ pub(crate) const WASM_BYTES_CEILING: usize = 32 * MIB;
 /// Largest `NAME.toml`: read whole, and handed to every new instance as JSON.
 pub(crate) const MANIFEST_BYTES_MAX: usize = 64 * KIB;
 
-/// Stack of a guest, which belongs to the engine: it is the same for all plugins. The host calls
-/// guests on its own threads, whose stacks have 2 MiB (tokio's), and the interpreters in JavaScript
-/// and Python guests are used to as much.
+/// Stack of a guest unless its operator says otherwise: what the interpreters in JavaScript and
+/// Python guests are used to.
 pub(crate) const WASM_STACK_BYTES: usize = 512 * KIB;
+
+/// Stacks that a guest can be given. Wasmtime bounds them by the engine, so there is an engine for
+/// each size that is in use, and only these few sizes. The host calls guests on its own threads,
+/// whose stacks have 2 MiB (tokio's): the largest leaves half of that to the host.
+pub(crate) const WASM_STACK_SIZES: [usize; 5] = [64 * KIB, 128 * KIB, 256 * KIB, 512 * KIB, MIB];
 
 /// Elements of a table. A Rust guest's table holds its function pointers: hundreds. Python has some
 /// ten thousand.
@@ -87,6 +91,8 @@ pub(crate) struct Limits {
     pub(crate) wasm_bytes: usize,
     /// Memory of one instance, all its memories together.
     pub(crate) memory_bytes: usize,
+    /// Stack of one instance, beside its memory: one of [`WASM_STACK_SIZES`].
+    pub(crate) stack_bytes: usize,
     /// How much processor time a call may use.
     pub(crate) cpu: Duration,
     /// How long a call may take by the wall clock, however busy the machine.
@@ -112,6 +118,8 @@ pub(crate) struct Limits {
     pub(crate) egress_calls: u64,
     /// Bytes that one call may send and receive in all. 0 where there is no way out.
     pub(crate) egress_bytes: u64,
+    /// Connections to the outside at once, of all its calls together. 0 where there is no way out.
+    pub(crate) egress_connections: usize,
 }
 
 impl Limits {
@@ -120,6 +128,7 @@ impl Limits {
         let hot = Self {
             wasm_bytes: 4 * MIB,
             memory_bytes: 16 * MIB,
+            stack_bytes: WASM_STACK_BYTES,
             cpu: Duration::from_millis(5),
             wall: Duration::from_millis(250),
             fuel: 0,
@@ -132,6 +141,7 @@ impl Limits {
             max_invocations: 10_000,
             egress_calls: 0,
             egress_bytes: 0,
+            egress_connections: 0,
         };
         let job = Self {
             memory_bytes: 64 * MIB,
@@ -144,6 +154,8 @@ impl Limits {
             max_invocations: 1,
             egress_calls: 16,
             egress_bytes: 8 * MIB as u64,
+            // One for each job that runs at once: who sends, waits for the answer.
+            egress_connections: 4,
             ..hot
         };
         match kind {

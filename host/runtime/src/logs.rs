@@ -14,11 +14,23 @@ const LINES_MAX: usize = 500;
 /// come and go.
 const PLUGINS_MAX: usize = 256;
 
+/// Who wrote a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Speaker {
+    /// The plugin, which may write what it likes.
+    Plugin,
+    /// The host, about the plugin.
+    Host,
+}
+
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LogLine {
-    /// The generation that wrote it.
+    /// The generation that wrote it, or that it is about.
     pub generation: u64,
+    /// Who wrote it.
+    pub by: Speaker,
     /// `debug`, `info`, `warn` or `error`.
     pub level: &'static str,
     /// What it wrote: cut, and without control characters.
@@ -35,6 +47,7 @@ pub(crate) struct Ring(Mutex<VecDeque<Line>>);
 #[derive(Debug)]
 struct Line {
     generation: u64,
+    by: Speaker,
     level: &'static str,
     line: String,
     at: Instant,
@@ -42,13 +55,14 @@ struct Line {
 
 impl Ring {
     /// Keeps a line; the oldest goes when it is full.
-    pub(crate) fn push(&self, generation: u64, level: &'static str, line: String) {
+    pub(crate) fn push(&self, generation: u64, by: Speaker, level: &'static str, line: String) {
         let mut lines = self.0.lock();
         if lines.len() >= LINES_MAX {
             lines.pop_front();
         }
         lines.push_back(Line {
             generation,
+            by,
             level,
             line,
             at: Instant::now(),
@@ -64,6 +78,7 @@ impl Ring {
             .skip(skipped)
             .map(|line| LogLine {
                 generation: line.generation,
+                by: line.by,
                 level: line.level,
                 line: line.line.clone(),
                 age_ms: u64::try_from(line.at.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -103,7 +118,7 @@ mod tests {
         let logs = Logs::default();
         let ring = logs.of("a");
         for n in 0..LINES_MAX + 2 {
-            ring.push(1, "info", n.to_string());
+            ring.push(1, Speaker::Plugin, "info", n.to_string());
         }
         let all = logs.last("a", usize::MAX);
         assert_eq!(all.len(), LINES_MAX);
@@ -117,7 +132,7 @@ mod tests {
     fn rings_that_nobody_writes_to_go_when_there_are_too_many() {
         let logs = Logs::default();
         let held = logs.of("held");
-        held.push(1, "warn", "x".into());
+        held.push(1, Speaker::Host, "warn", "x".into());
         for n in 0..PLUGINS_MAX * 2 {
             logs.of(&n.to_string());
         }

@@ -161,8 +161,7 @@ impl RuntimeMetrics {
             }),
             seconds: self.seconds.with_label_values(&labels),
             cpu_seconds: self.cpu_seconds.with_label_values(&labels),
-            calls_seen: AtomicU64::new(0),
-            memory_bytes: AtomicUsize::new(0),
+            tally: Tally::default(),
             fuel: self.fuel.with_label_values(&labels),
             host_calls: self.host_calls.with_label_values(&labels),
             instances: self.instances.with_label_values(&labels),
@@ -213,8 +212,7 @@ pub(crate) struct PluginMetrics {
     /// How long calls took.
     pub(crate) seconds: Histogram,
     cpu_seconds: Histogram,
-    calls_seen: AtomicU64,
-    memory_bytes: AtomicUsize,
+    tally: Tally,
     /// What calls took in fuel.
     pub(crate) fuel: IntCounter,
     /// How often it called the host.
@@ -230,6 +228,15 @@ pub(crate) struct PluginMetrics {
     plugin: String,
     generation: String,
     all: RuntimeMetrics,
+}
+
+/// What calls write down beside the counters. It lies apart from all that a thread reads which
+/// makes instances meanwhile, or each would wait for the other's cache at every call.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Tally {
+    calls_seen: AtomicU64,
+    memory_bytes: AtomicUsize,
 }
 
 impl PluginMetrics {
@@ -268,7 +275,8 @@ impl PluginMetrics {
 
     /// Whether this call is one of those whose processor time is taken.
     pub(crate) fn samples_cpu(&self) -> bool {
-        self.calls_seen
+        self.tally
+            .calls_seen
             .fetch_add(1, Ordering::Relaxed)
             .is_multiple_of(CPU_SAMPLED)
     }
@@ -281,14 +289,16 @@ impl PluginMetrics {
     /// An instance holds so much memory.
     pub(crate) fn held(&self, memory_bytes: usize) {
         // Mostly it is no news, and then nothing is written that other processors read.
-        if memory_bytes > self.memory_bytes.load(Ordering::Relaxed) {
-            self.memory_bytes.fetch_max(memory_bytes, Ordering::Relaxed);
+        if memory_bytes > self.tally.memory_bytes.load(Ordering::Relaxed) {
+            self.tally
+                .memory_bytes
+                .fetch_max(memory_bytes, Ordering::Relaxed);
         }
     }
 
     /// The most that an instance has held.
     pub(crate) fn memory_peak_bytes(&self) -> usize {
-        self.memory_bytes.load(Ordering::Relaxed)
+        self.tally.memory_bytes.load(Ordering::Relaxed)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::job::{Jobs, JobsConfig};
 use crate::keeper::Keeper;
 use crate::logs::LogLine;
 use crate::plugin::Candidate;
-use crate::registry::{Ground, InstallParts, Registry, ReloadError, ReloadMetrics};
+use crate::registry::{Ground, InstallParts, Registry, ReloadError, ReloadMetrics, Tried};
 use crate::shadow::ShadowReport;
 use crate::state::Keep;
 use crate::trust::Trust;
@@ -219,6 +219,23 @@ impl Plugins {
     pub fn install(&self, name: &str, parts: InstallParts) -> Result<PluginInfo, ReloadError> {
         self.registry.install(name, parts)?;
         self.after(name)
+    }
+
+    /// Takes a plugin out, with its files and all its generations. Calls that run end on it.
+    ///
+    /// # Errors
+    /// There is none, or the folder cannot be written.
+    pub fn remove(&self, name: &str) -> Result<(), ReloadError> {
+        self.registry.remove(name)
+    }
+
+    /// Asks the candidate under a name one made-up question of its kind, as it will be asked when
+    /// it serves. It blocks, and must not be called from within a future.
+    ///
+    /// # Errors
+    /// There is no candidate. What the candidate does is no error here.
+    pub fn try_candidate(&self, name: &str) -> Result<Tried, ReloadError> {
+        self.registry.try_candidate(name)
     }
 
     /// Puts the candidate under a name into service. With its generation's number it goes whatever

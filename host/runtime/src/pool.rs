@@ -23,12 +23,13 @@ pub(crate) struct Pool<W: World> {
     source: Source<W>,
 }
 
-/// Where a call's instance comes from.
+/// Where a call's instance comes from. Boxed, so that only a pointer goes from hand to hand: what a
+/// call does not look at stays where the thread that made it has it.
 enum Source<W: World> {
     /// The one that another call left.
-    Warm(Idle<Instance<W>>),
+    Warm(Idle<Box<Instance<W>>>),
     /// One that nobody has used.
-    Fresh(Standby<Instance<W>>),
+    Fresh(Standby<Box<Instance<W>>>),
 }
 
 /// What is in a pool at a moment.
@@ -63,7 +64,7 @@ impl<W: World> Pool<W> {
         isolation: Isolation,
         first: Instance<W>,
     ) -> std::io::Result<Self> {
-        let mould = Arc::new(mould);
+        let (mould, first) = (Arc::new(mould), Box::new(first));
         let source = match isolation {
             Isolation::Warm => {
                 let idle = Idle::new();
@@ -72,7 +73,8 @@ impl<W: World> Pool<W> {
             }
             Isolation::Call => {
                 let from = Arc::clone(&mould);
-                let standby = Standby::start(mould.limits.standby, move || from.fresh())?;
+                let standby =
+                    Standby::start(mould.limits.standby, move || from.fresh().map(Box::new))?;
                 standby.stock(first);
                 Source::Fresh(standby)
             }
@@ -108,7 +110,7 @@ impl<W: World> Pool<W> {
         };
         let mut instance = match ready {
             Some(instance) => instance,
-            None => self.mould.fresh()?,
+            None => Box::new(self.mould.fresh()?),
         };
         let outcome = instance.call(limits, start, run);
         let is_sound = outcome.as_ref().err().is_none_or(Fault::spares_instance);

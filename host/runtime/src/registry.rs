@@ -5,6 +5,7 @@
 //! going back is a swap. Three locks, taken in this order: `intake` (one package at a time; held
 //! while things compile), `shelf` (what there is; held for moments), and the one behind `changes`.
 
+mod attempt;
 mod intake;
 mod loaded;
 mod metrics;
@@ -36,6 +37,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use attempt::Tried;
 pub use intake::InstallParts;
 pub(crate) use metrics::ReloadMetrics;
 pub use refusal::ReloadError;

@@ -143,12 +143,17 @@ impl Workbench {
             limits: unhurried(kind, candidate.limits),
             ..candidate
         };
+        let stack_bytes = candidate.limits.stack_bytes;
         let floor = match kind {
             Kind::Authorizer | Kind::Pricing => None,
-            Kind::Payment | Kind::Config => Some(self.jobs.metered_floor().map_err(in_wasm)?),
+            Kind::Payment | Kind::Config => {
+                let floor = self.jobs.metered_floor(stack_bytes);
+                Some(floor.map_err(in_wasm)?)
+            }
         };
-        let hot = self.engines.of(Recipe::Metered);
-        let engine = floor.as_deref().map_or(hot, Floor::engine);
+        let hot = self.engines.of(Recipe::Metered, stack_bytes);
+        let hot = hot.map_err(in_wasm)?;
+        let engine = floor.as_deref().map_or(&hot, Floor::engine);
         let component = Component::from_binary(engine, wasm)
             .map_err(|e| in_wasm(format!("does not compile: {e:#}")))?;
         let stand = Stand::new(kind, candidate, &component, floor, &grants, &self.metrics);

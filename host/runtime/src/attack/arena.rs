@@ -1,8 +1,11 @@
 //! A plugins folder with well-behaved plugins, into which cases are let one by one.
 
 use super::calls::{self, FAIR_PRICE};
-use super::case::{Answer, Case, Isolation, Target};
+use super::case::{Answer, Case, Isolation, Target, fits};
+use super::outside::Outside;
 use super::{Attacked, Kit, KitError};
+use crate::job::JobsConfig;
+use crate::logs::{LogLine, Speaker};
 use crate::plugins::{Plugins, PluginsConfig};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,6 +13,9 @@ use std::time::Instant;
 
 /// The name under which each case is put into the folder.
 const ATTACKER: &str = "hostile";
+
+/// Lines of its log that are looked at: more than its calls make.
+const LINES: usize = 100;
 
 /// A call is made twice: what the first one spoils must not be there for the second.
 const CALLS: usize = 2;
@@ -28,6 +34,8 @@ pub struct Arena {
     dir: PathBuf,
     isolation: Isolation,
     plugins: Plugins,
+    /// Whom hostile plugins call.
+    outside: Outside,
 }
 
 impl Arena {
@@ -42,8 +50,13 @@ impl Arena {
             let component = kit.component(target.component())?;
             place(dir, &format!("{name}.wasm"), &component, None)?;
         }
+        let outside = Outside::open().map_err(KitError::Outside)?;
         let config = PluginsConfig {
             dir: dir.to_owned(),
+            jobs: JobsConfig {
+                resolver: Some(outside.resolver()),
+                ..JobsConfig::default()
+            },
             ..PluginsConfig::default()
         };
         let plugins = Plugins::open(config).map_err(|error| KitError::Arena(error.to_string()))?;
@@ -51,6 +64,7 @@ impl Arena {
             dir: dir.to_owned(),
             isolation,
             plugins,
+            outside,
         };
         match arena.hurt() {
             Some(how) => Err(KitError::Arena(how)),
@@ -75,7 +89,8 @@ impl Arena {
         place(
             &self.dir,
             &file("toml"),
-            case.manifest(self.isolation).as_bytes(),
+            case.manifest(self.isolation, self.outside.port())
+                .as_bytes(),
             None,
         )?;
         place(&self.dir, &file("wasm"), &bytes, case.file.grow_to_bytes)?;
@@ -116,15 +131,38 @@ impl Arena {
             (_, None) => {}
         }
         let mut said = String::new();
-        for _ in 0..CALLS {
+        for call in 1..=CALLS {
+            self.outside.begin();
             let again = calls::ask(&self.plugins, case.target, ATTACKER);
             let again = again.err().unwrap_or_default();
             if !fits(case.answer.text(), &again) {
                 return again;
             }
             said = again;
+            if let Some(how) = self.log_is_not(case, info.generation, call) {
+                return format!("{said}; {how}");
+            }
         }
         said
+    }
+
+    /// How the log after so many calls is not as it must be: for each call one line of the host's.
+    fn log_is_not(&self, case: &Case, generation: u64, calls: usize) -> Option<String> {
+        let expected = case.log.as_ref()?;
+        let is_about = |line: &LogLine| line.generation == generation && line.by == Speaker::Host;
+        let lines = self.plugins.logs(ATTACKER, LINES);
+        let lines: Vec<String> = lines
+            .into_iter()
+            .filter(is_about)
+            .map(|line| line.line)
+            .collect();
+        let is_as_expected = |line: &String| fits(expected, line);
+        if lines.len() == calls && lines.iter().all(is_as_expected) {
+            return None;
+        }
+        Some(format!(
+            "its log must have {expected:?} for each of {calls} calls, and has {lines:?}"
+        ))
     }
 
     /// How the well-behaved plugins are hurt, or what else is not as it was.
@@ -170,47 +208,4 @@ fn place(dir: &Path, name: &str, bytes: &[u8], grow_to: Option<u64>) -> Result<(
         path: dir.join(name),
         source,
     })
-}
-
-/// Whether a text is as written, where `*` stands for anything.
-fn fits(pattern: &str, text: &str) -> bool {
-    let Some((begin, rest)) = pattern.split_once('*') else {
-        return pattern == text;
-    };
-    let Some(mut left) = text.strip_prefix(begin) else {
-        return false;
-    };
-    let (middles, end) = rest.rsplit_once('*').unwrap_or(("", rest));
-    for middle in middles.split('*') {
-        match left.split_once(middle) {
-            Some((_, after)) => left = after,
-            None => return false,
-        }
-    }
-    left.ends_with(end)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_star_stands_for_anything_and_all_else_for_itself() {
-        for (pattern, text, is_fit) in [
-            ("", "", true),
-            ("", "a", false),
-            ("abc", "abc", true),
-            ("abc", "abcd", false),
-            ("a*c", "ac", true),
-            ("a*c", "abbc", true),
-            ("a*c", "abcd", false),
-            ("a*c*e", "abcde", true),
-            ("a*c*e", "abde", false),
-            ("*b", "ab", true),
-            ("a*", "ba", false),
-            ("ab*ba", "aba", false),
-        ] {
-            assert_eq!(fits(pattern, text), is_fit, "{pattern} {text}");
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! One way to misbehave: how its file is made, and what the host must say to it.
 
 use super::{Kit, KitError};
+use crate::registry::InstallParts;
 use serde::Deserialize;
 
 /// What a case is aimed at.
@@ -23,6 +24,16 @@ impl Target {
             Self::Config => "hostile-config",
         }
     }
+
+    /// What a well-behaved one answers to the question of its kind.
+    const fn fair_answer(self) -> &'static str {
+        match self {
+            Self::Authorizer => "allow",
+            Self::Pricing => "the price is 7",
+            Self::Payment => "a step",
+            Self::Config => "nothing amiss",
+        }
+    }
 }
 
 /// One way to misbehave.
@@ -41,7 +52,23 @@ pub struct Case {
     /// Its `[limits]`.
     #[serde(default)]
     limits: toml::Table,
+    /// Whom it calls, if it calls anybody.
+    #[serde(default)]
+    calls: Option<Calls>,
     pub(super) answer: Answer,
+    /// What the host writes into the plugin's log at each call, where its operator finds it.
+    #[serde(default)]
+    pub(super) log: Option<String>,
+}
+
+/// Whom a case calls, and what a careless operator lets it call.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Calls {
+    /// The address; `{port}` stands for that of the kit's own server.
+    url: String,
+    /// Hosts that its manifest grants, with all private addresses that can be opened there.
+    granted: Vec<String>,
 }
 
 /// Whether calls of a hostile plugin share instances, as `isolation` in its manifest says.
@@ -82,16 +109,77 @@ pub(super) struct FileChange {
 }
 
 impl Case {
-    pub(super) fn manifest(&self, isolation: Isolation) -> String {
+    /// Whether it calls somebody, for which it needs the kit's own server and resolver.
+    #[must_use]
+    pub const fn calls_out(&self) -> bool {
+        self.calls.is_some()
+    }
+
+    /// What an operator hands over to have a host take the case in as a candidate, which never
+    /// serves; `None` if the case is about something that only lies in a folder.
+    ///
+    /// # Errors
+    /// A case that cannot be made of the kit's files.
+    pub fn parts(&self, kit: &Kit, isolation: Isolation) -> Result<Option<InstallParts>, KitError> {
+        if self.file.grow_to_bytes.is_some() {
+            return Ok(None);
+        }
+        // Nothing listens there: cases that call somebody are not for a host that others use.
+        let port = 0;
+        let by_hand = "\n[promote]\nby = \"hand\"\n";
+        Ok(Some(InstallParts {
+            wasm: self.bytes(kit)?,
+            manifest: Some(self.manifest(isolation, port) + by_hand),
+            signature: None,
+            vectors: None,
+        }))
+    }
+
+    /// Whether the host must refuse to take it in.
+    #[must_use]
+    pub const fn is_to_be_refused(&self) -> bool {
+        matches!(self.answer, Answer::Refused(_))
+    }
+
+    /// What the host must say, empty for nothing but a fair answer. `*` stands for anything.
+    #[must_use]
+    pub fn expected(&self) -> &str {
+        self.answer.text()
+    }
+
+    /// What a candidate's answer comes down to: nothing if it is the fair one.
+    #[must_use]
+    pub fn heard(&self, tried: &str, is_answered: bool) -> String {
+        match is_answered && tried == self.target.fair_answer() {
+            true => String::new(),
+            false => tried.to_owned(),
+        }
+    }
+
+    /// Whether what the host says is what it must say.
+    #[must_use]
+    pub fn is_held_by(&self, said: &str) -> bool {
+        fits(self.expected(), said)
+    }
+
+    /// Its `NAME.toml`, where the kit's server has this port.
+    pub(super) fn manifest(&self, isolation: Isolation, port: u16) -> String {
         let isolation = match isolation {
             Isolation::Warm => "warm",
             Isolation::Call => "call",
         };
         let mut manifest = toml::Table::from_iter([("isolation".to_owned(), isolation.into())]);
+        let mut settings = toml::Table::new();
         if let Some(deed) = &self.deed {
-            let settings = toml::Table::from_iter([("do".to_owned(), deed.clone().into())]);
-            manifest.insert("settings".into(), settings.into());
+            settings.insert("do".into(), deed.clone().into());
         }
+        if let Some(calls) = &self.calls {
+            let url = calls.url.replace("{port}", &port.to_string());
+            settings.insert("url".into(), url.into());
+            let rules = calls.granted.iter().map(|host| grant(host, port));
+            manifest.insert("egress".into(), toml::Value::Array(rules.collect()));
+        }
+        manifest.insert("settings".into(), settings.into());
         manifest.insert("limits".into(), self.limits.clone().into());
         manifest.to_string()
     }
@@ -118,6 +206,23 @@ impl Case {
     }
 }
 
+/// A rule that lets a plugin call all of a host, wherever its name leads that can be opened.
+fn grant(host: &str, port: u16) -> toml::Value {
+    let texts = |texts: &[&str]| -> toml::Value {
+        let texts = texts.iter().map(|text| toml::Value::from(*text));
+        toml::Value::Array(texts.collect())
+    };
+    let rule = [
+        ("scheme", "http".into()),
+        ("host", host.into()),
+        ("port", i64::from(port).into()),
+        ("methods", texts(&["GET"])),
+        ("allow_private", texts(&["127.0.0.1", "169.254.0.0/16"])),
+    ];
+    let rule = rule.map(|(key, value): (&str, toml::Value)| (key.to_owned(), value));
+    toml::Value::Table(rule.into_iter().collect())
+}
+
 impl Answer {
     pub(super) fn text(&self) -> &str {
         match self {
@@ -125,6 +230,24 @@ impl Answer {
             Self::Harmless => "",
         }
     }
+}
+
+/// Whether a text is as written, where `*` stands for anything.
+pub(super) fn fits(pattern: &str, text: &str) -> bool {
+    let Some((begin, rest)) = pattern.split_once('*') else {
+        return pattern == text;
+    };
+    let Some(mut left) = text.strip_prefix(begin) else {
+        return false;
+    };
+    let (middles, end) = rest.rsplit_once('*').unwrap_or(("", rest));
+    for middle in middles.split('*') {
+        match left.split_once(middle) {
+            Some((_, after)) => left = after,
+            None => return false,
+        }
+    }
+    left.ends_with(end)
 }
 
 /// Writes one text over another everywhere; false if it is nowhere.
@@ -173,5 +296,25 @@ mod tests {
         assert!(replace(&mut bytes, b"ab", b"xy"));
         assert_eq!(bytes, b"-xy-xy-");
         assert!(!replace(&mut bytes, b"ab", b"xy"));
+    }
+
+    #[test]
+    fn a_star_stands_for_anything_and_all_else_for_itself() {
+        for (pattern, text, is_fit) in [
+            ("", "", true),
+            ("", "a", false),
+            ("abc", "abc", true),
+            ("abc", "abcd", false),
+            ("a*c", "ac", true),
+            ("a*c", "abbc", true),
+            ("a*c", "abcd", false),
+            ("a*c*e", "abcde", true),
+            ("a*c*e", "abde", false),
+            ("*b", "ab", true),
+            ("a*", "ba", false),
+            ("ab*ba", "aba", false),
+        ] {
+            assert_eq!(fits(pattern, text), is_fit, "{pattern} {text}");
+        }
     }
 }

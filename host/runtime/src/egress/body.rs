@@ -2,6 +2,7 @@
 
 use super::error::EgressError;
 use super::guard::Allowance;
+use super::voice::Ending;
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
@@ -65,8 +66,7 @@ impl Body for Counted {
 /// are left out, because nothing looks for secrets in them.
 pub(crate) struct Received {
     inner: Incoming,
-    allowance: Arc<Allowance>,
-    bytes: IntCounter,
+    ending: Ending,
     stall: Duration,
     alarm: Pin<Box<Sleep>>,
     is_over: bool,
@@ -74,16 +74,10 @@ pub(crate) struct Received {
 
 impl Received {
     /// Watches a body.
-    pub(crate) fn new(
-        inner: Incoming,
-        allowance: Arc<Allowance>,
-        bytes: IntCounter,
-        stall: Duration,
-    ) -> Self {
+    pub(super) fn new(inner: Incoming, ending: Ending, stall: Duration) -> Self {
         Self {
             inner,
-            allowance,
-            bytes,
+            ending,
             stall,
             alarm: Box::pin(sleep(stall)),
             is_over: false,
@@ -108,10 +102,9 @@ impl Received {
                 }
             };
             if let Ok(data) = frame.into_data() {
-                if let Err(over) = self.allowance.take_bytes(data.len()) {
+                if let Err(over) = self.ending.receive(data.len()) {
                     return Poll::Ready(Some(Err(over)));
                 }
-                self.bytes.inc_by(data.len() as u64);
                 let until = Instant::now() + self.stall;
                 self.alarm.as_mut().reset(until);
                 return Poll::Ready(Some(Ok(data)));
@@ -134,7 +127,7 @@ impl Body for Received {
         let data = ready!(self.poll_data(cx));
         self.is_over = !matches!(data, Some(Ok(_)));
         if let Some(Err(error)) = &data {
-            tracing::warn!(%error, "a plugin's response was broken off");
+            self.ending.failed(error);
         }
         Poll::Ready(data.map(|data| data.map(Frame::data)))
     }

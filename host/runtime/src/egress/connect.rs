@@ -18,12 +18,6 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// Connections of one plugin at once.
-pub(crate) const PER_PLUGIN_MAX: usize = 4;
-
-/// Connections of all plugins together: file descriptors are for those who call the host.
-pub(crate) const TOGETHER_MAX: usize = 64;
-
 /// Leave to hold a connection, for as long as it lives.
 #[derive(Debug)]
 struct Leave {

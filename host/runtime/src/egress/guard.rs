@@ -1,21 +1,24 @@
 //! One plugin's way out.
 
 use super::body::{Counted, Outbound, Received};
-use super::connect::{Connector, PER_PLUGIN_MAX, TOGETHER_MAX};
+use super::connect::Connector;
 use super::error::EgressError;
-use super::metrics::{EgressMetrics, GuardMetrics};
+use super::metrics::EgressMetrics;
 use super::resolve::{Resolve, System, vetted};
 use super::rule::{Rule, Scope};
 use super::secret::{Concealed, Vault};
 use super::target::Target;
 use super::tls;
+use super::voice::{Ending, Voice};
+use crate::logs::Ring;
 use futures_util::FutureExt;
 use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderValue};
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use rustls::ClientConfig;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 use std::pin::Pin;
@@ -47,12 +50,13 @@ impl Outside {
         resolver: Option<Arc<dyn Resolve>>,
         roots: Option<&Path>,
         environment: Arc<BTreeMap<String, String>>,
+        connections: usize,
         metrics: EgressMetrics,
     ) -> Result<Self, String> {
         Ok(Self {
             resolver: resolver.unwrap_or_else(|| Arc::new(System)),
             tls: tls::client(roots)?,
-            together: Arc::new(Semaphore::new(TOGETHER_MAX)),
+            together: Arc::new(Semaphore::new(connections)),
             metrics,
             vault: Vault::new(environment),
         })
@@ -97,6 +101,8 @@ pub(crate) struct Allowance {
     requests: AtomicU64,
     bytes_max: u64,
     bytes: AtomicU64,
+    /// What was told of already: at most a failure and an end for each request, and one more.
+    told: Mutex<BTreeSet<String>>,
 }
 
 impl Allowance {
@@ -107,6 +113,7 @@ impl Allowance {
             requests: AtomicU64::new(0),
             bytes_max,
             bytes: AtomicU64::new(0),
+            told: Mutex::new(BTreeSet::new()),
         }
     }
 
@@ -120,10 +127,11 @@ impl Allowance {
         )))
     }
 
-    /// Whether a failure is worth a line in the log: that a call is out of requests is told once,
-    /// or a guest could fill the log by asking on.
-    fn is_news(&self) -> bool {
-        self.requests.load(Ordering::Relaxed) <= self.requests_max.saturating_add(1)
+    /// Whether a failure has not been told of in this call: who goes on asking where he was
+    /// refused, or when he is out of requests, fills no log.
+    pub(super) fn is_news(&self, failure: &str) -> bool {
+        let mut told = self.told.lock();
+        !told.contains(failure) && told.insert(failure.to_owned())
     }
 
     /// Takes bytes of a body.
@@ -143,19 +151,31 @@ impl Allowance {
 /// Drives a connection while its response is read; ends with it.
 pub(crate) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// Whose way out it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Owner {
+    /// The plugin's name.
+    pub(crate) plugin: Arc<str>,
+    /// Which load of it.
+    pub(crate) generation: u64,
+    /// Where its operator reads what became of its requests.
+    pub(crate) ring: Arc<Ring>,
+    /// Connections that it may hold at once.
+    pub(crate) connections: usize,
+}
+
 /// One plugin's way out.
 pub(crate) struct Guard {
-    plugin: String,
     rules: Vec<Rule>,
     outside: Arc<Outside>,
     own: Arc<Semaphore>,
-    metrics: GuardMetrics,
+    voice: Arc<Voice>,
 }
 
 impl fmt::Debug for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Guard")
-            .field("plugin", &self.plugin)
+            .field("plugin", &self.voice.plugin())
             .field("rules", &self.rules)
             .finish_non_exhaustive()
     }
@@ -163,17 +183,14 @@ impl fmt::Debug for Guard {
 
 impl Guard {
     /// The way out of a plugin with these rules.
-    pub(crate) fn new(
-        plugin: &str,
-        generation: u64,
-        rules: Vec<Rule>,
-        outside: Arc<Outside>,
-    ) -> Self {
+    pub(crate) fn new(owner: Owner, rules: Vec<Rule>, outside: Arc<Outside>) -> Self {
+        let metrics = outside.metrics.of(&owner.plugin, owner.generation);
+        let plugin = owner.plugin.to_string();
+        let voice = Voice::new(plugin, owner.generation, owner.ring, metrics);
         Self {
-            plugin: plugin.to_owned(),
             rules,
-            own: Arc::new(Semaphore::new(PER_PLUGIN_MAX)),
-            metrics: outside.metrics.of(plugin, generation),
+            own: Arc::new(Semaphore::new(owner.connections)),
+            voice: Arc::new(voice),
             outside,
         }
     }
@@ -193,12 +210,8 @@ impl Guard {
         allowance: Arc<Allowance>,
     ) -> Result<(Response<Received>, Driver), EgressError> {
         let outcome = self.pass(request, waits, Arc::clone(&allowance)).await;
-        self.metrics.count(&outcome);
-        if let Err(error) = &outcome
-            && allowance.is_news()
-        {
-            let (plugin, outcome) = (&self.plugin, error.label());
-            tracing::warn!(plugin, outcome, %error, "a plugin's request was not sent or not answered");
+        if let Err(error) = &outcome {
+            self.voice.failed(error, &allowance);
         }
         outcome
     }
@@ -220,7 +233,7 @@ impl Guard {
         let connector = Connector {
             own: &self.own,
             together: &outside.together,
-            open: &self.metrics.connections,
+            open: &self.voice.metrics.connections,
             tls: &outside.tls,
         };
         let connection = connector
@@ -256,9 +269,8 @@ impl Guard {
         let response = timeout(waits.first_byte, answer).await.map_err(|_| late)?;
         let mut response = response.map_err(broken)?;
         concealed.redact(response.headers_mut());
-        let received = self.metrics.received.clone();
-        let response =
-            response.map(|body| Received::new(body, allowance, received, waits.between_bytes));
+        let ending = Ending::new(Arc::clone(&self.voice), allowance);
+        let response = response.map(|body| Received::new(body, ending, waits.between_bytes));
         Ok((response, driver))
     }
 
@@ -278,7 +290,7 @@ impl Guard {
                 target.scheme.as_str(),
                 target.authority(),
                 target.path,
-                self.plugin,
+                self.voice.plugin(),
                 needed.lines().replace('\n', " ⏎ "),
             ))
         })
@@ -311,7 +323,7 @@ impl Guard {
             parts.headers.insert(name, filled.header.clone());
             concealed.add(filled);
         }
-        let sent = self.metrics.sent.clone();
+        let sent = self.voice.metrics.sent.clone();
         Ok(Request::from_parts(
             parts,
             Counted::new(body, Arc::clone(allowance), sent),

@@ -1,10 +1,14 @@
 //! The guard against real connections: a server on loopback that says and does what a test tells.
 
+mod connections;
+
 use super::error::EgressError;
 use super::metrics::EgressMetrics;
 use super::resolve::{Lookup, Resolve};
 use super::rule::{Rule, RuleText};
-use super::{Allowance, Guard, Outbound, Outside, Waits};
+use super::{Allowance, Guard, Outbound, Outside, Owner, Waits};
+use crate::job::JobsConfig;
+use crate::logs::Ring;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::Request;
@@ -125,6 +129,8 @@ struct Scene {
     guard: Guard,
     waits: Waits,
     allowance: Arc<Allowance>,
+    ring: Arc<Ring>,
+    metrics: EgressMetrics,
 }
 
 impl Scene {
@@ -133,25 +139,50 @@ impl Scene {
     }
 
     fn trusting(rule: &str, resolver: Option<Arc<dyn Resolve>>, roots: Option<&Path>) -> Self {
-        let text: RuleText = toml::from_str(rule).unwrap();
-        let environment = BTreeMap::from([("KEY".to_owned(), "s3cret".to_owned())]);
         let metrics = EgressMetrics::new().unwrap();
-        let outside = Outside::new(resolver, roots, Arc::new(environment), metrics).unwrap();
+        let outside = outside(resolver, roots, JobsConfig::CONNECTIONS, &metrics);
+        Self::of("pay", rule, 4, outside, metrics)
+    }
+
+    /// A plugin with this rule that may hold so many connections, and shares this outside.
+    fn of(
+        plugin: &str,
+        rule: &str,
+        connections: usize,
+        outside: Arc<Outside>,
+        metrics: EgressMetrics,
+    ) -> Self {
+        let text: RuleText = toml::from_str(rule).unwrap();
         let short = Duration::from_millis(300);
+        let ring = Arc::new(Ring::default());
+        let owner = Owner {
+            plugin: plugin.into(),
+            generation: 1,
+            ring: Arc::clone(&ring),
+            connections,
+        };
         Self {
-            guard: Guard::new(
-                "pay",
-                1,
-                vec![Rule::parse(&text).unwrap()],
-                Arc::new(outside),
-            ),
+            guard: Guard::new(owner, vec![Rule::parse(&text).unwrap()], outside),
             waits: Waits {
                 connect: Duration::from_secs(5),
                 first_byte: short,
                 between_bytes: short,
             },
             allowance: Arc::new(Allowance::new(16, 100_000)),
+            ring,
+            metrics,
         }
+    }
+
+    /// Requests that came so far.
+    fn counted(&self, outcome: &str) -> u64 {
+        let families = self.metrics.collectors();
+        let families = families.iter().flat_map(|one| one.collect());
+        families
+            .flat_map(|family| family.get_metric().to_vec())
+            .filter(|series| series.get_label().iter().any(|l| l.value() == outcome))
+            .map(|series| series.get_counter().get_value() as u64)
+            .sum()
     }
 
     /// Sends a request; its status, its headers and its body, or what went wrong first.
@@ -174,6 +205,18 @@ impl Scene {
         let body = String::from_utf8(body.to_vec()).unwrap();
         Ok((parts.status.as_u16(), parts.headers, body))
     }
+}
+
+fn outside(
+    resolver: Option<Arc<dyn Resolve>>,
+    roots: Option<&Path>,
+    connections: usize,
+    metrics: &EgressMetrics,
+) -> Arc<Outside> {
+    let environment = BTreeMap::from([("KEY".to_owned(), "s3cret".to_owned())]);
+    let environment = Arc::new(environment);
+    let metrics = metrics.clone();
+    Arc::new(Outside::new(resolver, roots, environment, connections, metrics).unwrap())
 }
 
 fn rule(host: &str, port: u16, more: &str) -> String {
@@ -331,6 +374,27 @@ async fn what_is_too_much_or_broken_ends_the_request() {
         let uri = format!("http://127.0.0.1:{}/v1", server.port());
         let ended = scene.get(&uri).await.unwrap_err();
         assert_eq!(ended.label(), label, "{ended}");
+        // It is counted once, by how far it came, also where that was well into its body.
+        assert_eq!((scene.counted(label), scene.counted("ok")), (1, 0));
+        let told = scene.ring.last(9);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(told[0].line, format!("request {label}: {ended}"));
+    }
+}
+
+#[tokio::test]
+async fn what_goes_wrong_is_told_once_a_call_and_counted_each_time() {
+    let server = Server::new(&[HELLO]).await;
+    let mut scene = Scene::new(&rule("127.0.0.1", server.port(), OPEN), None);
+    let uri = |path: &str| format!("http://127.0.0.1:{}{path}", server.port());
+    for call in 1..=2 {
+        scene.allowance = Arc::new(Allowance::new(16, 100_000));
+        for path in ["/v2", "/v3", "/v1", "/v2", "/v2", "/v3"] {
+            assert_eq!(scene.get(&uri(path)).await.is_ok(), path == "/v1");
+        }
+        assert_eq!(scene.counted("denied"), 5 * call);
+        assert_eq!(scene.counted("ok"), call);
+        assert_eq!(scene.ring.last(99).len() as u64, 2 * call);
     }
 }
 
@@ -354,56 +418,6 @@ async fn a_call_has_only_so_many_requests_and_bytes() {
             .send(Request::post(&uri).body(body).unwrap())
             .await
             .is_err()
-    );
-}
-
-#[tokio::test]
-async fn a_plugin_holds_only_so_many_connections() {
-    let server = Server::new(&[Act::Hang]).await;
-    let mut scene = Scene::new(&rule("127.0.0.1", server.port(), OPEN), None);
-    scene.waits.first_byte = Duration::from_secs(60);
-    let held = Arc::new(scene);
-    let uri = format!("http://127.0.0.1:{}/v1", server.port());
-    let waiting: Vec<_> = (0..super::connect::PER_PLUGIN_MAX)
-        .map(|_| {
-            let (held, uri) = (Arc::clone(&held), uri.clone());
-            tokio::spawn(async move { held.get(&uri).await })
-        })
-        .collect();
-    while server.heads.lock().len() < waiting.len() {
-        tokio::task::yield_now().await;
-    }
-    let allowance = Arc::clone(&held.allowance);
-    let empty = Empty::new().map_err(|never| match never {}).boxed_unsync();
-    let waits = Waits {
-        connect: Duration::from_millis(100),
-        ..held.waits
-    };
-    let request = Request::get(&uri).body(empty).unwrap();
-    let turned_away = held
-        .guard
-        .send(request, waits, allowance)
-        .await
-        .err()
-        .unwrap();
-    assert!(
-        matches!(turned_away, EgressError::Timeout(_)),
-        "{turned_away}"
-    );
-    // Whoever is no longer waited for gives the place back.
-    for one in &waiting {
-        one.abort();
-    }
-    for one in waiting {
-        assert!(one.await.unwrap_err().is_cancelled());
-    }
-    let hello = Server::new(&[HELLO]).await;
-    let scene = Scene::new(&rule("127.0.0.1", hello.port(), OPEN), None);
-    assert!(
-        scene
-            .get(&format!("http://127.0.0.1:{}/v1", hello.port()))
-            .await
-            .is_ok()
     );
 }
 

@@ -1,6 +1,7 @@
 //! What was in a slot of the pool is gone when the next guest has it.
 
 use super::*;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use wasmtime::{Func, Instance, Module, Ref, Store, Val};
 
 /// Pages that a guest fills: far more than stay in place.
@@ -73,6 +74,30 @@ fn look(store: &mut Store<()>, instance: &Instance, data: &str) {
         let is_null = table.get(&mut *store, n).unwrap().is_null();
         assert!(is_null, "element {n}");
     }
+}
+
+fn compatibility(engine: &Engine) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    hasher.finish()
+}
+
+#[test]
+fn another_size_of_stacks_is_another_engine_made_once() {
+    let engines = Engines::start().unwrap();
+    let usual = engines.of(Recipe::Timed, WASM_STACK_BYTES).unwrap();
+    assert!(Engine::same(&usual, &engines.timed));
+    for recipe in [Recipe::Timed, Recipe::Metered] {
+        let small = engines.of(recipe, 64 * 1024).unwrap();
+        assert_eq!(small.get_max_wasm_stack(), 64 * 1024);
+        let again = engines.of(recipe, 64 * 1024).unwrap();
+        assert!(Engine::same(&small, &again));
+        // What was compiled for one is good for the other.
+        let usual = engines.of(recipe, WASM_STACK_BYTES).unwrap();
+        assert_eq!(compatibility(&small), compatibility(&usual));
+    }
+    assert_eq!(engines.others.lock().len(), 2);
+    assert_eq!(engines.ticked.lock().len(), 4);
 }
 
 #[test]

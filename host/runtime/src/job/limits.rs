@@ -22,6 +22,8 @@ pub(crate) struct JobLimits {
     pub(crate) egress_calls: u64,
     /// Bytes of bodies that one job sends and receives.
     pub(crate) egress_bytes: u64,
+    /// Connections to the outside at once, all jobs of one plugin together.
+    pub(crate) egress_connections: usize,
 }
 
 impl JobLimits {
@@ -36,6 +38,7 @@ impl JobLimits {
             concurrency: limits.concurrency,
             egress_calls: limits.egress_calls,
             egress_bytes: limits.egress_bytes,
+            egress_connections: limits.egress_connections,
         }
     }
 }

@@ -9,7 +9,7 @@ use super::meter::{Meter, Metered};
 use super::needs::Grants;
 use super::world::{JobWorld, link};
 use crate::bindings::authorizer::holdfast::plugin::types::Need;
-use crate::egress::{Allowance, Guard};
+use crate::egress::{Allowance, Guard, Owner};
 use crate::error::Fault;
 use crate::guest::{Journal, printable};
 use crate::limits::{BUSY_WAIT, METADATA_BYTES_MAX};
@@ -107,9 +107,13 @@ impl<W: JobWorld> JobMould<W> {
             Arc::clone(&candidate.ring),
             metrics.dropped_lines.clone(),
         );
-        let rules = grants.egress.clone();
-        let outside = Arc::clone(&floor.outside);
-        let guard = Guard::new(&candidate.name, generation, rules, outside);
+        let owner = Owner {
+            plugin: Arc::clone(&candidate.name),
+            generation,
+            ring: Arc::clone(&candidate.ring),
+            connections: limits.egress_connections,
+        };
+        let guard = Guard::new(owner, grants.egress.clone(), Arc::clone(&floor.outside));
         let mould = Mould {
             engine: floor.engine.clone(),
             pre,

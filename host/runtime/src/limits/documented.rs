@@ -16,6 +16,7 @@ fn by_key(limits: Limits) -> BTreeMap<&'static str, u128> {
     let Limits {
         wasm_bytes,
         memory_bytes,
+        stack_bytes,
         cpu,
         wall,
         fuel,
@@ -28,10 +29,12 @@ fn by_key(limits: Limits) -> BTreeMap<&'static str, u128> {
         max_invocations,
         egress_calls,
         egress_bytes,
+        egress_connections,
     } = limits;
     BTreeMap::from([
         ("wasm_bytes", wasm_bytes as u128),
         ("memory_bytes", memory_bytes as u128),
+        ("stack_bytes", stack_bytes as u128),
         ("cpu_ms", cpu.as_millis()),
         ("wall_ms", wall.as_millis()),
         ("fuel", fuel.into()),
@@ -44,6 +47,7 @@ fn by_key(limits: Limits) -> BTreeMap<&'static str, u128> {
         ("max_invocations", max_invocations.into()),
         ("egress_calls", egress_calls.into()),
         ("egress_bytes", egress_bytes.into()),
+        ("egress_connections", egress_connections as u128),
     ])
 }
 

@@ -1,6 +1,8 @@
 //! The `[limits]` table of `NAME.toml`.
 
-use super::{INSTANCES_MAX, KIB, Limits, MEMORY_BYTES_CEILING, MIB, WASM_BYTES_CEILING};
+use super::{
+    INSTANCES_MAX, KIB, Limits, MEMORY_BYTES_CEILING, MIB, WASM_BYTES_CEILING, WASM_STACK_SIZES,
+};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -25,12 +27,17 @@ const STANDBY_CEILING: usize = 128;
 const EGRESS_CALLS_CEILING: u64 = 1_000;
 const EGRESS_BYTES_CEILING: u64 = 256 * MIB as u64;
 
+/// Connections of one plugin: file descriptors are for those who call the host. What all plugins
+/// may hold together is a setting of the host's.
+const EGRESS_CONNECTIONS_CEILING: usize = 256;
+
 /// What the operator wrote.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct LimitsOverlay {
     wasm_bytes: Option<u64>,
     memory_bytes: Option<u64>,
+    stack_bytes: Option<u64>,
     cpu_ms: Option<u64>,
     wall_ms: Option<u64>,
     fuel: Option<u64>,
@@ -43,6 +50,7 @@ pub(crate) struct LimitsOverlay {
     max_invocations: Option<u64>,
     egress_calls: Option<u64>,
     egress_bytes: Option<u64>,
+    egress_connections: Option<u64>,
 }
 
 impl Limits {
@@ -61,6 +69,7 @@ impl Limits {
                 self.memory_bytes,
                 MEMORY_BYTES_CEILING,
             )?,
+            stack_bytes: stack(by.stack_bytes, self.stack_bytes)?,
             cpu: millis("cpu_ms", by.cpu_ms, self.cpu, CPU_MS_CEILING)?,
             wall: millis("wall_ms", by.wall_ms, self.wall, WALL_MS_CEILING)?,
             fuel: within("fuel", by.fuel, self.fuel, FUEL_CEILING)?,
@@ -108,6 +117,12 @@ impl Limits {
                 self.egress_bytes,
                 EGRESS_BYTES_CEILING,
             )?,
+            egress_connections: size(
+                "egress_connections",
+                by.egress_connections,
+                self.egress_connections,
+                EGRESS_CONNECTIONS_CEILING,
+            )?,
         })
     }
 }
@@ -115,6 +130,18 @@ impl Limits {
 fn size(name: &str, value: Option<u64>, usual: usize, most: usize) -> Result<usize, String> {
     let bounded = within(name, value, usual as u64, most as u64)?;
     Ok(usize::try_from(bounded).unwrap_or(usual))
+}
+
+/// One of the sizes that there are engines for.
+fn stack(value: Option<u64>, usual: usize) -> Result<usize, String> {
+    let Some(value) = value else {
+        return Ok(usual);
+    };
+    let mut sizes = WASM_STACK_SIZES.into_iter();
+    sizes.find(|size| *size as u64 == value).ok_or_else(|| {
+        let sizes = WASM_STACK_SIZES.map(|size| size.to_string()).join(", ");
+        format!("limits.stack_bytes: {value} is no size that stacks have; write one of {sizes}")
+    })
 }
 
 fn count(name: &str, value: Option<u64>, usual: u32, most: u64) -> Result<u32, String> {
@@ -185,11 +212,24 @@ mod tests {
     }
 
     #[test]
+    fn stacks_come_in_a_few_sizes() {
+        let usual = Limits::of(Kind::Payment);
+        for size in WASM_STACK_SIZES {
+            let limits = usual.overlaid(&overlay(&format!("stack_bytes = {size}")));
+            assert_eq!(limits.unwrap().stack_bytes, size);
+        }
+        let refused = usual.overlaid(&overlay("stack_bytes = 65537")).unwrap_err();
+        assert!(refused.contains("65537"), "{refused}");
+        assert!(refused.ends_with("write one of 65536, 131072, 262144, 524288, 1048576"));
+    }
+
+    #[test]
     fn what_a_kind_does_not_have_cannot_be_bounded() {
         for (kind, text) in [
             (Kind::Authorizer, "fuel = 1000"),
             (Kind::Pricing, "egress_calls = 1"),
             (Kind::Authorizer, "egress_bytes = 1"),
+            (Kind::Pricing, "egress_connections = 1"),
             (Kind::Payment, "fuel = 1000"),
             (Kind::Config, "standby = 2"),
         ] {
@@ -197,8 +237,8 @@ mod tests {
             assert!(refused.contains("leave it out"), "{refused}");
         }
         let limits = Limits::of(Kind::Payment)
-            .overlaid(&overlay("egress_calls = 3"))
+            .overlaid(&overlay("egress_calls = 3\negress_connections = 2"))
             .unwrap();
-        assert_eq!(limits.egress_calls, 3);
+        assert_eq!((limits.egress_calls, limits.egress_connections), (3, 2));
     }
 }

@@ -29,7 +29,7 @@ impl Plugins {
         let plugin = self.collector(plugin)?;
         let pass = plugin.enter()?;
         let step = plugin.plugin.collect(invoice, progress).await;
-        plugin.leave(pass, end(&step));
+        plugin.leave(pass, End::of_step(&step));
         step
     }
 
@@ -43,7 +43,7 @@ impl Plugins {
         let plugin = self.collector(plugin)?;
         let pass = plugin.enter()?;
         let step = plugin.plugin.collect_blocking(invoice, progress);
-        plugin.leave(pass, end(&step));
+        plugin.leave(pass, End::of_step(&step));
         step
     }
 
@@ -99,12 +99,14 @@ impl Plugins {
     }
 }
 
-/// What an attempt says of the plugin. A collector that has no time or declines says nothing
-/// against it.
-fn end(step: &Result<Step, CollectError>) -> End {
-    match step {
-        Err(CollectError::Plugin(PluginError::Overloaded { .. })) => End::Unasked,
-        Err(CollectError::Plugin(failed)) => End::Bad(failed.to_string()),
-        Ok(_) | Err(_) => End::Good,
+impl End {
+    /// What an attempt to collect says of the plugin. A collector that has no time or declines says
+    /// nothing against it.
+    pub(crate) fn of_step(step: &Result<Step, CollectError>) -> Self {
+        match step {
+            Err(CollectError::Plugin(PluginError::Overloaded { .. })) => Self::Unasked,
+            Err(CollectError::Plugin(failed)) => Self::Bad(failed.to_string()),
+            Ok(_) | Err(_) => Self::Good,
+        }
     }
 }

@@ -117,6 +117,26 @@ impl Registry {
         Ok(())
     }
 
+    /// Takes a plugin's files out of the folder, and with them whatever serves, waits or is kept
+    /// under its name. Calls that run end on it.
+    pub(crate) fn remove(&self, name: &str) -> Result<(), ReloadError> {
+        let not_found = || ReloadError::NotFound(name.to_owned());
+        folder::check_name(name).map_err(|_| not_found())?;
+        let intake = self.intake.lock();
+        let removed = folder::remove(&self.ground.dir, name);
+        drop(intake);
+        let was_there = removed.map_err(|e| ReloadError::Unwritten {
+            plugin: name.to_owned(),
+            why: e.to_string(),
+        })?;
+        if !was_there {
+            return Err(not_found());
+        }
+        self.rescan();
+        tracing::info!(plugin = name, "plugin removed");
+        Ok(())
+    }
+
     /// Loads what served under a name before a restart, if the folder holds something else by now.
     fn restore(&self, name: &str, in_folder: &Package) {
         let kept = self.ground.keep.of(name);

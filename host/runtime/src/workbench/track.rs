@@ -143,7 +143,7 @@ fn serving(dir: &Path, wasm: &[u8], manifest: &str) -> Result<Plugins, String> {
 fn job<W: JobVectored>(wasm: &[u8], manifest: &str) -> Result<JobMould<W>, String> {
     let (_, candidate, grants) = super::read("plugin", wasm, manifest)?;
     let jobs = Jobs::new(JobsConfig::default()).map_err(|e| e.to_string())?;
-    let floor = jobs.floor()?;
+    let floor = jobs.floor(candidate.limits.stack_bytes)?;
     let component = Component::from_binary(floor.engine(), wasm);
     let component = component.map_err(|e| format!("does not compile: {e:#}"))?;
     let metrics = RuntimeMetrics::new().map_err(|e| e.to_string())?;

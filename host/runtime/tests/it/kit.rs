@@ -1,7 +1,8 @@
 //! Every case of the hostile kit is answered as `plugins/hostile/kit.json` writes, and hurts nobody
 //! else.
 
-use crate::house::{House, digest, kit, told, variant};
+use crate::house::{House, digest, invoice, kit, progress, told, variant};
+use holdfast_runtime::Plugins;
 use holdfast_runtime::attack::{Arena, Isolation};
 use std::fs::File;
 use std::io::Write;
@@ -29,6 +30,52 @@ fn attack_all(isolation: Isolation) {
         .map(|attacked| format!("{attacked:#?}"))
         .collect();
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// What the kit's own server keeps waiting waits alone: a fair payment plugin, on the same threads,
+/// collects meanwhile.
+#[test]
+fn others_collect_while_a_hostile_plugin_is_kept_waiting() {
+    let kit = kit();
+    let dir = tempfile::tempdir().unwrap();
+    let arena = Arena::open(&kit, dir.path(), Isolation::Warm).unwrap();
+    let cases = kit.cases().iter();
+    let slow: Vec<_> = cases
+        .filter(|case| case.calls_out() && case.name.starts_with("payment: a slow body"))
+        .collect();
+    assert_eq!(slow.len(), 1);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    std::thread::scope(|scope| {
+        let attack = scope.spawn(|| arena.attack(&kit, slow[0]).unwrap());
+        let (invoice, progress) = (invoice(), progress());
+        let mut collected = 0;
+        while !attack.is_finished() {
+            if !is_busy(arena.plugins(), "hostile") {
+                std::thread::yield_now();
+                continue;
+            }
+            let step = arena.plugins().collect("fair-pay", &invoice, &progress);
+            runtime.block_on(step).unwrap();
+            collected += u32::from(is_busy(arena.plugins(), "hostile"));
+        }
+        let attacked = attack.join().unwrap();
+        assert!(attacked.is_held, "{attacked:#?}");
+        assert!(collected > 0, "nothing was collected beside it");
+    });
+}
+
+/// Whether a plugin has a call that runs.
+fn is_busy(plugins: &Plugins, name: &str) -> bool {
+    let collectors = plugins.metrics();
+    let families = collectors.iter().flat_map(|collector| collector.collect());
+    families
+        .filter(|family| family.name() == "holdfast_plugin_pool_state_count")
+        .flat_map(|family| family.get_metric().to_vec())
+        .filter(|series| {
+            let has = |value: &str| series.get_label().iter().any(|pair| pair.value() == value);
+            has(name) && has("busy")
+        })
+        .any(|series| series.get_gauge().get_value() > 0.0)
 }
 
 /// Somebody writes over a file in place, in pieces, again and again, while the host reads it.

@@ -26,7 +26,7 @@ use utoipa::{Modify, OpenApi};
         users::list, users::create, users::change, users::delete,
         tenants::list, tenants::read, tenants::write,
         plugins::list, plugins::read, plugins::install, plugins::promote, plugins::rollback,
-        plugins::shadow, plugins::logs,
+        plugins::shadow, plugins::logs, plugins::remove, plugins::attempt,
         policies::read, policies::write, policies::remove,
         policies::grants, policies::grant, policies::revoke,
         authz::explain, authz::begin, authz::report, authz::promote, authz::drop_it,
@@ -36,7 +36,7 @@ use utoipa::{Modify, OpenApi};
         whoami::show, show
     ),
     components(schemas(
-        plugins::Plugin, plugins::Generation, plugins::Line, plugins::Report,
+        plugins::Plugin, plugins::Generation, plugins::Line, plugins::Report, plugins::Attempt,
         state::StatePin, state::BatchEntry, state::BatchOutcome, state::BatchRefusal,
         state::Change, state::ChangePage
     )),

@@ -13,7 +13,7 @@ use holdfast_runtime::{LogLine, PluginInfo, Plugins, ReloadError, ShadowReport};
 use package::{PACKAGE_BYTES_MAX, PACKAGE_TIMEOUT, Package};
 use serde::Serialize;
 use serde_json::json;
-pub(crate) use shapes::{Generation, Line, Plugin, Report};
+pub(crate) use shapes::{Attempt, Generation, Line, Plugin, Report};
 use std::sync::Arc;
 use utoipa::ToSchema;
 
@@ -26,6 +26,8 @@ const LINES_USUAL: usize = 100;
 pub(crate) struct Loaded {
     #[schema(value_type = Vec<Plugin>)]
     plugins: Vec<PluginInfo>,
+    /// Whether the host runs with `production = true`: nothing is tried out on it by accident.
+    production: bool,
 }
 
 /// What a plugin logged.
@@ -53,8 +55,11 @@ pub(crate) struct Shadow {
 )]
 pub(crate) fn list(call: &mut Call) -> Result<Reply, Problem> {
     call.permit::<ListPlugins>(Host)?;
-    let plugins = call.app().plugins.list();
-    Reply::json(StatusCode::OK, &Loaded { plugins })
+    let loaded = Loaded {
+        plugins: call.app().plugins.list(),
+        production: call.station.edge.settings.production,
+    };
+    Reply::json(StatusCode::OK, &loaded)
 }
 
 /// See one plugin with its generations.
@@ -108,6 +113,40 @@ pub(crate) async fn install(call: &mut Call) -> Result<Reply, Problem> {
             Reply::json(StatusCode::ACCEPTED, &pending)
         }
     }
+}
+
+/// Take a plugin out, with its files and all its generations. Calls that run end on it.
+#[utoipa::path(
+    delete, path = "/v1/plugins/{name}", tag = "plugins", operation_id = "removePlugin",
+    params(("name" = String, Path, description = "The plugin's name")),
+    responses((status = 200, description = "It is gone"))
+)]
+pub(crate) async fn remove(call: &mut Call) -> Result<Reply, Problem> {
+    call.permit::<InstallPlugin>(Host)?;
+    call.query(&[])?;
+    let name = call.named().to_owned();
+    call.note(format!("plugin {name} removed"));
+    let (plugins, of_task) = (Arc::clone(&call.app().plugins), name.clone());
+    on_a_thread(plugins, move |plugins| plugins.remove(&of_task)).await?;
+    let gone = json!({ "name": name, "state": "removed" });
+    Reply::json(StatusCode::OK, &gone)
+}
+
+/// Ask a candidate one made-up question of its kind, as it will be asked when it serves. What
+/// serves is never asked: a payment plugin would collect.
+#[utoipa::path(
+    post, path = "/v1/plugins/{name}/try", tag = "plugins", operation_id = "tryPlugin",
+    params(("name" = String, Path, description = "The plugin's name")),
+    responses((status = 200, description = "What it said", body = Attempt))
+)]
+pub(crate) async fn attempt(call: &mut Call) -> Result<Reply, Problem> {
+    call.permit::<InstallPlugin>(Host)?;
+    call.query(&[])?;
+    let name = call.named().to_owned();
+    call.note(format!("plugin {name}: its candidate was tried"));
+    let plugins = Arc::clone(&call.app().plugins);
+    let tried = on_a_thread(plugins, move |plugins| plugins.try_candidate(&name)).await?;
+    Reply::json(StatusCode::OK, &tried)
 }
 
 /// Have a candidate serve in the place of what serves now.
@@ -196,10 +235,10 @@ fn number(call: &Call, name: &str) -> Result<Option<u64>, Problem> {
 }
 
 /// Compiling and trying a component takes long: not on a thread that serves calls.
-async fn on_a_thread(
+async fn on_a_thread<T: Send + 'static>(
     plugins: Arc<Plugins>,
-    run: impl FnOnce(&Plugins) -> Result<PluginInfo, ReloadError> + Send + 'static,
-) -> Result<PluginInfo, Problem> {
+    run: impl FnOnce(&Plugins) -> Result<T, ReloadError> + Send + 'static,
+) -> Result<T, Problem> {
     let done = tokio::task::spawn_blocking(move || run(&plugins)).await;
     let done = done.map_err(|died| Problem::internal("a change of plugins died", &died))?;
     Ok(done?)

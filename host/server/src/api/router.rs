@@ -60,6 +60,8 @@ pub struct Settings {
     /// How long a call waits for a plugin to be compiled and tried; then it answers that this goes
     /// on. Below the usual bound on a call, which would say less.
     pub install_wait: Duration,
+    /// Whether the host runs with `production = true`, for those who would try something on it.
+    pub production: bool,
     /// How long the reader of a stream may take nothing: longer than the pauses of a bad line, far
     /// shorter than what would let forgotten readers gather.
     pub reader_patience: Duration,
@@ -78,6 +80,7 @@ impl Default for Settings {
             cors: Cors::default(),
             calls_max: 4_096,
             install_wait: Duration::from_secs(20),
+            production: false,
             reader_patience: Duration::from_secs(60),
             stop: CancellationToken::new(),
         }

@@ -89,6 +89,10 @@ pub enum Operation {
     ReadPlugin,
     /// Puts a plugin in.
     InstallPlugin,
+    /// Takes a plugin out.
+    RemovePlugin,
+    /// Asks a candidate a made-up question.
+    TryPlugin,
     /// Has a candidate serve.
     PromotePlugin,
     /// Has the generation before serve again.
@@ -252,6 +256,8 @@ pub static ROUTES: &[Route] = &[
     Route::ours(Method::GET, "/v1/plugins", Op::ListPlugins),
     Route::ours(Method::GET, "/v1/plugins/{name}", Op::ReadPlugin),
     Route::ours(Method::PUT, "/v1/plugins/{name}", Op::InstallPlugin),
+    Route::ours(Method::DELETE, "/v1/plugins/{name}", Op::RemovePlugin),
+    Route::ours(Method::POST, "/v1/plugins/{name}/try", Op::TryPlugin),
     Route::ours(
         Method::POST,
         "/v1/plugins/{name}/promote",
@@ -326,6 +332,8 @@ pub(crate) fn handle(call: &mut Call) -> Handling<'_> {
         Op::ListPlugins => Box::pin(ready(plugins::list(call))),
         Op::ReadPlugin => Box::pin(ready(plugins::read(call))),
         Op::InstallPlugin => Box::pin(plugins::install(call)),
+        Op::RemovePlugin => Box::pin(plugins::remove(call)),
+        Op::TryPlugin => Box::pin(plugins::attempt(call)),
         Op::PromotePlugin => Box::pin(plugins::promote(call)),
         Op::RollBackPlugin => Box::pin(plugins::rollback(call)),
         Op::ReadShadow => Box::pin(ready(plugins::shadow(call))),

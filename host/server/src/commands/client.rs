@@ -42,6 +42,16 @@ pub(super) struct Target {
 }
 
 impl Target {
+    /// A host, where a command names it in a way of its own.
+    pub(super) const fn of(url: Url, key: Option<String>, ca: Option<PathBuf>, json: bool) -> Self {
+        Self { url, key, ca, json }
+    }
+
+    /// Where it is.
+    pub(super) const fn url(&self) -> &Url {
+        &self.url
+    }
+
     /// Calls the host; what it refuses is an error with its own words.
     pub(super) async fn call(
         &self,
@@ -64,7 +74,8 @@ impl Target {
         }
     }
 
-    async fn try_call(
+    /// Calls the host; what it refuses is an answer like others.
+    pub(super) async fn try_call(
         &self,
         method: Method,
         path: &str,

@@ -49,11 +49,14 @@ pub(super) enum Command {
     Promote(running::Promote),
     /// Have the generation before serve again, at once.
     Rollback(running::Rollback),
+    /// Take a plugin out of a running host, with its files and all its generations.
+    Remove(running::Remove),
     /// Show how a candidate that runs beside a plugin differs from it.
     Shadow(running::Shadow),
     /// Show what a plugin logged.
     Logs(running::Logs),
-    /// Run the hostile kit against this host's own runtime, and say what it answers to each attack.
+    /// Run the hostile kit against this program's own runtime, or with --host against a running
+    /// host, and say what it answers to each attack.
     Attack(attack::Attack),
     #[command(hide = true)]
     Compile(compile::Compile),
@@ -74,9 +77,10 @@ impl Command {
             Self::List(list) => list.run().await,
             Self::Promote(promote) => promote.run().await,
             Self::Rollback(rollback) => rollback.run().await,
+            Self::Remove(remove) => remove.run().await,
             Self::Shadow(shadow) => shadow.run().await,
             Self::Logs(logs) => logs.run().await,
-            Self::Attack(attack) => attack.run(),
+            Self::Attack(attack) => attack.run().await,
             Self::Compile(compile) => compile.run(),
         }
     }

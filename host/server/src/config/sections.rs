@@ -17,7 +17,7 @@ use super::secret::Secret;
 use super::section::{Section, section, words};
 use super::setting::{Setting, Wrong, quoted, text};
 use super::value::{Bounded, ByteSize, Millis, Named, Pairs};
-use holdfast_runtime::PublicKey;
+use holdfast_runtime::{JobsConfig, PublicKey};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -168,6 +168,10 @@ section! {
         /// What all plugins together may come to hold. It is set aside when a plugin is loaded,
         /// and one that does not fit is refused.
         memory_bytes: ByteSize = ByteSize(8 << 30), Restart;
+        /// Connections to the outside that payment and config plugins hold at once, all of them
+        /// together. What one may hold is `egress_connections` under `[limits]` in its NAME.toml.
+        egress_connections: Bounded<1, 65_536> = Bounded::new(JobsConfig::CONNECTIONS as u64),
+            Restart;
         /// Whether a plugin without a good signature is refused. Production takes nothing else.
         require_signatures: bool = false, Restart;
         /// Whose signatures are good.

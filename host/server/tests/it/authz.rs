@@ -42,11 +42,9 @@ fn table() -> Vec<Row> {
     let row = |method, route, path, body, stranger, small, right| Row {
         method, route, path, body, stranger, small, right,
     };
-    let request = "/psa/pins/{requestid}";
-    let tenant = "/v1/tenants/{tenant}";
-    let plugin = "/v1/plugins/{name}";
-    let (promote, rollback) = ("/v1/plugins/{name}/promote", "/v1/plugins/{name}/rollback");
-    let (shadow, logs) = ("/v1/plugins/{name}/shadow", "/v1/plugins/{name}/logs");
+    let (request, tenant) = ("/psa/pins/{requestid}", "/v1/tenants/{tenant}");
+    let (plugin, attempt) = ("/v1/plugins/{name}", "/v1/plugins/{name}/try");
+    let (promote, rollback, shadow, logs) = ("/v1/plugins/{name}/promote", "/v1/plugins/{name}/rollback", "/v1/plugins/{name}/shadow", "/v1/plugins/{name}/logs");
     let checkpoints = "/v1/audit/checkpoints";
     let ours = "?account=acme/web";
     let pin_path = format!("/v1/state/pins/{CID}");
@@ -92,6 +90,8 @@ fn table() -> Vec<Row> {
         // 404: allowed, and there is no such plugin. 400: allowed, and it is refused.
         row("GET", plugin, "/v1/plugins/absent", None, Some(403), (TenantAdmin, 403), (Auditor, 404)),
         row("PUT", plugin, "/v1/plugins/absent", Some(json!({"wasm": ""})), Some(403), (Auditor, 403), (Operator, 400)),
+        row("DELETE", plugin, "/v1/plugins/absent", None, Some(403), (Auditor, 403), (Operator, 404)),
+        row("POST", attempt, "/v1/plugins/absent/try", None, Some(403), (Auditor, 403), (Operator, 404)),
         row("POST", promote, "/v1/plugins/absent/promote", None, Some(403), (Auditor, 403), (Operator, 404)),
         row("POST", rollback, "/v1/plugins/absent/rollback", None, Some(403), (Auditor, 403), (Operator, 404)),
         row("GET", shadow, "/v1/plugins/absent/shadow", None, Some(403), (Auditor, 403), (Operator, 404)),

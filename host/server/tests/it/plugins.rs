@@ -1,11 +1,13 @@
 //! `holdfast plugin …`: what an author does with files, and an operator with a host.
 
+mod attacking;
 mod hostile;
 mod projects;
 mod serving;
 mod signing;
 mod trying;
 
+use crate::support::host::Host;
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -44,6 +46,21 @@ fn plugin(dir: &Path, arguments: &[&str]) -> Ended {
         .arg("plugin")
         .args(arguments);
     ended(command.output().unwrap())
+}
+
+/// Runs `holdfast plugin` against a host, as whoever has the key.
+async fn call(host: &Host, key: &str, dir: &Path, arguments: &[&str]) -> Ended {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
+    command
+        .current_dir(dir)
+        .env_clear()
+        .env("HOLDFAST_URL", format!("http://{}", host.address))
+        .env("HOLDFAST_KEY", key)
+        .arg("plugin")
+        .args(arguments);
+    // The host runs on this thread.
+    let run = tokio::task::spawn_blocking(move || ended(command.output().unwrap()));
+    run.await.unwrap()
 }
 
 fn ended(output: Output) -> Ended {

@@ -1,5 +1,6 @@
-//! A config plugin that misbehaves as its settings say (`{"do": "loop"}`); see `hostile-pricing`.
-//! What begins with `check-` is done in `check`, all else in `supply`.
+//! A config plugin that misbehaves as its settings say (`{"do": "loop"}`, and `"url"` where it
+//! calls somebody); see `hostile-pricing`. What begins with `check-` is done in `check`, all else
+//! in `supply`.
 
 use holdfast_plugin::config::{
     Config, ConfigError, Entry, Finding, Host, Metadata, Need, Severity, Snapshot,
@@ -8,6 +9,8 @@ use hostile_deeds as deeds;
 
 struct Hostile {
     deed: String,
+    /// Whom it calls, if it calls anybody.
+    url: String,
 }
 
 impl Config for Hostile {
@@ -22,9 +25,11 @@ impl Config for Hostile {
     }
 
     fn init(settings: &str) -> Result<Self, String> {
-        let deed = settings.split('"').nth(3).unwrap_or("nothing").to_owned();
+        let mut words = settings.split('"').skip(3).step_by(4).map(str::to_owned);
+        let deed = words.next().unwrap_or_else(|| "nothing".into());
         deeds::init(&deed)?;
-        Ok(Self { deed })
+        let url = words.next().unwrap_or_default();
+        Ok(Self { deed, url })
     }
 
     fn needs(&self) -> Vec<Need> {
@@ -41,6 +46,10 @@ impl Config for Hostile {
             value,
         };
         let one = |key: &str, value: &str| Ok(vec![entry(key, value.into())]);
+        if let Some(called) = deeds::call_out(&self.deed, &self.url, host.http) {
+            called.map_err(ConfigError::Unavailable)?;
+            return Ok(Vec::new());
+        }
         match self.deed.as_str() {
             "call-storm" => loop {
                 std::hint::black_box(host.environment.get("PATH"));

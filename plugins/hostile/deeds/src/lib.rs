@@ -1,13 +1,19 @@
 //! What a hostile guest does, whatever its world. See `kit.json` for when, and for what the host
 //! must say.
 
+mod outside;
 mod secret;
 
+pub use outside::call_out;
 pub use secret::look_and_leave;
 
 /// What to do before there are settings. The kit writes other words of the same length over these
 /// in the finished file: `start-loop`, `start-trap`, `describe-loop`, `describe-trap`, …
 static BEFORE: [u8; 32] = *b"hostile-before=nothing..........";
+
+/// Frames that take more than 64 KiB of the engine's stack and less than 512 KiB, at any size from
+/// 11 to 87 bytes.
+const DEEP: u32 = 6_000;
 
 /// What everybody here can do; returns only if the deed is none of these.
 pub fn common(deed: &str) {
@@ -19,6 +25,7 @@ pub fn common(deed: &str) {
         "panic-control-characters" => forge_log_line(),
         "memory" => bomb(),
         "stack" => drop(std::hint::black_box(dive(1))),
+        "deep" => drop(std::hint::black_box(dive_to(DEEP))),
         "wide-stack" => drop(std::hint::black_box(dive_wide(1))),
         "handles" => hoard_handles(),
         _ => {}
@@ -111,6 +118,14 @@ fn bomb() -> ! {
     let mut held: Vec<Vec<u8>> = Vec::new();
     loop {
         held.push(std::hint::black_box(vec![1; 1 << 20]));
+    }
+}
+
+/// Ends at so many frames.
+fn dive_to(depth: u32) -> u32 {
+    match std::hint::black_box(depth) {
+        0 => 0,
+        more => dive_to(more.wrapping_sub(1)).wrapping_add(std::hint::black_box(more)),
     }
 }
 

@@ -1,4 +1,5 @@
-//! A payment plugin that misbehaves as its settings say (`{"do": "loop"}`); see `hostile-pricing`.
+//! A payment plugin that misbehaves as its settings say (`{"do": "loop"}`, and `"url"` where it
+//! calls somebody); see `hostile-pricing`.
 
 use holdfast_plugin::http::{Request, Url};
 use holdfast_plugin::payment::{
@@ -12,6 +13,8 @@ const MANY_CALLS: u32 = 2_048;
 
 struct Hostile {
     deed: String,
+    /// Whom it calls, if it calls anybody.
+    url: String,
 }
 
 impl Payment for Hostile {
@@ -26,9 +29,11 @@ impl Payment for Hostile {
     }
 
     fn init(settings: &str) -> Result<Self, String> {
-        let deed = settings.split('"').nth(3).unwrap_or("collect").to_owned();
+        let mut words = settings.split('"').skip(3).step_by(4).map(str::to_owned);
+        let deed = words.next().unwrap_or_else(|| "collect".into());
         deeds::init(&deed)?;
-        Ok(Self { deed })
+        let url = words.next().unwrap_or_default();
+        Ok(Self { deed, url })
     }
 
     fn needs(&self) -> Vec<Need> {
@@ -70,6 +75,10 @@ impl Payment for Hostile {
             }))
         };
         let total = invoice.total.clone();
+        if let Some(called) = deeds::call_out(&self.deed, &self.url, http) {
+            called.map_err(CollectError::Other)?;
+            return collected("r".into(), total);
+        }
         match self.deed.as_str() {
             "call-storm" => loop {
                 let request = Request::new("POST", anywhere()?);

@@ -164,7 +164,10 @@ impl Registry {
             None => None,
         };
         let foundry = &self.ground.foundry;
-        let component = self.component(&draft, foundry.engines.of(Recipe::of(draft.kind)))?;
+        let stack_bytes = draft.candidate.limits.stack_bytes;
+        let engine = foundry.engines.of(Recipe::of(draft.kind), stack_bytes);
+        let engine = engine.map_err(|why| in_wasm(Stage::Link, why))?;
+        let component = self.component(&draft, &engine)?;
         let plugin = Plugin::<W>::load(foundry, draft.candidate.clone(), component, number)
             .map_err(|(stage, why)| in_wasm(stage, why))?;
         if let Some(vectors) = vectors {
@@ -198,7 +201,7 @@ impl Registry {
             why,
         };
         let in_wasm = |(stage, why): NotStarted| refused(stage, format!("{name}.wasm {why}"));
-        let floor = self.ground.jobs.floor();
+        let floor = self.ground.jobs.floor(draft.candidate.limits.stack_bytes);
         let floor = floor.map_err(|why| in_wasm((Stage::Link, why)))?;
         let component = self.component(&draft, floor.engine())?;
         let Draft {
@@ -224,7 +227,7 @@ impl Registry {
     }
 
     fn component(&self, draft: &Draft<'_>, engine: &Engine) -> Result<Component, Refusal> {
-        if let Some(component) = self.compiled(&draft.candidate.digest) {
+        if let Some(component) = self.compiled(&draft.candidate.digest, engine) {
             return Ok(component);
         }
         let recipe = Recipe::of(draft.kind);
@@ -237,15 +240,17 @@ impl Registry {
             })
     }
 
-    /// The compiled component, if one with this digest is loaded already.
-    fn compiled(&self, digest: &str) -> Option<Component> {
+    /// The compiled component, if one with this digest is loaded already and runs on this engine.
+    fn compiled(&self, digest: &str, engine: &Engine) -> Option<Component> {
         let shelf = self.shelf.lock();
         shelf.slots.values().find_map(|slot| {
             let candidate = slot.candidate.as_ref().map(Candidacy::loaded);
             let all = [slot.live.as_ref(), candidate.as_ref()];
             all.into_iter().flatten().find_map(|loaded| {
                 let member = loaded.member();
-                (*member.candidate().digest == *digest).then(|| member.component().clone())
+                let component = member.component();
+                let is_it = *member.candidate().digest == *digest;
+                (is_it && Engine::same(component.engine(), engine)).then(|| component.clone())
             })
         })
     }

@@ -3,8 +3,8 @@
 use super::Yard;
 use super::collector::{Answer, Collector};
 use super::payment::{KEY, WEBHOOK, collect, manifest, webhook};
-use crate::house::{PATIENCE, counted, wait_for};
-use holdfast_runtime::{CollectError, Step};
+use crate::house::{PATIENCE, counted, invoice, progress, told, wait_for};
+use holdfast_runtime::{CollectError, Speaker, Step};
 
 #[tokio::test]
 async fn calls_of_jobs_are_told_by_outcome_and_what_holds_a_place_is_seen() {
@@ -60,6 +60,38 @@ async fn calls_of_jobs_are_told_by_outcome_and_what_holds_a_place_is_seen() {
         counted(&yard.plugins, "holdfast_plugin_fuel_units_total", WEBHOOK),
         0
     );
+}
+
+#[tokio::test]
+async fn what_is_refused_outside_is_told_once_a_call_and_counted_each_time() {
+    // It asks 2,048 times for what nobody granted, and may ask 16 times.
+    let yard = Yard::new(&[]);
+    let limits = "[limits]\ncpu_ms = 10000\nwall_ms = 60000\n";
+    let manifest = format!("{}{limits}", told("many-calls"));
+    let info = yard.install_as("hostile-payment", "hostile", &manifest);
+    assert_eq!((info.state.as_str(), info.error), ("live", None));
+    let requests = |outcome| {
+        let metric = "holdfast_plugin_egress_requests_total";
+        counted(&yard.plugins, metric, outcome)
+    };
+    for calls in 1..=2 {
+        let step = yard
+            .plugins
+            .collect("hostile", &invoice(), &progress())
+            .await;
+        assert!(matches!(step, Ok(Step::Collected(_))), "{step:?}");
+        assert_eq!(requests("denied"), 16 * calls);
+        assert_eq!(requests("exhausted"), 2_032 * calls);
+        let lines = yard.plugins.logs("hostile", 100);
+        assert_eq!(lines.len() as u64, 2 * calls, "{lines:?}");
+        for (line, begin) in lines.iter().rev().zip([
+            "request exhausted: more than 16 requests in one call",
+            "request denied: POST https://169.254.169.254/latest is not allowed",
+        ]) {
+            assert_eq!((line.by, line.level), (Speaker::Host, "warn"));
+            assert!(line.line.starts_with(begin), "{line:?}");
+        }
+    }
 }
 
 /// Zeros, compressed: a gzip file whose one block says "the byte before, 258 times" again and again

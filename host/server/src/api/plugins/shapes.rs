@@ -47,13 +47,28 @@ pub(crate) struct Generation {
     note: Option<String>,
 }
 
+/// What a candidate said to a made-up question.
+#[derive(ToSchema)]
+#[schema(as = PluginAttempt)]
+#[expect(dead_code, reason = "describes what the runtime writes")]
+pub(crate) struct Attempt {
+    /// Which generation was asked.
+    generation: u64,
+    /// Whether there is an answer that can be used.
+    is_answered: bool,
+    /// The answer; or what a caller is told in its place.
+    said: String,
+}
+
 /// One line of a plugin's log.
 #[derive(ToSchema)]
 #[schema(as = PluginLogLine)]
 #[expect(dead_code, reason = "describes what the runtime writes")]
 pub(crate) struct Line {
-    /// The generation that wrote it.
+    /// The generation that wrote it, or that it is about.
     generation: u64,
+    /// `plugin`, or `host` where the host says it of the plugin: what became of its requests.
+    by: String,
     /// `debug`, `info`, `warn` or `error`.
     level: String,
     line: String,

@@ -107,7 +107,8 @@ pub(super) async fn plugins(live: &Arc<Live>, compiler: Compiler) -> anyhow::Res
         jobs: JobsConfig {
             environment: Arc::new(live.environment().clone()),
             trusted_roots: config.plugins.trusted_roots.clone(),
-            ..JobsConfig::default()
+            connections: config.plugins.egress_connections.count(),
+            resolver: None,
         },
     };
     let live = Arc::clone(live);

@@ -33,6 +33,7 @@ pub(super) fn edge(config: &Config, stop: CancellationToken) -> api::Settings {
             origins: config.server.cors_origins.clone(),
             methods: config.server.cors_methods.clone(),
         },
+        production: config.general.production,
         stop,
         ..api::Settings::default()
     }

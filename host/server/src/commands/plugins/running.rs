@@ -1,11 +1,11 @@
 //! The plugins of a running host: what there is, and which generation serves.
 
 use crate::commands::Failure;
-use crate::commands::client::{Target, cell, query, rows};
+use crate::commands::client::{Target, cell, query, refusal, rows};
 use crate::commands::terminal::{self, Colour};
 use anyhow::{Context, bail};
 use clap::Args;
-use hyper::Method;
+use hyper::{Method, StatusCode};
 use serde_json::Value;
 use std::process::ExitCode;
 
@@ -30,6 +30,14 @@ pub(in crate::commands) struct Promote {
 
 #[derive(Debug, Args)]
 pub(in crate::commands) struct Rollback {
+    #[command(flatten)]
+    target: Target,
+    /// The plugin.
+    name: String,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::commands) struct Remove {
     #[command(flatten)]
     target: Target,
     /// The plugin.
@@ -94,6 +102,23 @@ impl Rollback {
     }
 }
 
+impl Remove {
+    pub(super) async fn run(self) -> Result<ExitCode, Failure> {
+        let Self { target, name } = self;
+        let path = path(&name, "")?;
+        let (status, answer) = target.try_call(Method::DELETE, &path, None).await?;
+        match status {
+            StatusCode::NOT_FOUND => bail!(missing(&name)),
+            status if !status.is_success() => return Err(refusal(status, &answer)),
+            _ if target.json => terminal::json(&answer)?,
+            _ => terminal::say(&format!(
+                "{name} is out; calls that run end on it, and its files are gone"
+            ))?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
 impl Shadow {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
         let answer = self.target.find(&path(&self.name, "/shadow")?).await?;
@@ -134,9 +159,10 @@ impl Logs {
             let level = format!("{level:<5}");
             let level = colour.map_or(level.clone(), |colour| terminal::painted(&level, colour));
             terminal::say(&format!(
-                "{:>12}  #{:<4} {level}  {}",
+                "{:>12}  #{:<4} {level}  {:<6}  {}",
                 ago(line),
                 cell(line, "/generation"),
+                cell(line, "/by"),
                 cell(line, "/line")
             ))?;
         }

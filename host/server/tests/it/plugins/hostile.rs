@@ -153,8 +153,8 @@ async fn what_a_plugin_logs_is_read_over_http_without_what_it_forges() {
     assert_eq!(lines.len(), 3, "{log}");
     for line in lines {
         assert_eq!(
-            (&line["level"], &line["generation"]),
-            (&json!("info"), &json!(1))
+            (&line["level"], &line["generation"], &line["by"]),
+            (&json!("info"), &json!(1), &json!("plugin"))
         );
         assert_eq!(line["line"], "a\\u{1b}[2J\\r\\nERROR all is lost");
     }

@@ -1,6 +1,6 @@
 //! Plugins of a running host, from the command line: put in, compared, promoted, rolled back, read.
 
-use super::{Ended, ended, put};
+use super::{call, put};
 use crate::psa::pin_named;
 use crate::support::host::{Host, Options};
 use base64::Engine;
@@ -10,24 +10,8 @@ use holdfast_model::Role;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::tempdir;
-
-/// Runs `holdfast plugin` against a host, as whoever has the key.
-async fn call(host: &Host, key: &str, dir: &Path, arguments: &[&str]) -> Ended {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
-    command
-        .current_dir(dir)
-        .env_clear()
-        .env("HOLDFAST_URL", format!("http://{}", host.address))
-        .env("HOLDFAST_KEY", key)
-        .arg("plugin")
-        .args(arguments);
-    // The host runs on this thread.
-    let run = tokio::task::spawn_blocking(move || ended(command.output().unwrap()));
-    run.await.unwrap()
-}
 
 /// What the only pin of an account costs, in millionths.
 async fn price(host: &Host, key: &str) -> Value {

@@ -44,6 +44,7 @@ pub(crate) fn dist() -> &'static Path {
             "hostile-pricing",
             "hostile-authorizer",
             "hostile-payment",
+            "hostile-config",
             "payment-webhook",
             "config-env-overlay",
             "config-guard",
