@@ -16,6 +16,8 @@ pub(super) struct LogFile {
     bytes: u64,
     /// There may be more than whole lines in the file.
     torn: bool,
+    /// The file has its last name, and there is no next one yet.
+    is_aside: bool,
     /// The list of files, which the auditor reads from.
     spool: Arc<Spool>,
 }
@@ -49,6 +51,7 @@ impl LogFile {
             file,
             bytes,
             torn: false,
+            is_aside: false,
             spool,
         })
     }
@@ -67,7 +70,8 @@ impl LogFile {
 
     /// Writes whole lines or none of them.
     pub(super) fn write(&mut self, lines: &[u8]) -> io::Result<()> {
-        if self.bytes > 0 && self.bytes + lines.len() as u64 > self.settings.rotate_bytes {
+        let is_full = self.bytes + lines.len() as u64 > self.settings.rotate_bytes;
+        if self.is_aside || (self.bytes > 0 && is_full) {
             self.rotate()?;
         }
         if self.torn {
@@ -89,24 +93,41 @@ impl LogFile {
         Ok(())
     }
 
+    /// Puts the file aside and begins the next. What fails is gone on with where it failed.
     fn rotate(&mut self) -> io::Result<()> {
-        self.file.sync_data()?;
-        let path = &self.settings.path;
-        let mut next = None;
-        self.spool.put_aside(free_name(path), |aside| {
-            std::fs::rename(path, aside)?;
-            next = Some(append(path)?);
-            Ok(())
-        })?;
-        if let Some(next) = next {
-            self.file = next;
-            self.bytes = 0;
+        if !self.is_aside {
+            self.put_aside()?;
         }
+        let path = &self.settings.path;
+        self.file = append(path)?;
+        self.bytes = 0;
+        self.torn = false;
+        self.is_aside = false;
+        self.spool.begin(path.clone());
         if let Some(dir) = path.parent()
             && let Ok(dir) = File::open(dir)
         {
             dir.sync_all()?;
         }
+        Ok(())
+    }
+
+    /// Gives the file its last name.
+    fn put_aside(&mut self) -> io::Result<()> {
+        if self.torn {
+            // Nobody comes back to it.
+            self.file.set_len(self.bytes)?;
+            self.torn = false;
+        }
+        self.file.sync_data()?;
+        let path = &self.settings.path;
+        let rename = |aside: &Path| match std::fs::rename(path, aside) {
+            // Somebody took it away. Who reads finds that and says so; lines must go on.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            renamed => renamed,
+        };
+        self.spool.put_aside(free_name(path), rename)?;
+        self.is_aside = true;
         Ok(())
     }
 }
@@ -150,4 +171,58 @@ pub(super) fn now() -> UnixMillis {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     UnixMillis::new(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::audit::spool::Place;
+
+    /// A folder in the next file's place is what cannot be opened; the one before has been renamed
+    /// by then.
+    #[test]
+    fn a_rotation_that_fails_half_way_is_gone_on_with() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.jsonl");
+        let mut log = LogFile::open(AuditSettings {
+            path: path.clone(),
+            rotate_bytes: 10,
+            backlog_bytes: u64::MAX,
+        })
+        .unwrap();
+        log.write(b"{\"n\":1}\n").unwrap();
+        log.put_aside().unwrap();
+        std::fs::create_dir(&path).unwrap();
+        for _ in 0..2 {
+            log.write(b"{\"n\":2}\n").unwrap_err();
+        }
+        // What is in the one that was put aside can be read meanwhile.
+        log.sync().unwrap();
+        let read = |log: &LogFile| {
+            let (mut at, mut all) = (Place::default(), Vec::new());
+            loop {
+                let batch = log.spool().read(at, 1_000).unwrap();
+                all.extend(batch.lines().map(<[u8]>::to_vec));
+                match batch.end == at {
+                    true => return all,
+                    false => at = batch.end,
+                }
+            }
+        };
+        assert_eq!(read(&log), [b"{\"n\":1}"]);
+        std::fs::remove_dir(&path).unwrap();
+        log.write(b"{\"n\":2}\n").unwrap();
+        log.write(b"{\"n\":3}\n").unwrap();
+        log.sync().unwrap();
+        assert_eq!(read(&log), [b"{\"n\":1}", b"{\"n\":2}", b"{\"n\":3}"]);
+        // The next process finds them all.
+        drop(log);
+        let log = LogFile::open(AuditSettings {
+            path,
+            rotate_bytes: 10,
+            backlog_bytes: u64::MAX,
+        })
+        .unwrap();
+        assert_eq!(read(&log).len(), 3);
+    }
 }

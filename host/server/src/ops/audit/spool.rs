@@ -114,25 +114,30 @@ impl Spool {
         self.grown.notify_one();
     }
 
-    /// Puts the current file aside under a name and has another in its place, in one step for who
-    /// reads.
+    /// Gives the current file another name, in one step for who reads. It is written to no more.
     pub(super) fn put_aside(
         &self,
         aside: PathBuf,
-        replace: impl FnOnce(&Path) -> io::Result<()>,
+        rename: impl FnOnce(&Path) -> io::Result<()>,
     ) -> io::Result<()> {
         let mut files = self.files.lock();
-        replace(&aside)?;
+        rename(&aside)?;
         if let Some(full) = files.kept.back_mut() {
-            let (number, path) = (full.number + 1, std::mem::replace(&mut full.path, aside));
-            files.kept.push_back(Kept {
-                number,
-                path,
-                bytes: 0,
-            });
-            files.synced = 0;
+            full.path = aside;
         }
         Ok(())
+    }
+
+    /// There is an empty file at a path, which is the current one from now on.
+    pub(super) fn begin(&self, path: PathBuf) {
+        let mut files = self.files.lock();
+        let number = files.kept.back().map_or(0, |full| full.number + 1);
+        files.kept.push_back(Kept {
+            number,
+            path,
+            bytes: 0,
+        });
+        files.synced = 0;
     }
 
     /// Bytes that are not in the store yet.
