@@ -6,6 +6,7 @@ pub(crate) use state::Item;
 pub(crate) use state::StateMetrics;
 
 use crate::api::routes::{ROUTES, Route};
+use crate::workers::metrics::KuboMetrics;
 use axum::http::StatusCode;
 use holdfast_model::Action;
 use prometheus::core::Collector;
@@ -32,6 +33,8 @@ pub struct ApiMetrics {
     strays: IntCounter,
     denials: IntCounterVec,
     pub(crate) state: StateMetrics,
+    /// Calls to Kubo that a call makes; the workers' own, who register them.
+    pub(crate) kubo: KuboMetrics,
 }
 
 /// One route's share of them, looked up once.
@@ -42,11 +45,11 @@ pub(crate) struct RouteMeters {
 }
 
 impl ApiMetrics {
-    /// Makes them; nothing is registered yet.
+    /// Makes them; nothing is registered yet. Calls to Kubo are counted among others'.
     ///
     /// # Errors
     /// A name that `prometheus` refuses.
-    pub fn new() -> Result<Self, prometheus::Error> {
+    pub fn new(kubo: KuboMetrics) -> Result<Self, prometheus::Error> {
         let metrics = Self {
             requests: IntCounterVec::new(
                 Opts::new("holdfast_api_requests_total", "calls answered"),
@@ -77,6 +80,7 @@ impl ApiMetrics {
                 &["action"],
             )?,
             state: StateMetrics::new()?,
+            kubo,
         };
         // A route or an action that was never called shows a zero and not a gap.
         for route in ROUTES {

@@ -204,7 +204,8 @@ impl Host {
         let identity = Arc::clone(&app.identity);
         let authenticator = Authenticator::new(app.store.clone(), clock, identity, issuers)?;
         let auditor = auditing::start(&config, &app)?;
-        let (api_metrics, work_metrics) = (ApiMetrics::new()?, WorkMetrics::new()?);
+        let work_metrics = WorkMetrics::new()?;
+        let api_metrics = ApiMetrics::new(work_metrics.kubo.clone())?;
         register(&metrics, &app, &authenticator, &api_metrics, &work_metrics)?;
         let (workers, kubo): (Crew, _) = (Arc::default(), work_metrics.kubo.clone());
         if does(Role::Worker) || does(Role::Reconciler) {

@@ -10,7 +10,7 @@ use crate::ops::audit::{
 };
 use crate::pins::state;
 use crate::workers::kubo::Kubo;
-use crate::workers::metrics::WorkMetrics;
+use crate::workers::metrics::KuboMetrics;
 use axum::http::StatusCode;
 use holdfast_model::action::{Host, SignAudit};
 use holdfast_model::audit::AuditCheckpoint;
@@ -53,7 +53,8 @@ pub(crate) async fn sign(call: &mut Call) -> Result<Reply, Problem> {
     let newest = newest(&app, &notary, &tenant).await?;
     let checkpoint = match wanted.pin {
         true => {
-            let cid = pin(&app, &permit, &newest.value).await?;
+            let metrics = call.station.edge.metrics.kubo.clone();
+            let cid = pin((&app, metrics), &permit, &newest.value).await?;
             anchor_checkpoint(&app.store, &tenant, newest, cid).await?
         }
         false => newest.value,
@@ -82,7 +83,7 @@ async fn newest(
 /// Puts a note to a node that answers, and has the set hold it, or a node that is Holdfast's alone
 /// would soon give it up.
 async fn pin(
-    app: &App,
+    (app, metrics): (&App, KuboMetrics),
     permit: &Permit<SignAudit>,
     checkpoint: &AuditCheckpoint,
 ) -> Result<Cid, Problem> {
@@ -91,8 +92,7 @@ async fn pin(
     let named = app.peers.apis().iter();
     let api = healthy.map(|node| &node.api).chain(named).next();
     let api = api.ok_or_else(Problem::no_node)?;
-    let metrics = WorkMetrics::new().map_err(|e| Problem::internal("no metrics", &e))?;
-    let kubo = Kubo::new(api, metrics.kubo)?;
+    let kubo = Kubo::new(api, metrics)?;
     let cid = kubo.put_block(&checkpoint.signature).await?;
     state::hold_note(&app.store, permit, cid, app.clock.now()).await?;
     Ok(cid)

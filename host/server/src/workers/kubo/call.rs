@@ -123,8 +123,7 @@ impl Caller {
         bounds: Bounds,
         mut each: impl FnMut(T) -> bool,
     ) -> Result<(), KuboError> {
-        let timer = self.metrics.begin(call);
-        let outcome = async {
+        let work = async {
             let mut lines = self.open(call, query, bounds, None).await?;
             while let Some(line) = lines.next().await? {
                 if each(line) {
@@ -132,9 +131,19 @@ impl Caller {
                 }
             }
             Ok(())
-        }
-        .await;
-        timer.end(outcome.as_ref().map_or_else(KuboError::label, |()| "ok"));
+        };
+        self.timed(call, work).await
+    }
+
+    /// Counts what a call comes to, and how long it takes.
+    pub(super) async fn timed<T>(
+        &self,
+        call: &'static str,
+        work: impl Future<Output = Result<T, KuboError>>,
+    ) -> Result<T, KuboError> {
+        let timer = self.metrics.begin(call);
+        let outcome = work.await;
+        timer.end(outcome.as_ref().map_or_else(KuboError::label, |_| "ok"));
         outcome
     }
 

@@ -156,14 +156,14 @@ impl Kubo {
                 .map_err(|never| match never {})
                 .boxed_unsync(),
         };
-        let mut lines = self
-            .caller
-            .open("block/put", &query, BLOCK, Some(upload))
-            .await?;
-        let Some(put) = lines.progress::<PutBlock>().await? else {
-            return Err(KuboError::protocol("block/put", "the answer is empty"));
+        let work = async {
+            let opened = self.caller.open("block/put", &query, BLOCK, Some(upload));
+            let Some(put) = opened.await?.progress::<PutBlock>().await? else {
+                return Err(KuboError::protocol("block/put", "the answer is empty"));
+            };
+            Cid::parse(&put.key).map_err(|e| KuboError::protocol("block/put", e.to_string()))
         };
-        Cid::parse(&put.key).map_err(|e| KuboError::protocol("block/put", e.to_string()))
+        self.caller.timed("block/put", work).await
     }
 
     /// Imports a CAR archive and pins its roots.

@@ -10,6 +10,7 @@ use holdfast::identity::{Authenticator, Identity, keys};
 use holdfast::ops::audit::{Audit, AuditSettings, Auditor, AuditorSettings, Notary};
 use holdfast::ops::listen::{Bounds, Listener};
 use holdfast::policies::Policies;
+use holdfast::workers::metrics::WorkMetrics;
 use holdfast::workers::peers::Peers;
 use holdfast_model::{AccountId, Origin, Role};
 use holdfast_policy::{Gate, GateSettings};
@@ -163,7 +164,7 @@ impl Host {
         let issuers = options.issuers;
         let identity = Arc::clone(&app.identity);
         let authenticator = Authenticator::new(store, options.clock, identity, issuers).unwrap();
-        let metrics = ApiMetrics::new().unwrap();
+        let metrics = ApiMetrics::new(WorkMetrics::new().unwrap().kubo).unwrap();
         let door = authenticator.clone();
         let stop = CancellationToken::new();
         let settings = Settings {
