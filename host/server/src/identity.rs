@@ -32,7 +32,8 @@ pub use error::AuthError;
 pub use holdfast_model::Principal;
 pub use known::Known;
 pub use login::{
-    LoginError, LoginNonce, Opened, SignedIn, begin_wallet, end_session, with_password, with_wallet,
+    LoginError, LoginNonce, Opened, SignedIn, begin_wallet, end_session, wanted_user,
+    with_password, with_wallet,
 };
 pub use secrets::{SECRET_CHARS_MIN, Secrets};
 pub use session::{Began, EndedSession, Session};

@@ -131,6 +131,7 @@ impl Scene {
         let event = Event {
             kind: Kind::Call,
             route: Some(("GET", "/psa/pins/{requestid}")),
+            tenant: None,
             cid: None,
             is_allowed: true,
             components: Arc::default(),

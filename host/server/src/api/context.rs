@@ -26,7 +26,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use futures_util::FutureExt;
 use holdfast_model::action::{Act, Resource};
-use holdfast_model::{Action, Cid, Invalid, Principal, Scopes, UnixMillis};
+use holdfast_model::{Action, Cid, Invalid, Principal, Scopes, TenantId, UnixMillis};
 use holdfast_policy::{Context, Permit, TenantSet};
 use std::hash::Hash;
 use std::net::IpAddr;
@@ -83,6 +83,8 @@ pub(crate) struct Call {
     pub(crate) decided: Option<Decided>,
     /// What the audit log is to know of what was done.
     pub(crate) noted: Option<String>,
+    /// Whose business the call is, if neither who calls nor what is decided says so.
+    pub(crate) concerns: Option<TenantId>,
     /// What the proof of who calls is good for, and what came with it.
     pub(crate) caller: Option<Arc<Caller>>,
     /// More headers of the answer, whatever it is.
@@ -146,6 +148,7 @@ async fn serve(place: Place, request: Request, request_id: u128) -> Response {
         own: None,
         decided: None,
         noted: None,
+        concerns: None,
         caller: None,
         headers: Vec::new(),
         intent: None,

@@ -5,7 +5,8 @@ use crate::api::problem::Problem;
 use crate::api::reply::Reply;
 use crate::identity::siwe::Cacao;
 use crate::identity::{
-    AuthError, LoginError, Session, SignedIn, begin_wallet, end_session, with_password, with_wallet,
+    AuthError, LoginError, Session, SignedIn, begin_wallet, end_session, wanted_user,
+    with_password, with_wallet,
 };
 use axum::http::StatusCode;
 use holdfast_model::{ErrorKind, Invalid, PrincipalId, TenantId, UnixMillis};
@@ -71,7 +72,22 @@ pub(crate) async fn password(call: &mut Call) -> Result<Reply, Problem> {
     let Login { user, password } = call.json().await?;
     let app = call.app().clone();
     let logged_in = with_password(&app.store, &app.identity, &app.clock, (&user, password)).await;
+    if logged_in.is_err() {
+        tell_of_attempt(call, &user).await;
+    }
     end(call, logged_in)
+}
+
+/// Has the audit log tell of an attempt to be a user: in the chain of the tenant, which is to know
+/// who is tried. A name that nobody has is no tenant's business, and is not written down: it may be
+/// a password in the wrong field. A store that does not say who there is leaves it at that.
+async fn tell_of_attempt(call: &mut Call, user: &str) {
+    let app = call.app();
+    if let Ok(Some(user)) = wanted_user(&app.store, &app.clock, user).await {
+        let principal = PrincipalId::of_user(&user.tenant, &user.name);
+        call.note(format!("{principal} did not log in"));
+        call.concerns = Some(user.tenant);
+    }
 }
 
 /// Get a nonce for a wallet's message.
@@ -157,6 +173,7 @@ fn end(
             let tenant = TenantId::parse(&session.tenant)?;
             let principal = PrincipalId::of_user(&tenant, &session.user);
             call.note(format!("{principal} began session {}", session.id));
+            call.concerns = Some(tenant);
             let fresh = Fresh {
                 token,
                 principal: principal.as_str().to_owned(),

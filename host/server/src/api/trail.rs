@@ -59,6 +59,7 @@ fn bare(call: &Call) -> Event {
         principal: call.principal.clone(),
         action: None,
         resource: None,
+        tenant: None,
         cid: None,
         outcome: Outcome::Allow,
         decision: None,
@@ -87,6 +88,7 @@ pub(crate) fn event(call: &mut Call, outcome: &Result<Reply, Problem>) -> Option
         event.decision = Some(decided.decision);
         event.is_allowed = decided.is_allowed;
     }
+    event.tenant = call.concerns.take();
     let problem = outcome.as_ref().err();
     let plugin = problem.and_then(Problem::plugin).cloned();
     let note = match (problem.map(Problem::note), call.noted.take()) {

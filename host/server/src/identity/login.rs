@@ -138,6 +138,30 @@ pub async fn with_password(
     Ok(desk.session(&found, Began::Password))
 }
 
+/// The user that somebody wanted to log in as, if there is one: for the audit log alone, because
+/// callers are not told who exists.
+///
+/// # Errors
+/// The store fails.
+pub async fn wanted_user(
+    store: &Store,
+    clock: &Clock,
+    user: &str,
+) -> Result<Option<User>, StoreError> {
+    let Some((tenant, name)) = parts(user) else {
+        return Ok(None);
+    };
+    let kept = store.record::<User>(tenant, name, clock.now()).await?;
+    Ok(kept.map(|kept| kept.value))
+}
+
+/// `tenant/name`, if it can be one.
+fn parts(user: &str) -> Option<(&str, &str)> {
+    let (tenant, name) = user.split_once('/')?;
+    let is_short = user.len() <= holdfast_store::RECORD_NAME_BYTES_MAX;
+    (is_short && !name.is_empty() && !user.contains('\0')).then_some((tenant, name))
+}
+
 /// The user whose name and password these are; for who sends them with each call.
 ///
 /// # Errors
@@ -244,13 +268,7 @@ impl Desk<'_> {
             return Err(LoginError::Off);
         }
         let (store, now) = (self.store, self.now);
-        let (tenant, name) = user.split_once('/').ok_or(LoginError::Wrong)?;
-        if user.len() > holdfast_store::RECORD_NAME_BYTES_MAX
-            || name.is_empty()
-            || user.contains('\0')
-        {
-            return Err(LoginError::Wrong);
-        }
+        let (tenant, name) = parts(user).ok_or(LoginError::Wrong)?;
         let lockout = store.record::<Lockout>(user, "lockout", now).await?;
         if let Some(kept) = &lockout
             && now < kept.value.until

@@ -2,7 +2,7 @@
 
 use holdfast_model::action::Resource;
 use holdfast_model::principal::Proof;
-use holdfast_model::{Action, Cid, Principal, UnixMillis};
+use holdfast_model::{Action, Cid, Principal, TenantId, UnixMillis};
 use holdfast_policy::{Decision, DecisionId};
 use holdfast_runtime::Heard;
 use serde::Serialize;
@@ -81,6 +81,8 @@ pub struct Event {
     pub action: Option<Action>,
     /// On what, as far as it is known.
     pub resource: Option<Resource>,
+    /// Whose business it is, if the rest does not say so: a log-in is the user's tenant's.
+    pub tenant: Option<TenantId>,
     /// The content that it was about, as the policies were told.
     pub cid: Option<Cid>,
     /// How it ended.
@@ -113,6 +115,7 @@ impl Event {
             principal: None,
             action: None,
             resource: None,
+            tenant: None,
             cid: None,
             outcome,
             decision: None,
@@ -132,12 +135,16 @@ impl Event {
     }
 
     /// Whose chain it goes to. What was done to a tenant's things is the tenant's to know, whoever
-    /// did it; what was only tried stays with who tried it, and of nobody the host itself knows.
+    /// did it; what was only tried stays with who tried it, and of nobody, or of one of the host's
+    /// own, the host itself knows.
     fn chain(&self) -> &str {
         let of_thing = self.resource.as_ref().and_then(Resource::tenant);
-        let of_actor = self.principal.as_deref().map(Principal::tenant);
+        let actor = self.principal.as_deref();
+        let actor = actor.filter(|actor| actor.proof != Proof::Internal);
+        let of_actor = actor.map(Principal::tenant);
         let of_thing = of_thing.filter(|_| self.outcome != Outcome::Deny);
-        of_thing.or(of_actor).map_or("", |tenant| tenant.as_str())
+        let told = self.tenant.as_ref().or(of_thing).or(of_actor);
+        told.map_or("", |tenant| tenant.as_str())
     }
 
     const fn kind_name(&self) -> &'static str {

@@ -408,3 +408,55 @@ async fn callers_have_a_bound_each_and_are_told_of_it() {
     let now = UnixMillis::new(scene.millis.load(Ordering::SeqCst)).as_seconds();
     assert!((now..=now + 2).contains(&reset), "{reset}");
 }
+
+/// A tenant is to know who logs in as its users, and who tries; of names that nobody has, nobody
+/// but the host is told, and not the name.
+#[tokio::test]
+async fn log_ins_stand_in_the_chain_of_the_users_tenant() {
+    let scene = Scene::new().await;
+    scene.user(json!({})).await;
+    scene.session().await;
+    for _ in 0..5 {
+        assert_eq!(scene.log_in("acme/alice", "a guess, no more").await.0, 401);
+    }
+    assert_eq!(scene.log_in("acme/alice", PASSWORD).await.0, 429);
+    for nobody in ["acme/nobody", "rival/alice", "a password"] {
+        assert_eq!(scene.log_in(nobody, PASSWORD).await.0, 401, "{nobody}");
+    }
+    scene.host.app.audit.settle().await.unwrap();
+    let log_ins = async |tenant: &str| {
+        let entries = scene.host.app.store.audit_entries(tenant, 1, 100).await;
+        let entries = entries.unwrap().into_iter();
+        let events = entries.map(|entry| serde_json::from_slice(&entry.body).unwrap());
+        events
+            .filter(|event: &Value| event["route"] == "POST /v1/login")
+            .map(|event| {
+                let note = event["note"].as_str().unwrap().to_owned();
+                (event["status"].as_u64().unwrap(), note)
+            })
+            .collect::<Vec<_>>()
+    };
+    let of_acme = log_ins("acme").await;
+    let statuses: Vec<u64> = of_acme.iter().map(|(status, _)| *status).collect();
+    assert_eq!(statuses, [201, 401, 401, 401, 401, 401, 429]);
+    let begins = "user:acme/alice began session ";
+    assert!(of_acme[0].1.starts_with(begins), "{of_acme:?}");
+    for (_, note) in &of_acme[1..] {
+        assert!(
+            note.starts_with("user:acme/alice did not log in: "),
+            "{note}"
+        );
+    }
+    assert!(of_acme[6].1.contains("too many failed log-ins"));
+    let of_host = log_ins("").await;
+    assert_eq!(of_host.len(), 3, "{of_host:?}");
+    for (status, note) in &of_host {
+        assert_eq!(*status, 401);
+        let is_told = ["nobody", "alice", "rival", "a password"]
+            .iter()
+            .any(|word| note.contains(word));
+        assert!(!is_told, "{note}");
+    }
+    let nobody_s = scene.host.app.store.audit_head("rival").await.unwrap();
+    assert_eq!(nobody_s.seq, 0, "an outsider begins no chain");
+}

@@ -23,6 +23,7 @@ pub(super) fn event(number: u128) -> Event {
     Event {
         kind: Kind::Call,
         route: Some(("GET", "/psa/pins/{requestid}")),
+        tenant: None,
         cid: None,
         is_allowed: false,
         components: Arc::default(),
