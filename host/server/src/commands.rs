@@ -13,6 +13,7 @@ mod keys;
 mod money;
 mod plugins;
 mod policies;
+mod recorded;
 mod schema;
 mod serve;
 mod sources;

@@ -1,14 +1,15 @@
 //! `holdfast schema …`: the tables of a CQL store.
 
 use super::host::{cluster_of, inspect};
+use super::recorded::record_deed;
 use super::sources::Where;
 use super::{Failure, terminal};
 use crate::config::{self, StoreKind};
 use anyhow::{anyhow, bail};
 use clap::Subcommand;
 use holdfast_model::UnixMillis;
-use holdfast_store::CqlSettings;
 use holdfast_store::schema::{self, MigrationStatus, SchemaStatus};
+use holdfast_store::{CqlSettings, Store};
 use std::process::ExitCode;
 
 #[derive(Debug, Subcommand)]
@@ -34,8 +35,8 @@ pub(super) enum Command {
 impl Command {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
         let (status, json) = match self {
-            Self::Up { place, json } => (schema::up(&settings(&place)?).await?, json),
-            Self::Status { place, json } => (schema::status(&settings(&place)?).await?, json),
+            Self::Up { place, json } => (up(&named(&place)?).await?, json),
+            Self::Status { place, json } => (schema::status(&named(&place)?.settings).await?, json),
         };
         match json {
             true => terminal::json(&status)?,
@@ -49,7 +50,46 @@ impl Command {
 }
 
 /// The cluster that the configuration names.
-fn settings(place: &Where) -> Result<CqlSettings, Failure> {
+struct Named {
+    settings: CqlSettings,
+    /// Whether changes stand in the audit log.
+    is_audited: bool,
+}
+
+/// Runs the migrations that are missing. Which they were stands in the audit log afterwards, for
+/// its tables come with them; that one is begun stands in a table of its own before.
+async fn up(cluster: &Named) -> Result<SchemaStatus, Failure> {
+    let before = schema::status(&cluster.settings).await?;
+    let status = schema::up(&cluster.settings).await?;
+    let ran = ran(&before, &status);
+    if cluster.is_audited && status.is_good() && !ran.is_empty() {
+        let what = format!("schema up of {} ran {}", status.keyspace, ran.join(", "));
+        if let Err(error) = record(&cluster.settings, &what).await {
+            terminal::complain(&format!(
+                "the migrations are done, and the audit log does not take it: {error:#}"
+            ));
+        }
+    }
+    Ok(status)
+}
+
+/// The migrations that were not done before.
+fn ran(before: &SchemaStatus, after: &SchemaStatus) -> Vec<String> {
+    let is_new = |migration: &&MigrationStatus| migration.version > before.version;
+    let new = after.migrations.iter().filter(is_new);
+    new.filter(|migration| migration.version <= after.version)
+        .map(|migration| format!("{} {}", migration.version, migration.name))
+        .collect()
+}
+
+async fn record(settings: &CqlSettings, what: &str) -> Result<(), Failure> {
+    let store = Store::cql(settings.clone()).await?;
+    let recorded = record_deed(&store, what).await;
+    store.close().await?;
+    recorded
+}
+
+fn named(place: &Where) -> Result<Named, Failure> {
     let loaded = match config::load(&place.sources(Vec::new()), inspect) {
         Ok(loaded) => loaded,
         Err(problems) => bail!("the configuration cannot be used\n{problems}"),
@@ -59,7 +99,12 @@ fn settings(place: &Where) -> Result<CqlSettings, Failure> {
     }
     let cluster = cluster_of(&loaded.config)
         .map_err(|complaint| anyhow!("{}: {}", complaint.key, complaint.wrong))?;
-    cluster.ok_or_else(|| anyhow!("no cluster is named; run `holdfast config check`"))
+    let settings =
+        cluster.ok_or_else(|| anyhow!("no cluster is named; run `holdfast config check`"))?;
+    Ok(Named {
+        settings,
+        is_audited: loaded.config.audit.enabled,
+    })
 }
 
 fn show(status: &SchemaStatus) -> Result<(), Failure> {

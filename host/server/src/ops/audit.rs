@@ -18,6 +18,7 @@ mod carried;
 mod carry;
 mod cloud;
 mod cursor;
+mod direct;
 mod file;
 mod intents;
 mod line;
@@ -29,6 +30,7 @@ mod writer;
 pub(crate) use carried::hex;
 pub use carry::{Auditor, AuditorSettings};
 pub use cloud::{CloudEvent, Exported};
+pub use direct::{EnterError, enter};
 pub(crate) use line::POLICIES_MAX;
 pub use line::{Event, Kind, Outcome};
 pub use notary::{

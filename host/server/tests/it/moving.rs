@@ -4,7 +4,9 @@ mod guide;
 mod import;
 mod migrate;
 
+use holdfast_model::audit::{AuditHead, verify};
 use holdfast_model::{Cid, Pin, UnixMillis};
+use holdfast_store::Store;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -59,6 +61,19 @@ impl Desk {
 
     fn state(&self, arguments: &[&str]) -> Ran {
         ran(&mut self.command(arguments))
+    }
+
+    /// What the host's chain has of what was done to the store; it must be whole.
+    async fn audited(&self) -> Vec<Value> {
+        let store = Store::embedded(&self.path("data/store")).await.unwrap();
+        let entries = store.audit_entries("", 1, 1_000).await.unwrap();
+        let head = verify(&AuditHead::start(""), &entries, &[]).unwrap();
+        assert_eq!(head, store.audit_head("").await.unwrap());
+        store.close().await.unwrap();
+        entries
+            .iter()
+            .map(|entry| serde_json::from_slice(&entry.body).unwrap())
+            .collect()
     }
 }
 

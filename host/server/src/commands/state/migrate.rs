@@ -72,6 +72,13 @@ struct Round {
     removed: u64,
 }
 
+impl Round {
+    /// How it ended, for the audit log.
+    fn told(&self) -> String {
+        format!("written {}, removed {}", self.written, self.removed)
+    }
+}
+
 fn half(bytes: &[u8]) -> u64 {
     u64::try_from(digest(bytes) >> 64).unwrap_or_default()
 }
@@ -89,7 +96,14 @@ impl Migrate {
     async fn migrate(&self, opened: Option<&Opened>) -> Result<ExitCode, Failure> {
         if !self.dry_run {
             let target = Target::of(&self.to, &self.reach, opened)?;
-            self.copy(&target, opened).await?;
+            let copy = async || self.copy(&target, opened).await;
+            match opened {
+                Some(store) => {
+                    let what = format!("state migrate from {}", self.from);
+                    store.recorded(what, copy, Round::told).await?
+                }
+                None => copy().await?,
+            };
         }
         let places = [&self.from, &self.to];
         let report = compare(places, &self.reach, opened).await?;
@@ -108,7 +122,7 @@ impl Migrate {
     }
 
     /// Copies until a round finds nothing to do.
-    async fn copy(&self, target: &Target<'_>, opened: Option<&Opened>) -> Result<(), Failure> {
+    async fn copy(&self, target: &Target<'_>, opened: Option<&Opened>) -> Result<Round, Failure> {
         let mut here = Known::new();
         walk(&self.to, &self.reach, opened, |pin| {
             here.insert(key(&pin.cid), half(&pin.to_proto()));
@@ -120,6 +134,7 @@ impl Migrate {
         } else {
             Known::new()
         };
+        let mut all = Round::default();
         for n in 1..=self.rounds {
             let round = self.round(target, opened, &mut here, &mut seen).await?;
             terminal::note(&format!(
@@ -128,15 +143,17 @@ impl Migrate {
                 terminal::grouped(round.removed)
             ));
             if round.written == 0 && round.removed == 0 {
-                return Ok(());
+                return Ok(all);
             }
+            all.written += round.written;
+            all.removed += round.removed;
             tokio::time::sleep(Duration::from_secs(self.pause)).await;
         }
         terminal::note(&format!(
             "{} changed in each of {} rounds; what follows is what differs now",
             self.from, self.rounds
         ));
-        Ok(())
+        Ok(all)
     }
 
     /// Whether what is here and not there may be removed; remembered from the first run on.

@@ -1,6 +1,7 @@
 //! Where pins are: what an argument names, and what it takes to reach it.
 
 use crate::commands::host::{cluster_of, inspect};
+use crate::commands::recorded::recorded;
 use crate::commands::sources::Where;
 use crate::commands::{Failure, dial};
 use crate::config::{self, StoreKind};
@@ -58,8 +59,8 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Store => f.write_str("the store"),
-            Self::Host(url) => write!(f, "{url}"),
-            Self::Cluster(url) => write!(f, "the cluster at {url}"),
+            Self::Host(url) => write!(f, "{}", bare(url)),
+            Self::Cluster(url) => write!(f, "the cluster at {}", bare(url)),
             Self::File(path) if path.as_os_str() == "-" => f.write_str("the input"),
             Self::File(path) => write!(f, "{}", path.display()),
         }
@@ -87,10 +88,20 @@ pub(super) struct Reach {
     cluster_login: Option<String>,
 }
 
+/// A URL as it may be shown: without a login.
+fn bare(url: &Url) -> Url {
+    let mut bare = url.clone();
+    // What has no login cannot lose one.
+    let _ = bare.set_username("").and_then(|()| bare.set_password(None));
+    bare
+}
+
 /// The store, opened.
 #[derive(Debug, Clone)]
 pub(super) struct Opened {
     pub(super) store: Store,
+    /// Whether changes stand in the audit log.
+    is_audited: bool,
     pub(super) may_read: Permit<ReadPins>,
     pub(super) may_write: Permit<WritePins>,
 }
@@ -115,6 +126,7 @@ impl Reach {
         };
         Ok(Opened {
             store,
+            is_audited: loaded.config.audit.enabled,
             may_read: permit()?,
             may_write: permit()?,
         })
@@ -172,6 +184,22 @@ impl Reach {
     }
 }
 
+impl Opened {
+    /// Does what changes the store's pins, with what it is about to do and how it ended in the
+    /// audit log, unless that is off.
+    pub(super) async fn recorded<T>(
+        &self,
+        what: String,
+        work: impl AsyncFnOnce() -> Result<T, Failure>,
+        told: impl FnOnce(&T) -> String,
+    ) -> Result<T, Failure> {
+        match self.is_audited {
+            true => recorded(&self.store, what, work, told).await,
+            false => work().await,
+        }
+    }
+}
+
 /// What a login says of itself: a user's name and password, or a token.
 fn authorization(login: &str) -> String {
     match login.contains(':') {
@@ -210,6 +238,8 @@ mod tests {
             place("cluster+http://h:9094"),
             "the cluster at http://h:9094/"
         );
+        let login = "cluster+http://me:secret@h:9094";
+        assert_eq!(place(login), "the cluster at http://h:9094/");
         assert_eq!(place("-"), "the input");
         assert_eq!(place("pins.json"), "pins.json");
         assert!("cluster+nonsense".parse::<Place>().is_err());

@@ -4,6 +4,7 @@ use super::{Desk, cid, line, lines, pin, sorted};
 use crate::support::process::{PATIENCE, until};
 use holdfast_model::pin::export::read_entry;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use std::time::{Duration, Instant};
 
 fn counts(text: &str) -> Value {
@@ -231,4 +232,71 @@ fn a_store_that_a_host_runs_on_is_not_opened_beside_it() {
     let ran = || desk.state(&["export", "-"]);
     let refused = until("a refusal", ran, |ran| ran.code == 1);
     assert!(refused.err.contains("in use"), "{}", refused.err);
+}
+
+/// Where no host is between that would put it down, the command does: before and after, by whom,
+/// of what, and how much.
+#[tokio::test]
+async fn what_the_program_does_to_a_store_stands_in_the_hosts_chain() {
+    let desk = Desk::new();
+    let text = lines(0..10) + "bad\n";
+    desk.write("pins.json", &text);
+    desk.state(&["import", "pins.json", "--dry-run"]).with(1);
+    assert!(desk.audited().await.is_empty());
+    desk.state(&["import", "pins.json"]).with(1);
+    let stop = ["import", "pins.json", "--keep", "--stop-on-reject"];
+    desk.state(&stop).with(1);
+    desk.write("good.json", lines(0..12));
+    let from = ["--from", "good.json", "--pause", "0", "--progress", "p"];
+    let migrate = [&["migrate"][..], &from[..]].concat();
+    desk.state(&migrate).with(0);
+    desk.state(&["export"]).with(0);
+    let seen = desk.audited().await;
+    let field = |name: &str| -> Vec<&str> {
+        seen.iter()
+            .map(|event| event[name].as_str().unwrap())
+            .collect()
+    };
+    assert_eq!(field("kind"), ["intent", "outcome"].repeat(3));
+    let ends = ["begun", "allow", "begun", "error", "begun", "allow"];
+    assert_eq!(field("outcome"), ends);
+    for both in field("intent").chunks(2) {
+        assert_eq!(both[0], both[1]);
+    }
+    assert_eq!(field("action"), ["writePins"; 6]);
+    assert!(
+        seen.iter()
+            .all(|event| event["actor"]["id"] == "system:state")
+    );
+    let user = format!("uid {}", rustix::process::getuid().as_raw());
+    let digest = Sha256::digest(&text);
+    let digest: String = digest.iter().map(|b| format!("{b:02x}")).collect();
+    let path = desk.path("pins.json").display().to_string();
+    let notes = field("note");
+    for word in ["state import", &user, &digest, &path] {
+        assert!(notes[0].contains(word), "{word}: {}", notes[0]);
+    }
+    let counted = "removed 0, imported 10 (0 of old forms), kept 0, rejected 1; by ";
+    assert!(notes[1].starts_with(counted), "{}", notes[1]);
+    assert!(notes[2].contains("--keep"), "{}", notes[2]);
+    assert!(
+        notes[3].starts_with("stopped at a bad line"),
+        "{}",
+        notes[3]
+    );
+    assert!(
+        notes[4].contains("state migrate from good.json"),
+        "{}",
+        notes[4]
+    );
+    assert!(
+        notes[5].starts_with("written 2, removed 0; by "),
+        "{}",
+        notes[5]
+    );
+    // Who switched the log off has none.
+    let mut unseen = desk.command(&["import", "good.json"]);
+    unseen.env("HOLDFAST_AUDIT__ENABLED", "false");
+    super::ran(&mut unseen).with(0);
+    assert_eq!(desk.audited().await.len(), 6);
 }

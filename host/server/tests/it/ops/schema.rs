@@ -1,6 +1,7 @@
 //! `holdfast schema` on a Cassandra node.
 
 use holdfast_store::contract::cassandra;
+use holdfast_store::{CqlSettings, Store};
 use serde_json::Value;
 use std::process::{Command, Output};
 
@@ -37,6 +38,21 @@ fn schema(keyspace: &str, arguments: &[&str], replication: &str) -> (i32, String
     (status.code().unwrap(), text(stdout), text(stderr))
 }
 
+/// What the host's chain has.
+fn audited(settings: CqlSettings) -> Vec<Value> {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let entries = runtime.block_on(async {
+        let store = Store::cql(settings).await.unwrap();
+        let entries = store.audit_entries("", 1, 100).await.unwrap();
+        store.close().await.unwrap();
+        entries
+    });
+    let bodies = entries.iter().map(|entry| &entry.body);
+    bodies
+        .map(|body| serde_json::from_slice(body).unwrap())
+        .collect()
+}
+
 #[test]
 fn the_schema_is_made_and_shown() {
     let node = cassandra::single().unwrap();
@@ -68,6 +84,14 @@ fn the_schema_is_made_and_shown() {
         ["VERSION", "NAME", "STATE", "STARTED"]
     );
     assert_eq!(cells(lines[3])[..3], ["1", "bookkeeping", "done"], "{out}");
+    // And again, which runs nothing: only the first stands in the audit log.
+    assert_eq!(schema(&keyspace, &["up"], &one).0, 0);
+    let told = audited(node.settings(&keyspace));
+    assert_eq!(told.len(), 1, "{told:?}");
+    let note = told[0]["note"].as_str().unwrap();
+    let ran = format!("schema up of {keyspace} ran 1 bookkeeping, 2 ");
+    assert!(note.contains(&ran), "{note}");
+    assert_eq!(told[0]["actor"]["id"], "system:schema");
     // The columns stand one below the other.
     assert_eq!(lines[2].find("STATE"), lines[3].find("done"), "{out}");
 
