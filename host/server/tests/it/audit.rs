@@ -4,12 +4,14 @@ mod program;
 
 use crate::psa::pin_named;
 use crate::support::host::{Host, Options};
+use crate::support::plugins::{dist, install};
 use axum::http::Request;
 use holdfast::ops::audit::{CloudEvent, Exported};
 use holdfast_model::Role;
 use holdfast_model::audit::{AuditHead, verify};
 use http_body_util::Full;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 fn texts<'a>(page: &'a Value, field: &str) -> Vec<&'a str> {
     let entries = page["entries"].as_array().unwrap().iter();
@@ -378,4 +380,71 @@ async fn a_checkpoint_is_made_on_request() {
         json!({"tenant": "ops", "pin": true}),
     );
     assert_eq!(unpinned.await.status.as_u16(), 503);
+}
+
+/// What each authorizer component said stands beside what the policies did: its name, the code
+/// that it was, its verdict; and its words, if it objected or failed.
+#[tokio::test]
+async fn what_components_said_stands_in_the_decision() {
+    let host = Host::start().await;
+    install(&host, "authorizer-quota", "quota", "").await;
+    let operator = host.key("ops/staff", &[Role::Operator]).await;
+    let attributes = json!({"attributes": {"quota_requests": "1"}});
+    let put = host.call("PUT", "/v1/tenants/acme", Some(&operator), Some(attributes));
+    put.await.with(200);
+    let user = host.key("acme/web", &[Role::TenantUser]).await;
+    let first = pin_named(&host, &user, "one").await;
+    let pin = json!({"cid": "bafkqaaa", "name": "two"});
+    host.post("/psa/pins", &user, pin).await.with(409);
+    // Asked before `quota`, which is not asked any more then.
+    let trap = "[settings]\ndo = \"trap\"\n";
+    install(&host, "hostile-authorizer", "a-trap", trap).await;
+    let path = format!("/psa/pins/{first}");
+    host.delete(&path, &user).await.with(503);
+    host.app.audit.settle().await.unwrap();
+    let digest = |component: &str| {
+        let wasm = std::fs::read(dist().join(format!("{component}.wasm"))).unwrap();
+        let digest = Sha256::digest(wasm);
+        digest
+            .iter()
+            .map(|b| format!("{b:02x}"))
+            .collect::<String>()
+    };
+    let quota = digest("authorizer-quota");
+    let said = |verdict| json!([{"name": "quota", "digest": quota, "verdict": verdict}]);
+    let trap = digest("hostile-authorizer");
+    let trapped = json!([{"name": "a-trap", "digest": trap, "verdict": "error"}]);
+    let entries = host.app.store.audit_entries("acme", 1, 100).await.unwrap();
+    let seen: Vec<Value> = entries
+        .iter()
+        .map(|entry| serde_json::from_slice(&entry.body).unwrap())
+        .filter(|event: &Value| event["actor"]["account"] == "acme/web")
+        .collect();
+    let facts: Vec<_> = seen
+        .iter()
+        .map(|event| {
+            let [decided, outcome] = ["decided", "outcome"].map(|field| event[field].as_str());
+            (
+                event["action"].as_str(),
+                decided,
+                outcome,
+                &event["components"],
+            )
+        })
+        .collect();
+    let create = Some("createRequest");
+    let allow = Some("allow");
+    assert_eq!(
+        facts,
+        [
+            (create, allow, allow, &said("allow")),
+            (create, allow, Some("deny"), &said("deny")),
+            (Some("deleteRequest"), allow, Some("error"), &trapped),
+        ]
+    );
+    assert_eq!(seen[0]["plugin"], Value::Null);
+    assert_eq!(seen[1]["plugin"]["name"], "quota");
+    let words = seen[1]["plugin"]["said"].as_str().unwrap();
+    assert!(words.contains('1'), "{words}");
+    assert_eq!(seen[2]["plugin"]["name"], "a-trap", "{}", seen[2]);
 }

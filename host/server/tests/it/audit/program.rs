@@ -227,6 +227,15 @@ fn what_was_done_to_an_export_is_found_and_named() {
     }
 }
 
+/// More policies that determine one decision than a line names.
+fn no_usage() -> String {
+    let forbid = |n| {
+        let id = format!("@id(\"no-usage-{n:02}\")");
+        format!("{id} forbid (principal, action == Action::\"readUsage\", resource);\n")
+    };
+    (0..40).map(forbid).collect()
+}
+
 /// Every decision comes out again as it did, by the policies that made it; and a record that was
 /// tampered with does not.
 #[test]
@@ -238,8 +247,7 @@ fn decisions_are_replayed_from_their_records() {
     let acme = made["secret"].as_str().unwrap().to_owned();
     let (status, denied) = host.ask(&acme, "GET", "/v1/plugins", None);
     assert_eq!(status, 403);
-    let own = json!({"tenant": "acme", "policies":
-        "@id(\"no-usage\") forbid (principal, action == Action::\"readUsage\", resource);"});
+    let own = json!({"tenant": "acme", "policies": no_usage()});
     assert_eq!(host.ask(&acme, "PUT", "/v1/policies", Some(&own)).0, 200);
     let usage = || host.ask(&acme, "GET", "/v1/usage", None).0;
     until("the tenant's own policies to hold", usage, |status| {
@@ -251,9 +259,14 @@ fn decisions_are_replayed_from_their_records() {
         assert_eq!(holdfast(&host, &["export", "--all", "--output", path]).0, 0);
         std::fs::read_to_string(&file).unwrap()
     };
-    until("the denial to be in a chain", export, |out| {
-        out.contains("no-usage")
+    let exported = until("the denial to be in a chain", export, |out| {
+        out.contains("no-usage-00")
     });
+    let named = exported.lines().filter_map(|line| {
+        let event: Value = serde_json::from_str(line).unwrap();
+        event["data"]["determined_by"].as_array().map(Vec::len)
+    });
+    assert_eq!(named.max(), Some(32), "{exported}");
     let replay = |more: &[&str]| {
         let mut arguments = vec!["replay", "--json", "--file", path];
         arguments.extend(more);
@@ -322,6 +335,8 @@ async fn a_checkpoint_is_pinned_to_ipfs() {
     assert!(kubo.has(&holdfast_model::Cid::parse(cid).unwrap(), "recursive"));
     let pins = host.page("/metrics").1;
     assert!(pins.contains("holdfast_audit_checkpoints_total"), "{pins}");
+    let put = r#"holdfast_kubo_call_seconds_count{call="block/put",outcome="ok"} 1"#;
+    assert!(pins.contains(put), "{pins}");
     let verify = [
         "verify",
         "--tenant",

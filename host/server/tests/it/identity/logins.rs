@@ -409,6 +409,46 @@ async fn callers_have_a_bound_each_and_are_told_of_it() {
     assert!((now..=now + 2).contains(&reset), "{reset}");
 }
 
+/// What one host is told holds at another that believed otherwise a moment ago: the promise is
+/// five seconds, and the clock moves by no more.
+#[tokio::test]
+async fn what_one_host_revokes_every_other_refuses_within_five_seconds() {
+    const PROMISED_MILLIS: u64 = 5_000;
+    let scene = Scene::new().await;
+    scene.user(json!({ "roles": ["tenant-admin"] })).await;
+    let other = Host::start_with(Options {
+        clock: Clock::Manual(Arc::clone(&scene.millis)),
+        store: Some(scene.host.app.store.clone()),
+        ..Options::default()
+    })
+    .await;
+    let made = async |by: String| {
+        let made = scene.host.post("/v1/keys", &by, json!({})).await.with(201);
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        (text(&made["key"]["id"]), text(&made["secret"]))
+    };
+    let (id, revoked) = made(scene.admin.clone()).await;
+    let (_, of_alice) = made(scene.session().await).await;
+    let (_, kept) = made(scene.admin.clone()).await;
+    let at_other = async || {
+        let mut seen = Vec::new();
+        for key in [&revoked, &of_alice, &kept] {
+            seen.push(other.get("/v1/whoami", key).await.status.as_u16());
+        }
+        seen
+    };
+    assert_eq!(at_other().await, [200, 200, 200]);
+    let path = format!("/v1/keys/{id}");
+    let gone = scene.host.delete(&path, &scene.admin).await;
+    assert!(gone.status.is_success(), "{}", gone.status);
+    let off = Some(json!({ "disabled": true }));
+    let path = "/v1/users/alice";
+    let call = scene.host.call("PUT", path, Some(&scene.admin), off);
+    call.await.with(200);
+    scene.pass(PROMISED_MILLIS - 1);
+    assert_eq!(at_other().await, [401, 401, 200]);
+}
+
 /// A tenant is to know who logs in as its users, and who tries; of names that nobody has, nobody
 /// but the host is told, and not the name.
 #[tokio::test]
