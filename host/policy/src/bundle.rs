@@ -1,6 +1,8 @@
 //! One set of policies, checked and ready to decide.
 
 mod compile;
+#[cfg(test)]
+mod corpus;
 mod memory;
 mod overlay;
 #[cfg(test)]

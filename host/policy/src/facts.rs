@@ -85,6 +85,11 @@ impl ActionFacts {
                 uid.id().unescaped() == action.as_str() && uid.type_name().to_string() == "Action"
             })?
             .clone();
+        Self::of(uid, all)
+    }
+
+    /// What is known of an action; `None` if it is not among the entities.
+    pub(crate) fn of(uid: EntityUid, all: &Entities) -> Option<Self> {
         let groups = all.ancestors(&uid)?.cloned().collect();
         let entity = all.get(&uid)?.clone();
         Some(Self {
