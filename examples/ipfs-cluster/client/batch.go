@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 
 	"github.com/ipfs-cluster/ipfs-cluster/api"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -45,7 +46,11 @@ type batchAnswer struct {
 		Code   string `json:"code"`
 		Detail string `json:"detail"`
 	} `json:"failed"`
+	Versions []uint64 `json:"versions"`
 }
+
+// errUnknown is of a change of which nothing was heard.
+var errUnknown = errors.New("nothing is known of the change")
 
 // Batch makes changes, each atomic by itself: all are durable but those that it names. No CID may come twice, because what
 // failed for a moment is sent again after what came later. An error says that nothing is known of the changes that it does not
@@ -60,8 +65,12 @@ func (c *Client) Batch(ctx context.Context, changes []Change) ([]Failure, error)
 		if err != nil {
 			return failures, err
 		}
-		failed, err := c.commit(ctx, changes[:taken], body)
-		failures = append(failures, failed...)
+		outcomes, err := c.commit(ctx, changes[:taken], body)
+		for at, outcome := range outcomes {
+			if outcome.err != nil && !errors.Is(outcome.err, errUnknown) {
+				failures = append(failures, Failure{Change: changes[at], Err: outcome.err})
+			}
+		}
 		if err != nil {
 			return failures, err
 		}
@@ -69,6 +78,46 @@ func (c *Client) Batch(ctx context.Context, changes []Change) ([]Failure, error)
 	}
 	return failures, nil
 }
+
+// writeSeveral makes changes of different CIDs in as few requests as they fit into, and answers each in its place.
+func (c *Client) writeSeveral(ctx context.Context, changes []Change) ([]outcome[uint64], error) {
+	outcomes := make([]outcome[uint64], 0, len(changes))
+	for len(changes) > 0 {
+		body, taken, err := encode(changes)
+		if err != nil {
+			return append(outcomes, each(ctx, changes, c.write)...), nil
+		}
+		committed, err := c.commit(ctx, changes[:taken], body)
+		if isRefusal(err) {
+			committed = each(ctx, changes[:taken], c.write)
+		} else if err != nil {
+			nameCause(committed, err)
+		}
+		outcomes = append(outcomes, committed...)
+		changes = changes[taken:]
+	}
+	return outcomes, nil
+}
+
+// each makes calls one by one: when they are refused together, the one that is at fault is told so and the others are served.
+func each[Q, A any](ctx context.Context, questions []Q, alone func(context.Context, Q) (A, error)) []outcome[A] {
+	outcomes := make([]outcome[A], len(questions))
+	for at, question := range questions {
+		outcomes[at].value, outcomes[at].err = alone(ctx, question)
+	}
+	return outcomes
+}
+
+func nameCause(outcomes []outcome[uint64], cause error) {
+	for at := range outcomes {
+		if errors.Is(outcomes[at].err, errUnknown) {
+			outcomes[at].err = cause
+		}
+	}
+}
+
+// cidOf tells changes apart that must not go together, for the same reason.
+func cidOf(change Change) any { return change.Pin.Cid }
 
 func eachOnce(changes []Change) error {
 	seen := make(map[api.Cid]struct{}, len(changes))
@@ -81,53 +130,72 @@ func eachOnce(changes []Change) error {
 	return nil
 }
 
-// commit sends one request, and again what the host could not do just then.
-func (c *Client) commit(ctx context.Context, changes []Change, body []byte) ([]Failure, error) {
-	var lasting []Failure
+// commit sends one request, and again what the host could not do just then; it answers each change in its place. With an error,
+// nothing is known of some.
+func (c *Client) commit(ctx context.Context, changes []Change, body []byte) ([]outcome[uint64], error) {
+	outcomes := make([]outcome[uint64], len(changes))
+	open := make([]int, len(changes))
+	for at := range open {
+		open[at], outcomes[at].err = at, errUnknown
+	}
+	sent := changes
 	for round := 1; ; round++ {
-		failures, err := c.post(ctx, changes, body)
+		answered, isRepeated, err := c.post(ctx, sent, body)
 		if err != nil {
-			return lasting, err
+			return outcomes, err
 		}
-		changes = changes[:0:0]
-		for _, failure := range failures {
-			if isPassing(failure.Err) && round < c.attempts {
-				changes = append(changes, failure.Change)
-			} else {
-				lasting = append(lasting, failure)
+		var again []int
+		for n, at := range open {
+			outcomes[at] = answered[n]
+			if err := answered[n].err; err != nil && isPassing(err) && round < c.attempts {
+				again, outcomes[at].err = append(again, at), errUnknown
+			} else if (isRepeated || round > 1) && errors.Is(err, ErrVersionChanged) {
+				outcomes[at].value, outcomes[at].err = c.settle(ctx, changes[at], err)
 			}
 		}
-		if len(changes) == 0 {
-			return lasting, nil
+		if len(again) == 0 {
+			return outcomes, nil
 		}
 		if err := sleep(ctx, pause(round, nil)); err != nil {
-			return lasting, err
+			return outcomes, err
 		}
-		if body, _, err = encode(changes); err != nil {
-			return lasting, err
+		open, sent = again, make([]Change, len(again))
+		for n, at := range again {
+			sent[n] = changes[at]
+		}
+		if body, _, err = encode(sent); err != nil {
+			return outcomes, err
 		}
 	}
 }
 
-func (c *Client) post(ctx context.Context, changes []Change, body []byte) ([]Failure, error) {
+// post sends one request and answers each change in its place, and whether the request was repeated.
+func (c *Client) post(ctx context.Context, changes []Change, body []byte) ([]outcome[uint64], bool, error) {
 	header := http.Header{"Content-Type": {typeProtobuf}, "Accept": {typeJSON}}
-	got, err := c.do(ctx, call{method: http.MethodPost, path: "/v1/state/batch", header: header, body: body})
+	query := url.Values{"versions": {"true"}}
+	what := call{method: http.MethodPost, path: "/v1/state/batch", query: query, header: header, body: body}
+	got, err := c.do(ctx, what)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	var said batchAnswer
 	if err := json.Unmarshal(got.body, &said); err != nil {
-		return nil, fmt.Errorf("the host's answer to a batch cannot be read: %w", err)
+		return nil, false, fmt.Errorf("the host's answer to a batch cannot be read: %w", err)
 	}
-	var failures []Failure
+	if len(said.Versions) != len(changes) {
+		return nil, false, fmt.Errorf("the host told %d versions of a batch of %d", len(said.Versions), len(changes))
+	}
+	outcomes := make([]outcome[uint64], len(changes))
+	for at, version := range said.Versions {
+		outcomes[at].value = version
+	}
 	for _, failed := range said.Failed {
 		if failed.Index < 0 || failed.Index >= len(changes) {
-			return nil, fmt.Errorf("the host speaks of entry %d of a batch of %d", failed.Index, len(changes))
+			return nil, false, fmt.Errorf("the host speaks of entry %d of a batch of %d", failed.Index, len(changes))
 		}
-		problem := &Problem{Status: failed.Status, Code: failed.Code, Detail: failed.Detail}
-		failures = append(failures, Failure{Change: changes[failed.Index], Err: problem})
+		outcomes[failed.Index].err = &Problem{Status: failed.Status, Code: failed.Code, Detail: failed.Detail}
 	}
-	return failures, nil
+	return outcomes, got.repeated, nil
 }
 
 // encode writes as many changes as fit into one request, each with its length before it.

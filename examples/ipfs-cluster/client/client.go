@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/ipfs-cluster/ipfs-cluster/api"
 )
 
 // Bounds of one call. A host answers within 30 seconds or not at all, so an attempt that takes longer has failed.
@@ -43,6 +45,8 @@ type Client struct {
 	key      string
 	attempts int
 	http     *http.Client
+	reads    joiner[api.Cid, Versioned]
+	writes   joiner[Change, uint64]
 }
 
 // New checks the options. It does not call any host.
@@ -60,6 +64,8 @@ func New(o Options) (*Client, error) {
 	if o.Transport == nil {
 		c.http.Transport = newTransport()
 	}
+	c.reads = joiner[api.Cid, Versioned]{alone: c.read, together: c.readSeveral, most: readMax}
+	c.writes = joiner[Change, uint64]{alone: c.write, together: c.writeSeveral, most: batchEntries, key: cidOf}
 	// A key must not follow a redirect to somebody else.
 	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	for _, host := range o.Hosts {

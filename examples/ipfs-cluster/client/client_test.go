@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -132,6 +133,89 @@ func TestACallEndsWithItsContext(t *testing.T) {
 	_, err := dial(t, host.URL).Get(ctx, pin(t, 1).Cid)
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatal(err)
+	}
+}
+
+// Many calls at once, most of which go together, mean what each would mean by itself.
+func TestManyCallsAtOnceAreEachAnsweredTheirOwn(t *testing.T) {
+	host := start(t, fakehost.NewStore())
+	var requests atomic.Int32
+	host.Fail(func(http.ResponseWriter, *http.Request, func()) bool { requests.Add(1); return false })
+	c := dial(t, host.URL)
+	ctx := context.Background()
+	const pins, calls = 50, 400
+	if _, err := c.Put(ctx, pin(t, 0), client.Condition{}); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	var made atomic.Int32
+	for n := range calls {
+		all.Go(func() {
+			switch number := n % pins; {
+			case n < calls/2:
+				// Of all that put a pin if there is none, one does.
+				_, err := c.Put(ctx, pin(t, number), client.IfAbsent())
+				if err == nil {
+					made.Add(1)
+				} else if !errors.Is(err, client.ErrVersionChanged) {
+					t.Error(err)
+				}
+			default:
+				got, err := c.Get(ctx, pin(t, number).Cid)
+				if err == nil && got.Name != pin(t, number).Name {
+					t.Errorf("%d came back as %s", number, got.Name)
+				} else if err != nil && !errors.Is(err, client.ErrNotFound) {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if made.Load() != pins-1 {
+		t.Errorf("%d pins were made", made.Load())
+	}
+	for n := range pins {
+		got, err := c.Get(ctx, pin(t, n).Cid)
+		if err != nil || !got.Equals(pin(t, n)) || got.Version == 0 {
+			t.Errorf("%d: %+v, %v", n, got, err)
+		}
+	}
+	t.Logf("%d calls went in %d requests", calls+pins+1, requests.Load())
+}
+
+// One that a host refuses does no harm to those that went with it.
+func TestAPinThatCannotBeWrittenIsAnErrorOfItsOwn(t *testing.T) {
+	c := dial(t, start(t, fakehost.NewStore()).URL)
+	ctx := context.Background()
+	var all sync.WaitGroup
+	for n := range 100 {
+		all.Go(func() {
+			put, isBad := pin(t, n), n%10 == 7
+			if isBad {
+				put.Name = "\xff is no text"
+			}
+			if _, err := c.Put(ctx, put, client.Condition{}); (err != nil) != isBad {
+				t.Errorf("%d: %v", n, err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+func TestABatchWhoseAnswerWasLostIsNoConflict(t *testing.T) {
+	host := start(t, fakehost.NewStore())
+	var lost atomic.Bool
+	host.Fail(func(w http.ResponseWriter, r *http.Request, serve func()) bool {
+		if r.Method != http.MethodPost || lost.Swap(true) {
+			return false
+		}
+		serve()
+		panic(http.ErrAbortHandler)
+	})
+	changes := []client.Change{{Pin: pin(t, 1), When: client.IfAbsent()}, {Pin: pin(t, 2), When: client.IfAbsent()}}
+	failures, err := dial(t, host.URL).Batch(context.Background(), changes)
+	if err != nil || len(failures) > 0 || !lost.Load() {
+		t.Fatalf("%v, %v", failures, err)
 	}
 }
 

@@ -150,6 +150,7 @@ func unexpected(err error) error {
 type control struct {
 	version uint64
 	mark    string
+	absent  bool
 	end     bool
 	problem *Problem
 }
@@ -171,6 +172,8 @@ func controlOf(message []byte) (control, error) {
 			told.version, _ = protowire.ConsumeVarint(value)
 		case field == streamedMark && kind == protowire.BytesType:
 			told.mark, _ = protowire.ConsumeString(value)
+		case field == streamedAbsent:
+			told.absent = true
 		case field == streamedEnd:
 			told.end = true
 		case field == streamedError && kind == protowire.BytesType:

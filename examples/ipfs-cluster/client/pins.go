@@ -49,8 +49,16 @@ func (c Condition) header() http.Header {
 	return header
 }
 
-// Get answers a pin, or ErrNotFound.
+// Get answers a pin, or ErrNotFound. Calls that are made at the same time may go in one request.
 func (c *Client) Get(ctx context.Context, cid api.Cid) (Versioned, error) {
+	if !cid.Defined() {
+		return Versioned{}, errors.New("a read without a CID")
+	}
+	return c.reads.do(ctx, cid)
+}
+
+// read reads one pin in a request of its own.
+func (c *Client) read(ctx context.Context, cid api.Cid) (Versioned, error) {
 	header := http.Header{"Accept": {typeProtobuf}}
 	got, err := c.do(ctx, call{method: http.MethodGet, path: pinPath(cid), header: header})
 	if err != nil {
@@ -74,8 +82,27 @@ func (c *Client) Has(ctx context.Context, cid api.Cid) (bool, error) {
 	return err == nil, err
 }
 
-// Put writes a pin and answers its new version; it is durable then. ErrVersionChanged if the condition does not hold.
+// Put writes a pin and answers its new version; it is durable then. ErrVersionChanged if the condition does not hold. Calls that
+// are made at the same time may go in one request, which changes nothing for any of them.
 func (c *Client) Put(ctx context.Context, pin api.Pin, when Condition) (uint64, error) {
+	return c.writes.do(ctx, Change{Pin: pin, When: when})
+}
+
+// Delete removes a pin; one that is not there is fine. ErrVersionChanged if the condition does not hold.
+func (c *Client) Delete(ctx context.Context, cid api.Cid, when Condition) error {
+	_, err := c.writes.do(ctx, Change{Pin: api.PinCid(cid), Delete: true, When: when})
+	return err
+}
+
+// write makes one change in a request of its own.
+func (c *Client) write(ctx context.Context, change Change) (uint64, error) {
+	if change.Delete {
+		return 0, c.remove(ctx, change.Pin.Cid, change.When)
+	}
+	return c.put(ctx, change.Pin, change.When)
+}
+
+func (c *Client) put(ctx context.Context, pin api.Pin, when Condition) (uint64, error) {
 	body, err := pin.ProtoMarshal()
 	if err != nil {
 		return 0, fmt.Errorf("the pin %s cannot be written: %w", pin.Cid, err)
@@ -88,22 +115,32 @@ func (c *Client) Put(ctx context.Context, pin api.Pin, when Condition) (uint64, 
 		return versionOf(got.header)
 	}
 	if got.repeated && errors.Is(err, ErrVersionChanged) {
-		// An attempt whose answer was lost may have been the one that changed it.
-		if now, readErr := c.Get(ctx, pin.Cid); readErr == nil && isWritten(now.Pin, body) {
-			return now.Version, nil
-		}
+		return c.settle(ctx, Change{Pin: pin, When: when}, err)
 	}
 	return 0, err
 }
 
-// Delete removes a pin; one that is not there is fine. ErrVersionChanged if the condition does not hold.
-func (c *Client) Delete(ctx context.Context, cid api.Cid, when Condition) error {
+// settle looks whether a change was made whose repetition met another version: an attempt whose answer was lost may have been the
+// one that made it. If not, it stays at that error.
+func (c *Client) settle(ctx context.Context, change Change, said error) (uint64, error) {
+	now, err := c.read(ctx, change.Pin.Cid)
+	switch {
+	case change.Delete && errors.Is(err, ErrNotFound):
+		return 0, nil
+	case change.Delete || err != nil:
+		return 0, said
+	}
+	if body, err := change.Pin.ProtoMarshal(); err != nil || !isWritten(now.Pin, body) {
+		return 0, said
+	}
+	return now.Version, nil
+}
+
+func (c *Client) remove(ctx context.Context, cid api.Cid, when Condition) error {
 	what := call{method: http.MethodDelete, path: pinPath(cid), header: when.header()}
 	got, err := c.do(ctx, what)
 	if got.repeated && errors.Is(err, ErrVersionChanged) {
-		if there, readErr := c.Has(ctx, cid); readErr == nil && !there {
-			return nil
-		}
+		_, err = c.settle(ctx, Change{Pin: api.PinCid(cid), Delete: true}, err)
 	}
 	return err
 }

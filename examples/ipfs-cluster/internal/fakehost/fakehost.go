@@ -105,6 +105,8 @@ func (h *Host) route(w http.ResponseWriter, r *http.Request) {
 		h.pin(w, r, cid)
 	case r.URL.Path == "/v1/state/pins":
 		h.list(w, r)
+	case r.URL.Path == "/v1/state/read":
+		h.read(w, r)
 	case r.URL.Path == "/v1/state/batch":
 		h.batch(w, r)
 	case r.URL.Path == "/v1/state/changes":
@@ -174,21 +176,47 @@ func (h *Host) list(w http.ResponseWriter, r *http.Request) {
 	delimited(w, protowire.AppendBytes(end, nil))
 }
 
-func (h *Host) batch(w http.ResponseWriter, r *http.Request) {
-	var failed []map[string]any
-	from := bufio.NewReader(r.Body)
-	for index := 0; ; index++ {
-		size, err := binary.ReadUvarint(from)
+func (h *Host) read(w http.ResponseWriter, r *http.Request) {
+	for _, message := range messages(r.Body) {
+		cid, err := api.CastCid(message)
 		if err != nil {
-			break
+			Problem(w, http.StatusBadRequest, "BAD_REQUEST", "cid")
+			return
 		}
-		message := make([]byte, size)
-		io.ReadFull(from, message)
-		if !h.store.take(message) {
+		if found, there := h.store.get(cid); there {
+			pin := protowire.AppendTag(append([]byte{}, found.bytes...), 1000, protowire.VarintType)
+			delimited(w, protowire.AppendVarint(pin, found.version))
+		} else {
+			absent := protowire.AppendTag(nil, 1004, protowire.BytesType)
+			delimited(w, protowire.AppendBytes(absent, message))
+		}
+	}
+}
+
+func (h *Host) batch(w http.ResponseWriter, r *http.Request) {
+	failed, versions := []map[string]any{}, []uint64{}
+	for index, message := range messages(r.Body) {
+		version, ok := h.store.take(message)
+		versions = append(versions, version)
+		if !ok {
 			failed = append(failed, map[string]any{"index": index, "status": 412, "code": "VERSION_CHANGED"})
 		}
 	}
-	json.NewEncoder(w).Encode(map[string]any{"failed": failed})
+	json.NewEncoder(w).Encode(map[string]any{"failed": failed, "versions": versions})
+}
+
+// messages are what a body consists of, each with its length before it.
+func messages(body io.Reader) (all [][]byte) {
+	from := bufio.NewReader(body)
+	for {
+		size, err := binary.ReadUvarint(from)
+		if err != nil {
+			return all
+		}
+		message := make([]byte, size)
+		io.ReadFull(from, message)
+		all = append(all, message)
+	}
 }
 
 func (h *Host) changes(w http.ResponseWriter, r *http.Request) {
@@ -267,7 +295,7 @@ func (s *Store) put(cid api.Cid, bytes []byte, version uint64, absent bool) (uin
 	return s.head, true
 }
 
-func (s *Store) take(message []byte) bool {
+func (s *Store) take(message []byte) (uint64, bool) {
 	var body, removed []byte
 	var version uint64
 	absent := false
@@ -290,10 +318,9 @@ func (s *Store) take(message []byte) bool {
 	if removed != nil {
 		pin.Cid, _ = api.CastCid(removed)
 	} else if err := pin.ProtoUnmarshal(body); err != nil {
-		return false
+		return 0, false
 	}
-	_, ok := s.put(pin.Cid, body, version, absent)
-	return ok
+	return s.put(pin.Cid, body, version, absent)
 }
 
 func (s *Store) names(after string) ([]string, uint64) {

@@ -30,8 +30,8 @@ use utoipa::{Modify, OpenApi};
         policies::read, policies::write, policies::remove,
         policies::grants, policies::grant, policies::revoke,
         authz::explain, authz::begin, authz::report, authz::promote, authz::drop_it,
-        state::read, state::put, state::remove, state::list::list, state::batch::commit,
-        state::changes::read,
+        state::read, state::put, state::remove, state::list::list, state::several::read,
+        state::batch::commit, state::changes::read,
         audit::list, audit::export::export, audit::chains, audit::checkpoints, audit::sign::sign,
         whoami::show, show
     ),

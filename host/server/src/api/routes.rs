@@ -127,6 +127,8 @@ pub enum Operation {
     ListPins,
     /// One pin of the whole set.
     ReadPin,
+    /// Many pins of the whole set.
+    ReadPins,
     /// Puts a pin as a cluster node does.
     PutPin,
     /// Removes a pin as a cluster node does.
@@ -197,7 +199,8 @@ impl Route {
     /// Whether it changes something, and is therefore carried through when its caller hangs up.
     #[must_use]
     pub fn is_change(&self) -> bool {
-        self.method != Method::GET
+        // What is asked for there is too long for a path.
+        self.method != Method::GET && self.operation != Operation::ReadPins
     }
 
     /// Whether it is for administrators and changes something: such a call is put down before
@@ -289,6 +292,7 @@ pub static ROUTES: &[Route] = &[
     Route::ours(Method::GET, "/v1/state/pins/{cid}", Op::ReadPin),
     Route::ours(Method::PUT, "/v1/state/pins/{cid}", Op::PutPin),
     Route::ours(Method::DELETE, "/v1/state/pins/{cid}", Op::RemovePin),
+    Route::ours(Method::POST, "/v1/state/read", Op::ReadPins),
     Route::ours(Method::POST, "/v1/state/batch", Op::CommitPins),
     Route::ours(Method::GET, "/v1/state/changes", Op::FollowPins),
     Route::ours(Method::GET, "/v1/audit", Op::ReadAudit),
@@ -353,6 +357,7 @@ pub(crate) fn handle(call: &mut Call) -> Handling<'_> {
         Op::ReadPin => Box::pin(state::read(call)),
         Op::PutPin => Box::pin(state::put(call)),
         Op::RemovePin => Box::pin(state::remove(call)),
+        Op::ReadPins => Box::pin(state::several::read(call)),
         Op::CommitPins => Box::pin(state::batch::commit(call)),
         Op::FollowPins => Box::pin(state::changes::read(call)),
         Op::ReadAudit => Box::pin(audit::list(call)),

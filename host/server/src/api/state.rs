@@ -1,7 +1,7 @@
 //! The State API, under `/v1/state`: the pin set as a cluster's nodes keep it.
 //!
-//! Nodes read and write single pins under conditions ([`Expect`]), commit many at once (`batch`),
-//! list all of them (`list`) and follow what changes (`changes`). Pins are IPFS Cluster's
+//! Nodes read and write single pins under conditions ([`Expect`]), read many at once (`several`)
+//! and commit many (`batch`), list all of them (`list`) and follow what changes (`changes`). Pins are IPFS Cluster's
 //! `api.Pin`, as JSON or as protobuf; beside each stands its version, which says `ETag` in headers.
 
 pub(super) mod batch;
@@ -9,6 +9,7 @@ pub(super) mod changes;
 mod describe;
 pub(super) mod list;
 mod mark;
+pub(super) mod several;
 mod wire;
 
 pub(crate) use describe::{BatchEntry, BatchOutcome, BatchRefusal, Change, ChangePage, StatePin};

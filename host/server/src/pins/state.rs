@@ -4,7 +4,7 @@
 //! pins is no account's. Who may be a node is the policies' affair (`readPins`, `writePins`).
 
 use futures_util::future::join_all;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use holdfast_model::action::{ReadPins, SignAudit, WritePins};
 use holdfast_model::{Change, Cid, Cursor, ErrorKind, Pin, StoredPin, UnixMillis};
 use holdfast_policy::Permit;
@@ -97,6 +97,16 @@ pub async fn hold_note(
     }
 }
 
+/// Many pins, each with what there is of it, in the order in which they are asked for.
+pub fn get_each<'a>(
+    store: &'a Store,
+    _permit: &Permit<ReadPins>,
+    cids: Vec<Cid>,
+) -> impl Stream<Item = Result<(Cid, Option<StoredPin>), StoreError>> + use<'a> {
+    let read = move |cid| async move { Ok((cid, store.pin(&cid).await?)) };
+    stream::iter(cids).map(read).buffered(READS_AT_ONCE)
+}
+
 /// Puts a pin; durable when it is answered.
 ///
 /// # Errors
@@ -123,13 +133,13 @@ pub async fn remove(
     store.delete_pin(cid, expect).await
 }
 
-/// Does many things at once, each atomic by itself; answers what became of each, in their order.
-/// Entries of the same CID take effect in their order too.
+/// Does many things at once, each atomic by itself; answers what became of each, in their order,
+/// of a put its new version. Entries of the same CID take effect in their order too.
 pub async fn commit(
     store: &Store,
     permit: &Permit<WritePins>,
     entries: Vec<Entry>,
-) -> Vec<Result<(), StoreError>> {
+) -> Vec<Result<Option<u64>, StoreError>> {
     let most = match store {
         Store::Cql(_) => WRITES_AT_ONCE_ON_CLUSTER,
         Store::Memory(_) | Store::Embedded(_) => WRITES_AT_ONCE,
@@ -153,10 +163,12 @@ async fn one(
     store: &Store,
     permit: &Permit<WritePins>,
     Entry { step, expect }: Entry,
-) -> Result<(), StoreError> {
+) -> Result<Option<u64>, StoreError> {
     match step {
-        Step::Put(pin) => put(store, permit, *pin, expect).await.map(drop),
-        Step::Delete(cid) => remove(store, permit, &cid, expect).await,
+        Step::Put(pin) => put(store, permit, *pin, expect)
+            .await
+            .map(|stored| Some(stored.version)),
+        Step::Delete(cid) => remove(store, permit, &cid, expect).await.map(|()| None),
     }
 }
 

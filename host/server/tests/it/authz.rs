@@ -100,6 +100,7 @@ fn table() -> Vec<Row> {
         row("GET", state_pin, pin_path, None, Some(403), (TenantAdmin, 403), (ClusterNode, 200)),
         row("PUT", state_pin, pin_path, pin(), Some(403), (Operator, 403), (ClusterNode, 204)),
         row("DELETE", state_pin, pin_path, None, Some(403), (Operator, 403), (ClusterNode, 204)),
+        row("POST", "/v1/state/read", "/v1/state/read", pin(), Some(403), (Operator, 403), (ClusterNode, 415)),
         row("POST", "/v1/state/batch", "/v1/state/batch", pin(), Some(403), (Operator, 403), (ClusterNode, 415)),
         row("GET", changes, "/v1/state/changes?after=0", None, Some(403), (TenantUser, 403), (ClusterNode, 200)),
         row("GET", "/v1/audit", "/v1/audit?tenant=acme", None, Some(404), (TenantUser, 403), (TenantAdmin, 200)),

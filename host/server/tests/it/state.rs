@@ -4,6 +4,7 @@ mod batch;
 mod feed;
 mod list;
 mod pins;
+mod several;
 mod stops;
 
 use crate::support::cluster::fresh;

@@ -76,7 +76,7 @@ impl Problem {
         Self::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "PAYLOAD_TOO_LARGE",
-            format!("the batch has more than {most} entries and nothing was applied; send several"),
+            format!("the batch has more than {most} entries and nothing was done; send several"),
         )
     }
 

@@ -4,7 +4,7 @@
 //! that were not applied. Entries of one CID take effect in their order. A body that cannot be
 //! taken apart, or has too many entries, changes nothing.
 
-use super::{LINES, PROTOBUF};
+use super::{LINES, PROTOBUF, wire};
 use crate::api::context::Call;
 use crate::api::problem::Problem;
 use crate::api::reply::Reply;
@@ -65,6 +65,8 @@ struct Outcome {
     applied: usize,
     failed: Vec<Refused>,
     head: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    versions: Option<Vec<u64>>,
 }
 
 #[derive(Serialize)]
@@ -79,6 +81,7 @@ struct Refused {
 /// Put and delete many pins.
 #[utoipa::path(
     post, path = "/v1/state/batch", tag = "state", operation_id = "commitPins",
+    params(("versions" = Option<bool>, Query, description = "Tell the new version of each put")),
     request_body(content(
         (super::BatchEntry = "application/x-ndjson"), (Vec<u8> = "application/x-protobuf")),
         description = "One entry a line, or one message with its length ahead"),
@@ -89,6 +92,7 @@ struct Refused {
 )]
 pub(crate) async fn commit(call: &mut Call) -> Result<Reply, Problem> {
     let permit = call.permit::<WritePins>(Host)?;
+    let is_told = call.query(&["versions"])?.flag("versions")?;
     let (content_type, bytes) = call.large_body(&[LINES, PROTOBUF]).await?;
     let entries = match content_type {
         PROTOBUF => messages(&bytes)?,
@@ -97,7 +101,7 @@ pub(crate) async fn commit(call: &mut Call) -> Result<Reply, Problem> {
     drop(bytes);
     let all = entries.len();
     let store = call.app().store.clone();
-    let failed = apply(&store, &permit, entries).await;
+    let (versions, failed) = apply(&store, &permit, entries).await;
     let applied = all - failed.len();
     let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
     let metrics = &call.station.edge.metrics.state;
@@ -111,6 +115,7 @@ pub(crate) async fn commit(call: &mut Call) -> Result<Reply, Problem> {
         applied,
         failed,
         head,
+        versions: is_told.then_some(versions),
     };
     Reply::json(StatusCode::OK, &outcome)
 }
@@ -134,21 +139,9 @@ fn lines(bytes: &[u8]) -> Result<Vec<Read>, Problem> {
 /// Takes messages apart.
 fn messages(bytes: &[u8]) -> Result<Vec<Read>, Problem> {
     let mut entries = Vec::new();
-    let mut rest = bytes;
-    while !rest.is_empty() {
+    for message in wire::messages(bytes) {
         room_for_one_more(&entries)?;
-        let place = entries.len();
-        let broken = || {
-            let why = format!("message {place} has no length, or is longer than the rest");
-            Invalid::new(
-                "body",
-                format!("{why}; send each with its length ahead as a varint"),
-            )
-        };
-        let length = prost::decode_length_delimiter(&mut rest).map_err(|_| broken())?;
-        let (message, beyond) = rest.split_at_checked(length).ok_or_else(broken)?;
-        rest = beyond;
-        entries.push(EntryMessage::decode(message).map_or_else(
+        entries.push(EntryMessage::decode(message?).map_or_else(
             |error| Err((None, Invalid::new("entry", error.to_string()))),
             EntryMessage::into_entry,
         ));
@@ -216,8 +209,14 @@ fn entry(step: Step, version: Option<u64>, is_absent: bool) -> Read {
     Ok(Entry { step, expect })
 }
 
-/// Applies entries; answers those that failed, in their order.
-async fn apply(store: &Store, permit: &Permit<WritePins>, entries: Vec<Read>) -> Vec<Refused> {
+/// Applies entries; answers the version of each that was put, 0 for the others, and those that
+/// failed, in their order.
+async fn apply(
+    store: &Store,
+    permit: &Permit<WritePins>,
+    entries: Vec<Read>,
+) -> (Vec<u64>, Vec<Refused>) {
+    let mut versions = vec![0; entries.len()];
     let (mut failed, mut good, mut places) = (Vec::new(), Vec::new(), Vec::new());
     for (index, entry) in entries.into_iter().enumerate() {
         match entry {
@@ -230,7 +229,15 @@ async fn apply(store: &Store, permit: &Permit<WritePins>, entries: Vec<Read>) ->
     }
     let answers = state::commit(store, permit, good).await;
     for ((index, cid), answer) in places.into_iter().zip(answers) {
-        let Err(error) = answer else { continue };
+        let error = match answer {
+            Ok(version) => {
+                if let (Some(version), Some(told)) = (version, versions.get_mut(index)) {
+                    *told = version;
+                }
+                continue;
+            }
+            Err(error) => error,
+        };
         let problem = Problem::of_write(error);
         if let Some(cause) = problem.cause() {
             tracing::warn!(%cid, cause, "an entry of a batch was not applied");
@@ -238,7 +245,7 @@ async fn apply(store: &Store, permit: &Permit<WritePins>, entries: Vec<Read>) ->
         failed.push(refused(index, Some(cid.to_string()), &problem));
     }
     failed.sort_by_key(|refused| refused.index);
-    failed
+    (versions, failed)
 }
 
 fn refused(index: usize, cid: Option<String>, problem: &Problem) -> Refused {

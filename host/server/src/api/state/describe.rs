@@ -58,6 +58,9 @@ pub(crate) struct BatchOutcome {
     failed: Vec<BatchRefusal>,
     /// The feed's head, for who follows it.
     head: u64,
+    /// Of each entry in its place, if asked for: the version of a put, 0 of what is no put or was
+    /// not applied.
+    versions: Option<Vec<u64>>,
 }
 
 /// Why an entry was not applied.

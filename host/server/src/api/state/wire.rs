@@ -5,7 +5,7 @@
 //! control messages have no CID.
 
 use holdfast_model::pin::PinWriter;
-use holdfast_model::{Invalid, Pin, StoredPin};
+use holdfast_model::{Cid, Invalid, Pin, StoredPin};
 use prost::Message;
 use prost::encoding::{encode_varint, encoded_len_varint, uint64};
 use serde::Serialize;
@@ -40,6 +40,8 @@ pub(super) enum Control<'a> {
     End { pins: u64 },
     /// The stream broke.
     Error(Fault<'a>),
+    /// There is no pin of this CID.
+    Absent(Cid),
     /// Nothing has changed; the feed is at this cursor.
     Heartbeat(u64),
 }
@@ -60,6 +62,8 @@ struct ControlMessage {
     end: Option<EndMessage>,
     #[prost(message, optional, tag = "1003")]
     error: Option<FaultMessage>,
+    #[prost(bytes = "vec", tag = "1004")]
+    absent: Vec<u8>,
 }
 
 #[derive(Message)]
@@ -123,11 +127,36 @@ impl Form {
                     detail: fault.detail.to_owned(),
                 });
             }
+            Control::Absent(cid) => message.absent = cid.to_bytes(),
             // The feed has no protobuf form.
             Control::Heartbeat(_) => {}
         }
         framed(&message.encode_to_vec(), out);
     }
+}
+
+/// The messages of a body, each with its length ahead; an error is the last of them.
+pub(super) fn messages(body: &[u8]) -> impl Iterator<Item = Result<&[u8], Invalid>> {
+    let mut rest = body;
+    let mut place = 0_usize;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let length = prost::decode_length_delimiter(&mut rest).ok();
+        let Some((message, beyond)) = length.and_then(|length| rest.split_at_checked(length))
+        else {
+            rest = &[];
+            let why = format!(
+                "message {place} has no length, or is longer than the rest; send each with its \
+                 length ahead as a varint"
+            );
+            return Some(Err(Invalid::new("body", why)));
+        };
+        rest = beyond;
+        place += 1;
+        Some(Ok(message))
+    })
 }
 
 /// One message with its length ahead.
@@ -153,7 +182,7 @@ pub(super) fn pin_of_json(bytes: &[u8]) -> Result<Pin, Invalid> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use holdfast_model::{Cid, UnixMillis};
+    use holdfast_model::UnixMillis;
 
     fn stored() -> StoredPin {
         let cid = Cid::parse("bafkqaaa").unwrap();

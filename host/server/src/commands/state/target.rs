@@ -87,10 +87,10 @@ impl<'a> Target<'a> {
     }
 }
 
-fn done(answer: Result<(), holdfast_store::StoreError>) -> Result<Done, Failure> {
+fn done(answer: Result<Option<u64>, holdfast_store::StoreError>) -> Result<Done, Failure> {
     use holdfast_store::StoreError::{Conflict, Invalid};
     match answer {
-        Ok(()) => Ok(Done::Applied),
+        Ok(_) => Ok(Done::Applied),
         Err(Conflict(_)) => Ok(Done::Kept),
         Err(Invalid(invalid)) => Ok(Done::Refused(invalid.to_string())),
         // The store itself: nothing after this would fare better.
