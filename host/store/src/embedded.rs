@@ -84,7 +84,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use table::Tables;
 use tokio::sync::{mpsc, oneshot, watch};
-use writer::{Message, Operation, Writer};
+use writer::{Message, Operation, Share, Writer};
 
 /// Operations that may wait for the writer: eight full groups, some tens of milliseconds of work.
 /// Whoever comes later waits outside, where it costs no memory of the store's.
@@ -203,7 +203,16 @@ impl Embedded {
         &self,
         operation: impl FnOnce(&mut Draft<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.submit(false, operation).await
+        self.submit(Share::Counts(1), operation).await
+    }
+
+    /// Has the writer run an operation that counts as many.
+    async fn write_many<T: Send + 'static>(
+        &self,
+        count: usize,
+        operation: impl FnOnce(&mut Draft<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.submit(Share::Counts(count), operation).await
     }
 
     /// Has the writer run an operation in a group of its own.
@@ -211,17 +220,17 @@ impl Embedded {
         &self,
         operation: impl FnOnce(&mut Draft<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.submit(true, operation).await
+        self.submit(Share::Alone, operation).await
     }
 
     async fn submit<T: Send + 'static>(
         &self,
-        alone: bool,
+        share: Share,
         operation: impl FnOnce(&mut Draft<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (caller, answer) = oneshot::channel();
         let asked = Asked {
-            alone,
+            share,
             operation: Some(operation),
             answer: None,
             caller,
@@ -237,7 +246,7 @@ impl Embedded {
 
 /// An operation, and the caller who waits for it.
 struct Asked<O, T> {
-    alone: bool,
+    share: Share,
     operation: Option<O>,
     answer: Option<Result<T>>,
     caller: oneshot::Sender<Result<T>>,
@@ -248,8 +257,8 @@ where
     O: FnOnce(&mut Draft<'_>) -> Result<T> + Send,
     T: Send,
 {
-    fn is_alone(&self) -> bool {
-        self.alone
+    fn share(&self) -> Share {
+        self.share
     }
 
     fn run(&mut self, draft: &mut Draft<'_>) {

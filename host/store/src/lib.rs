@@ -34,7 +34,7 @@ pub use record::{Kept, RECORD_BYTES_MAX, RECORD_NAME_BYTES_MAX, Record};
 pub use scan::{PinScan, ScanMark};
 pub use store::Store;
 
-use holdfast_model::{AccountId, NewRequest, RequestId, RequestStatus};
+use holdfast_model::{AccountId, Cid, NewRequest, Pin, RequestId, RequestStatus};
 use std::time::Duration;
 
 /// What must hold of a row for a write to happen.
@@ -46,6 +46,35 @@ pub enum Expect {
     Absent,
     /// The row has this version.
     Version(u64),
+}
+
+/// One of many changes of pins that cluster nodes make at once.
+#[derive(Debug)]
+pub struct PinEntry {
+    /// What is to be done.
+    pub step: PinStep,
+    /// Only if this holds.
+    pub expect: Expect,
+}
+
+/// What is to be done with one pin.
+#[derive(Debug)]
+pub enum PinStep {
+    /// Put it.
+    Put(Box<Pin>),
+    /// Delete it.
+    Delete(Cid),
+}
+
+impl PinEntry {
+    /// The pin that it is about.
+    #[must_use]
+    pub fn cid(&self) -> Cid {
+        match &self.step {
+            PinStep::Put(pin) => pin.cid,
+            PinStep::Delete(cid) => *cid,
+        }
+    }
 }
 
 /// A request to be made: what was asked, by whom, under which id.

@@ -72,6 +72,7 @@ operations! {
     Pin Read "pin";
     PutPin Write "put_pin";
     DeletePin Write "delete_pin";
+    ChangePins Write "change_pins";
     AllocatePin Write "allocate_pin";
     Pins Read "pins";
     ExpiredPins Read "expired_pins";

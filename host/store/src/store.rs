@@ -4,7 +4,7 @@ use crate::cql::{Cql, CqlSettings};
 use crate::embedded::Embedded;
 use crate::memory::Memory;
 use crate::metrics::{Operation, StoreMetrics};
-use crate::{Expect, Outcome, PinScan, RequestDraft, Result, Retention, ScanMark};
+use crate::{Expect, Outcome, PinEntry, PinScan, RequestDraft, Result, Retention, ScanMark};
 use futures_util::FutureExt;
 use holdfast_model::key::KeyHash;
 use holdfast_model::{
@@ -241,6 +241,26 @@ impl Store {
     /// what is not there is fine with `Expect::Any`. Feed entry in the same commit.
     pub async fn delete_pin(&self, cid: &Cid, expect: Expect) -> Result<()> {
         dispatch!(self, DeletePin, fallible delete_pin(cid, expect))
+    }
+
+    /// Puts and deletes many pins, each as [`Store::put_pin`] and [`Store::delete_pin`] do and
+    /// atomic by itself. Answers what became of each in its place, of a put its version. Entries of
+    /// the same CID take effect in their order.
+    pub async fn change_pins(&self, entries: Vec<PinEntry>) -> Vec<Result<Option<u64>>> {
+        let began = Instant::now();
+        let answers = match self {
+            Self::Memory(memory) => {
+                let change = |entry| memory.run(|state| state.change_pin(entry));
+                entries.into_iter().map(change).collect()
+            }
+            Self::Embedded(embedded) => embedded.change_pins(entries).await,
+            Self::Cql(cql) => cql.change_pins(entries).boxed().await,
+        };
+        for answer in &answers {
+            let metrics = self.metrics_kept();
+            metrics.answered(Operation::ChangePins, began, answer);
+        }
+        answers
     }
 
     /// Records where a pin is placed, if it still has `version`. No feed entry: placement follows

@@ -25,6 +25,18 @@ impl Pin {
         PinMessage::from(self).encode_to_vec()
     }
 
+    /// The pin as it reads once it has been stored, and what is stored of it.
+    ///
+    /// # Errors
+    /// More than [`PIN_BYTES_MAX`] bytes.
+    pub fn into_stored_form(self) -> Result<(Self, Vec<u8>), Invalid> {
+        let proto = self.to_proto();
+        if proto.len() > PIN_BYTES_MAX {
+            return Err(too_large(&proto));
+        }
+        Ok((self.into_stored(), proto))
+    }
+
     /// Reads the protobuf form.
     ///
     /// # Errors
@@ -32,8 +44,7 @@ impl Pin {
     /// the error names the field.
     pub fn from_proto(bytes: &[u8]) -> Result<Self, Invalid> {
         if bytes.len() > PIN_BYTES_MAX {
-            let why = format!("has {} bytes; {PIN_BYTES_MAX} at most", bytes.len());
-            return Err(Invalid::new("pin", why));
+            return Err(too_large(bytes));
         }
         PinMessage::decode(bytes)
             .map_err(|e| Invalid::new("pin", format!("is no protobuf api.Pin ({e})")))?
@@ -167,6 +178,11 @@ impl OptionsMessage {
             origins: each("origins", &self.origins, Origin::from_bytes)?,
         })
     }
+}
+
+fn too_large(proto: &[u8]) -> Invalid {
+    let why = format!("has {} bytes; {PIN_BYTES_MAX} at most", proto.len());
+    Invalid::new("pin", why)
 }
 
 const fn number_of(pin_type: PinType) -> i32 {

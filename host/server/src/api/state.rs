@@ -1,8 +1,9 @@
 //! The State API, under `/v1/state`: the pin set as a cluster's nodes keep it.
 //!
 //! Nodes read and write single pins under conditions ([`Expect`]), read many at once (`several`)
-//! and commit many (`batch`), list all of them (`list`) and follow what changes (`changes`). Pins are IPFS Cluster's
-//! `api.Pin`, as JSON or as protobuf; beside each stands its version, which says `ETag` in headers.
+//! and commit many (`batch`), list all of them (`list`) and follow what changes (`changes`). Pins
+//! are IPFS Cluster's `api.Pin`, as JSON or as protobuf; beside each stands its version, which says
+//! `ETag` in headers.
 
 pub(super) mod batch;
 pub(super) mod changes;

@@ -3,25 +3,17 @@
 //! Authorizer components are not asked here: they judge an account's requests, and what a cluster
 //! pins is no account's. Who may be a node is the policies' affair (`readPins`, `writePins`).
 
-use futures_util::future::join_all;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use holdfast_model::action::{ReadPins, SignAudit, WritePins};
 use holdfast_model::{Change, Cid, Cursor, ErrorKind, Pin, StoredPin, UnixMillis};
 use holdfast_policy::Permit;
 use holdfast_store::{Expect, PinScan, ScanMark, Store, StoreError};
-use std::collections::{HashMap, HashSet};
+pub use holdfast_store::{PinEntry as Entry, PinStep as Step};
+use std::collections::HashMap;
 
 /// Pins of a page of the feed that are read at once: a page of a thousand takes a few round trips
 /// to a cluster and does not crowd out other callers.
 const READS_AT_ONCE: usize = 64;
-
-/// Entries that are under way at once in a store of one process: four of the groups that it
-/// commits, so that the next one waits while one is written.
-const WRITES_AT_ONCE: usize = 2_048;
-
-/// Entries that are under way at once on a cluster: beyond these, calls wait in the driver's queue
-/// and take from others.
-const WRITES_AT_ONCE_ON_CLUSTER: usize = 256;
 
 /// What the pin of a checkpoint's note is called.
 const NOTE: &str = "audit checkpoint";
@@ -35,35 +27,6 @@ pub struct Changed {
     pub cid: Cid,
     /// The pin as it is now; nothing if it is gone.
     pub pin: Option<StoredPin>,
-}
-
-/// What is to be done with one pin, and under which condition.
-#[derive(Debug)]
-pub struct Entry {
-    /// What.
-    pub step: Step,
-    /// Only if this holds.
-    pub expect: Expect,
-}
-
-/// What is to be done with one pin.
-#[derive(Debug)]
-pub enum Step {
-    /// Put it.
-    Put(Box<Pin>),
-    /// Remove it.
-    Delete(Cid),
-}
-
-impl Entry {
-    /// The pin that it is about.
-    #[must_use]
-    pub fn cid(&self) -> Cid {
-        match &self.step {
-            Step::Put(pin) => pin.cid,
-            Step::Delete(cid) => *cid,
-        }
-    }
 }
 
 /// One pin.
@@ -137,39 +100,10 @@ pub async fn remove(
 /// of a put its new version. Entries of the same CID take effect in their order too.
 pub async fn commit(
     store: &Store,
-    permit: &Permit<WritePins>,
+    _permit: &Permit<WritePins>,
     entries: Vec<Entry>,
 ) -> Vec<Result<Option<u64>, StoreError>> {
-    let most = match store {
-        Store::Cql(_) => WRITES_AT_ONCE_ON_CLUSTER,
-        Store::Memory(_) | Store::Embedded(_) => WRITES_AT_ONCE,
-    };
-    let mut answers = Vec::with_capacity(entries.len());
-    let mut together = Vec::new();
-    let mut cids = HashSet::new();
-    for entry in entries {
-        if together.len() >= most || cids.contains(&entry.cid()) {
-            answers.extend(join_all(together.drain(..)).await);
-            cids.clear();
-        }
-        cids.insert(entry.cid());
-        together.push(one(store, permit, entry));
-    }
-    answers.extend(join_all(together).await);
-    answers
-}
-
-async fn one(
-    store: &Store,
-    permit: &Permit<WritePins>,
-    Entry { step, expect }: Entry,
-) -> Result<Option<u64>, StoreError> {
-    match step {
-        Step::Put(pin) => put(store, permit, *pin, expect)
-            .await
-            .map(|stored| Some(stored.version)),
-        Step::Delete(cid) => remove(store, permit, &cid, expect).await.map(|()| None),
-    }
+    store.change_pins(entries).await
 }
 
 /// All pins, from the beginning or from a mark on.

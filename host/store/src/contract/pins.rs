@@ -2,7 +2,8 @@
 
 use super::sample::{account, at, cid, draft, pairs, peer, request_id};
 use super::{Backend, Outcome, refusal};
-use crate::{Expect, ScanMark};
+use crate::{Expect, PinEntry, PinStep, ScanMark};
+use holdfast_model::limits::PIN_BYTES_MAX;
 use holdfast_model::{Cid, ErrorKind, Origin, Pin, StoredPin};
 
 /// What a put answers is what is read later: whole seconds, no allocations asked for by the caller.
@@ -67,6 +68,75 @@ pub async fn expectations_guard_a_delete(backend: impl Backend) -> Outcome {
         .delete_pin(&cid(1)?, Expect::Version(put.version))
         .await?;
     assert_eq!(store.pin(&cid(1)?).await?, None);
+    Ok(())
+}
+
+/// Of many changes each is made or refused by itself, and those of one pin follow each other. More
+/// than any backend does in one go.
+pub async fn many_change_at_once_and_each_by_itself(backend: impl Backend) -> Outcome {
+    const MANY: u64 = 600;
+    let store = backend.store();
+    let pin = |n: u64| cid(n).map(|cid| Pin::recursive(cid, at(1_000)));
+    let put = |pin, expect| PinEntry {
+        step: PinStep::Put(Box::new(pin)),
+        expect,
+    };
+    let old = store.put_pin(pin(1)?, Expect::Any).await?;
+    let mut large = pin(2)?;
+    let filling = "x".repeat(PIN_BYTES_MAX);
+    large.options.metadata = pairs(&[("filling", &filling)]);
+    let mut entries = vec![
+        put(pin(1)?, Expect::Absent),
+        put(pin(1)?, Expect::Version(old.version)),
+        put(large, Expect::Any),
+        put(pin(3)?, Expect::Absent),
+        PinEntry {
+            step: PinStep::Delete(cid(3)?),
+            expect: Expect::Any,
+        },
+        PinEntry {
+            step: PinStep::Delete(cid(1)?),
+            expect: Expect::Version(old.version),
+        },
+        PinEntry {
+            step: PinStep::Delete(cid(4)?),
+            expect: Expect::Any,
+        },
+    ];
+    for n in 10..10 + MANY {
+        entries.push(put(pin(n)?, Expect::Absent));
+    }
+    let mut answers = store.change_pins(entries).await.into_iter();
+    let kinds: Vec<_> = answers
+        .by_ref()
+        .take(7)
+        .map(|answer| {
+            answer
+                .map(|version| version.is_some())
+                .map_err(|e| e.kind())
+        })
+        .collect();
+    let (conflict, invalid) = (ErrorKind::Conflict, ErrorKind::Invalid);
+    let wanted = [
+        Err(conflict),
+        Ok(true),
+        Err(invalid),
+        Ok(true),
+        Ok(false),
+        Err(conflict),
+        Ok(false),
+    ];
+    assert_eq!(kinds, wanted);
+    assert_eq!(store.pin(&cid(2)?).await?, None);
+    assert_eq!(store.pin(&cid(3)?).await?, None);
+    let backend = backend.reopen().await;
+    let store = backend.store();
+    for n in 10..10 + MANY {
+        let version = answers.next().ok_or("an answer is missing")??;
+        let there = store.pin(&cid(n)?).await?;
+        assert_eq!(there.map(|pin| pin.version), version, "{n}");
+    }
+    assert!(answers.next().is_none());
     Ok(())
 }
 

@@ -1,15 +1,22 @@
 //! The calls of the contract: each is handed to the writer, or read at once.
 
+use super::draft::Draft;
+use super::pins::{PinPut, PinWrite};
+use super::writer::GROUP_OPERATIONS_MAX;
 use super::{Embedded, PING_WAIT_MAX};
 use crate::error::StoreError;
 use crate::rules::check_follower_name;
-use crate::{Expect, Outcome, RequestDraft, Result};
+use crate::{Expect, Outcome, PinEntry, PinStep, RequestDraft, Result};
+use futures_util::future::join_all;
 use holdfast_model::key::KeyHash;
 use holdfast_model::{
     AccountId, ApiKey, Change, Cid, Cursor, KeyId, PeerId, Period, Pin, PinRequest, Placement,
     RequestFilter, RequestId, StatusCounts, StoredPin, Tenant, TenantId, UnixMillis, Usage,
 };
 use std::io;
+
+/// Changes of one operation that makes many: as many as a group has, so that they are a group.
+const CHANGES_MAX: usize = GROUP_OPERATIONS_MAX;
 
 impl Embedded {
     pub(crate) async fn create_request(
@@ -113,7 +120,40 @@ impl Embedded {
     }
 
     pub(crate) async fn put_pin(&self, pin: Pin, expect: Expect) -> Result<StoredPin> {
-        self.write(move |rows| rows.put_pin(&pin, expect)).await
+        let put = PinPut::of(pin, expect)?;
+        self.write(move |rows| rows.put_pin(put)).await
+    }
+
+    /// Makes changes, each atomic by itself, in as few operations as they fit into; answers each in
+    /// its place.
+    pub(crate) async fn change_pins(&self, entries: Vec<PinEntry>) -> Vec<Result<Option<u64>>> {
+        let count = entries.len();
+        let mut entries = entries.into_iter();
+        let mut parts = Vec::with_capacity(count.div_ceil(CHANGES_MAX));
+        while !entries.as_slice().is_empty() {
+            // What has to be written is made here: the one thread that writes should do no more.
+            let part: Vec<_> = entries.by_ref().take(CHANGES_MAX).map(prepared).collect();
+            parts.push(Box::pin(self.change_together(part)));
+        }
+        join_all(parts).await.into_iter().flatten().collect()
+    }
+
+    async fn change_together(&self, changes: Vec<Result<PinWrite>>) -> Vec<Result<Option<u64>>> {
+        let count = changes.len();
+        let each = move |rows: &mut Draft<'_>| {
+            let change = |change: Result<PinWrite>| {
+                let change = change?;
+                rows.attempt(|rows| match change {
+                    PinWrite::Put(put) => rows.put_pin(put).map(|stored| Some(stored.version)),
+                    PinWrite::Delete(cid, expect) => rows.delete_pin(&cid, expect).map(|()| None),
+                })
+            };
+            Ok(changes.into_iter().map(change).collect())
+        };
+        match self.write_many(count, each).await {
+            Ok(answers) => answers,
+            Err(error) => (0..count).map(|_| Err(error.again())).collect(),
+        }
     }
 
     pub(crate) async fn delete_pin(&self, cid: &Cid, expect: Expect) -> Result<()> {
@@ -322,5 +362,13 @@ impl Embedded {
 
     pub(crate) async fn check(&self) -> Result<Vec<String>> {
         self.scan(super::check::faults).await
+    }
+}
+
+/// A change as the writer is given it.
+fn prepared(entry: PinEntry) -> Result<PinWrite> {
+    match entry.step {
+        PinStep::Put(pin) => PinPut::of(*pin, entry.expect).map(PinWrite::Put),
+        PinStep::Delete(cid) => Ok(PinWrite::Delete(cid, entry.expect)),
     }
 }

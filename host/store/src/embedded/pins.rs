@@ -5,28 +5,58 @@ use super::key;
 use super::table::Table;
 use crate::error::StoreError;
 use crate::row::{PinRow, decode, encode};
-use crate::rules::{PIN, begin_pin, stored_form};
+use crate::rules::{PIN, begin_pin};
 use crate::{Expect, Result};
 use fjall::UserValue;
 use holdfast_model::{Cid, NewRequest, PeerId, Pin, StoredPin, UnixMillis};
 
+/// A pin that is to be put, and what is stored of it.
+pub(super) struct PinPut {
+    pin: Pin,
+    proto: Vec<u8>,
+    expect: Expect,
+}
+
+/// A change of a pin that cluster nodes make.
+pub(super) enum PinWrite {
+    Put(PinPut),
+    Delete(Cid, Expect),
+}
+
+impl PinPut {
+    /// # Errors
+    /// A pin that is too large.
+    pub(super) fn of(pin: Pin, expect: Expect) -> Result<Self> {
+        let (pin, proto) = pin.into_stored_form()?;
+        Ok(Self { pin, proto, expect })
+    }
+}
+
 impl Draft<'_> {
-    pub(super) fn put_pin(&mut self, pin: &Pin, expect: Expect) -> Result<StoredPin> {
-        let pin = stored_form(pin)?;
-        let row = self.get(Table::Pins, &pin.cid.to_bytes())?;
+    pub(super) fn put_pin(&mut self, put: PinPut) -> Result<StoredPin> {
+        let PinPut { pin, proto, expect } = put;
+        let key = pin.cid.to_bytes();
+        let row = self.get(Table::Pins, &key)?;
         let old = row_of(row.as_ref())?;
         expect.check(PIN, old.as_ref().map(|p| p.version))?;
         let expired = old.as_ref().and_then(PinRow::expires);
-        self.move_expiry(&pin.cid, expired, pin.options.expire_at);
-        let stored = StoredPin {
+        let expires = pin.options.expire_at;
+        self.move_expiry(&pin.cid, expired, expires);
+        let row = PinRow {
             version: self.next_number(),
             requests: old.map_or(0, |p| p.requests),
             by_cluster: true,
-            pin,
+            expires: expires.map(UnixMillis::as_millis),
+            proto: proto.into(),
         };
-        self.put_stored(&stored)?;
-        self.announce(stored.version, &stored.pin.cid);
-        Ok(stored)
+        self.put(Table::Pins, key, encode(&row)?);
+        self.announce(row.version, &pin.cid);
+        Ok(StoredPin {
+            pin,
+            version: row.version,
+            requests: row.requests,
+            by_cluster: row.by_cluster,
+        })
     }
 
     pub(super) fn delete_pin(&mut self, cid: &Cid, expect: Expect) -> Result<()> {

@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Operations of one group at most: some 4,000 rows, a commit of a few milliseconds. Larger groups
 /// gain nothing on the fsync that they share and let the first in wait longer.
-const GROUP_OPERATIONS_MAX: usize = 512;
+pub(super) const GROUP_OPERATIONS_MAX: usize = 512;
 
 /// Bytes of the disk that are not written to: fjall needs room to write tables out and to merge
 /// them, or else it could not even remove what was deleted.
@@ -38,14 +38,51 @@ pub(super) enum Message {
     Close(oneshot::Sender<()>),
 }
 
+/// What an operation takes of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Share {
+    /// All: it looks into the database beside the draft and so must have no group before it.
+    Alone,
+    /// As much as so many.
+    Counts(usize),
+}
+
 /// One caller's operation.
 pub(super) trait Operation: Send {
-    /// Whether it looks into the database beside the draft and so must have no group before it.
-    fn is_alone(&self) -> bool;
+    /// What it takes of its group.
+    fn share(&self) -> Share;
     /// Checks its conditions and writes to the draft.
     fn run(&mut self, draft: &mut Draft<'_>);
     /// Tells the caller: its own answer, or why the group failed.
     fn answer(self: Box<Self>, failure: Option<StoreError>);
+}
+
+impl Share {
+    const fn count(self) -> usize {
+        match self {
+            Self::Alone => 1,
+            Self::Counts(count) => count,
+        }
+    }
+
+    /// Whether it may join a group that has room for so many.
+    const fn fits(self, room: usize) -> bool {
+        match self {
+            Self::Alone => false,
+            Self::Counts(count) => count <= room,
+        }
+    }
+
+    /// What is left of a group's room after it; nothing if nobody else may join.
+    const fn rest(room: usize, share: Self) -> Option<usize> {
+        match share {
+            Self::Alone => None,
+            Self::Counts(count) => match room.saturating_sub(count) {
+                0 => None,
+                left => Some(left),
+            },
+        }
+    }
 }
 
 pub(super) struct Writer {
@@ -127,19 +164,18 @@ impl Writer {
 
     /// Gathers and serves a group; answers the message that ended it.
     fn serve_group(&mut self, first: Box<dyn Operation>) -> Option<Message> {
-        let mut alone = first.is_alone();
+        let mut room = Share::rest(GROUP_OPERATIONS_MAX, first.share());
         let mut group = vec![first];
         let mut next = None;
-        while !alone && group.len() < GROUP_OPERATIONS_MAX {
+        while let Some(left) = room {
             match self.queue.try_recv() {
-                Ok(Message::Write(operation)) if operation.is_alone() => {
-                    next = Some(Message::Write(operation));
-                    alone = true;
+                Ok(Message::Write(operation)) if operation.share().fits(left) => {
+                    room = Share::rest(left, operation.share());
+                    group.push(operation);
                 }
-                Ok(Message::Write(operation)) => group.push(operation),
-                Ok(close) => {
-                    next = Some(close);
-                    alone = true;
+                Ok(other) => {
+                    next = Some(other);
+                    break;
                 }
                 Err(_) => break,
             }
@@ -178,7 +214,8 @@ impl Writer {
             });
             return Err(cause);
         }
-        let size = u32::try_from(group.len()).unwrap_or(u32::MAX);
+        let size = group.iter().map(|operation| operation.share().count());
+        let size = u32::try_from(size.sum::<usize>()).unwrap_or(u32::MAX);
         self.shared.metrics.committed(size, began.elapsed());
         self.numbers = numbers;
         self.shared.announce(numbers.head());

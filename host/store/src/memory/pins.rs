@@ -3,7 +3,7 @@
 use super::State;
 use crate::error::StoreError;
 use crate::rules::{PIN, stored_form};
-use crate::{Expect, Result};
+use crate::{Expect, PinEntry, PinStep, Result};
 use holdfast_model::{Cid, PeerId, Pin, StoredPin, UnixMillis};
 
 impl State {
@@ -44,6 +44,16 @@ impl State {
             self.pins.remove(&cid.to_bytes());
         }
         Ok(())
+    }
+
+    pub(crate) fn change_pin(&mut self, entry: PinEntry) -> Result<Option<u64>> {
+        match entry.step {
+            PinStep::Put(pin) => {
+                let stored = self.put_pin(*pin, entry.expect)?;
+                Ok(Some(stored.version))
+            }
+            PinStep::Delete(cid) => self.delete_pin(&cid, entry.expect).map(|()| None),
+        }
     }
 
     pub(crate) fn allocate_pin(

@@ -101,7 +101,9 @@ async fn an_answer_that_grows_large_ends_early() {
         pin.options.metadata = [metadata].into_iter().collect();
         node.put(&pin).await;
     }
-    let body = (0..4).map(|n| format!("\"{}\"\n", cid(n))).collect::<String>();
+    let body = (0..4)
+        .map(|n| format!("\"{}\"\n", cid(n)))
+        .collect::<String>();
     let headers = [("content-type", "application/x-ndjson")];
     let read = node.call("POST", "/v1/state/read", &headers, body).await;
     assert_eq!(read.status, 200);
@@ -119,11 +121,19 @@ async fn a_batch_tells_versions_to_who_asks() {
     let node = Node::start().await;
     node.put(&named(1, "old")).await;
     let put = |n| json!({ "put": named(n, "new"), "if_absent": true });
-    let entries = [put(1), put(2), json!({ "delete": cid(9).to_string() }), put(3)];
+    let entries = [
+        put(1),
+        put(2),
+        json!({ "delete": cid(9).to_string() }),
+        put(3),
+    ];
     let body = entries.map(|entry| format!("{entry}\n")).concat();
     let headers = [("content-type", "application/x-ndjson")];
     let path_of_all = "/v1/state/batch?versions=true";
-    let told = node.call("POST", path_of_all, &headers, body).await.with(200);
+    let told = node
+        .call("POST", path_of_all, &headers, body)
+        .await
+        .with(200);
     let versions: Vec<u64> = serde_json::from_value(told["versions"].clone()).unwrap();
     assert_eq!((versions.len(), versions[0], versions[2]), (4, 0, 0));
     for (n, version) in [(2, versions[1]), (3, versions[3])] {

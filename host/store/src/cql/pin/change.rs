@@ -26,8 +26,8 @@ pub(crate) type PinLanes = Lanes<Cid, PinOp, Changed>;
 pub(crate) enum PinOp {
     /// Bring it in line with who wants it. All that wait are one.
     Touch(Option<Box<PinSeed>>),
-    /// The cluster wants it, so.
-    Put(Box<Pin>, Expect),
+    /// The cluster wants it, so; and what is stored of it.
+    Put(Box<Pin>, Vec<u8>, Expect),
     /// The cluster no longer wants it.
     Delete(Expect),
     /// It is placed there, if it still has this version.
@@ -126,8 +126,8 @@ async fn change(shared: &Arc<Shared>, cid: &Cid, op: PinOp) -> Result<Changed> {
             let version = touch(shared, cid, seed.as_deref()).await?;
             Ok(Changed { version, pin: None })
         }
-        PinOp::Put(pin, expect) => {
-            let answer = change.put(&pin, expect, found).await;
+        PinOp::Put(pin, body, expect) => {
+            let answer = change.put((&pin, body), expect, found).await;
             change.conclude(answer).await
         }
         PinOp::Delete(expect) => {
@@ -154,12 +154,11 @@ struct Change<'a> {
 impl Change<'_> {
     async fn put(
         &mut self,
-        pin: &Pin,
+        (pin, body): (&Pin, Vec<u8>),
         expect: Expect,
         mut found: Option<PinRecord>,
     ) -> Result<Changed> {
         let expires = pin.options.expire_at.map(UnixMillis::as_millis);
-        let body = pin.to_proto();
         loop {
             expect.check(PIN, shown_version(found.as_ref()))?;
             self.announce().await?;
