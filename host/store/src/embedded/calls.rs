@@ -144,7 +144,7 @@ impl Embedded {
             let change = |change: Result<PinWrite>| {
                 let change = change?;
                 rows.attempt(|rows| match change {
-                    PinWrite::Put(put) => rows.put_pin(put).map(|stored| Some(stored.version)),
+                    PinWrite::Put(put) => rows.put_pin(*put).map(|stored| Some(stored.version)),
                     PinWrite::Delete(cid, expect) => rows.delete_pin(&cid, expect).map(|()| None),
                 })
             };
@@ -368,7 +368,10 @@ impl Embedded {
 /// A change as the writer is given it.
 fn prepared(entry: PinEntry) -> Result<PinWrite> {
     match entry.step {
-        PinStep::Put(pin) => PinPut::of(*pin, entry.expect).map(PinWrite::Put),
+        PinStep::Put(pin) => {
+            let put = PinPut::of(*pin, entry.expect)?;
+            Ok(PinWrite::Put(Box::new(put)))
+        }
         PinStep::Delete(cid) => Ok(PinWrite::Delete(cid, entry.expect)),
     }
 }

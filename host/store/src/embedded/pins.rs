@@ -19,7 +19,7 @@ pub(super) struct PinPut {
 
 /// A change of a pin that cluster nodes make.
 pub(super) enum PinWrite {
-    Put(PinPut),
+    Put(Box<PinPut>),
     Delete(Cid, Expect),
 }
 
