@@ -50,7 +50,7 @@ pub(crate) struct EntryView {
     /// Its hash, which every later one depends on.
     hash: String,
     /// All that is known of it.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     event: Option<Box<RawValue>>,
 }
 
@@ -137,6 +137,7 @@ struct Parameters {
     /// `next` of the page before.
     cursor: Option<String>,
     /// Rows at most, 1 to 1000; 100 when it is missing.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<u32>,
 }
 
@@ -247,7 +248,8 @@ fn cursor(text: &str) -> Result<u64, Invalid> {
 #[utoipa::path(
     get, path = "/v1/audit/chains", tag = "audit", operation_id = "listAuditChains",
     params(("after" = Option<String>, Query, description = "`next` of the page before"),
-        ("limit" = Option<u32>, Query, description = "Rows at most, 1 to 1000; 100 when it is missing")),
+        ("limit" = Option<u32>, Query, description = "Rows at most; 100 when it is missing",
+            minimum = 1, maximum = 1000)),
     responses((status = 200, description = "A page of chains", body = Chains))
 )]
 pub(crate) async fn chains(call: &mut Call) -> Result<Reply, Problem> {
@@ -280,7 +282,8 @@ pub(crate) async fn chains(call: &mut Call) -> Result<Reply, Problem> {
     get, path = "/v1/audit/checkpoints", tag = "audit", operation_id = "listAuditCheckpoints",
     params(("tenant" = Option<String>, Query, description = "Whose chain; the caller's own tenant's when it is missing"),
         ("before" = Option<u64>, Query, description = "`next` of the page before"),
-        ("limit" = Option<u32>, Query, description = "Rows at most, 1 to 1000; 100 when it is missing")),
+        ("limit" = Option<u32>, Query, description = "Rows at most; 100 when it is missing",
+            minimum = 1, maximum = 1000)),
     responses((status = 200, description = "A page of checkpoints", body = Checkpoints))
 )]
 pub(crate) async fn checkpoints(call: &mut Call) -> Result<Reply, Problem> {

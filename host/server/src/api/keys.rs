@@ -21,10 +21,11 @@ const KEYS_DEFAULT: usize = 100;
 
 /// What a client posts to get a key.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = NewKey)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wanted {
     /// `tenant/account`; the caller's own when it is missing.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, example = "acme/web")]
     account: Option<AccountId>,
     /// `tenant-user` when it is missing.
     #[schema(value_type = Option<Vec<String>>)]
@@ -120,6 +121,7 @@ struct Parameters {
     /// The key after whose id the page begins.
     after: Option<String>,
     /// Rows at most, 1 to 1000; 100 when it is missing.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<u32>,
 }
 

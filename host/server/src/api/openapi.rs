@@ -1,5 +1,7 @@
 //! The API, described: generated from the handlers, kept in `schema/openapi.json` by a test.
 
+mod refusals;
+
 use crate::api::context::Call;
 use crate::api::problem::Problem;
 use crate::api::reply::Reply;
@@ -7,6 +9,7 @@ use crate::api::{
     audit, authz, keys, login, money, pinning, plugins, policies, state, tenants, users, whoami,
 };
 use axum::http::StatusCode;
+use refusals::Refusals;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
@@ -36,11 +39,12 @@ use utoipa::{Modify, OpenApi};
         whoami::show, show
     ),
     components(schemas(
+        refusals::ProblemDetails, pinning::Failure,
         plugins::Plugin, plugins::Generation, plugins::Line, plugins::Report, plugins::Attempt,
         state::StatePin, state::BatchEntry, state::BatchOutcome, state::BatchRefusal,
         state::Change, state::ChangePage
     )),
-    modifiers(&Keys),
+    modifiers(&Keys, &Refusals),
     security(("key" = []))
 )]
 struct Document;

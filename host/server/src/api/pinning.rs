@@ -14,7 +14,7 @@
 mod filter;
 mod view;
 
-pub(crate) use view::{Page, Status};
+pub(crate) use view::{Failure, Page, Status};
 
 use crate::api::context::Call;
 use crate::api::problem::Problem;
@@ -33,8 +33,7 @@ use uuid::Uuid;
 #[utoipa::path(
     get, path = "/psa/pins", tag = "pinning", operation_id = "listRequests",
     params(filter::Parameters),
-    responses((status = 200, description = "A page and the exact count", body = Page),
-        (status = "4XX", description = "Refused", body = view::Failure))
+    responses((status = 200, description = "A page and the exact count", body = Page))
 )]
 pub(crate) async fn list(call: &mut Call) -> Result<Reply, Problem> {
     let account = call.principal()?.account.clone();
@@ -51,8 +50,7 @@ pub(crate) async fn list(call: &mut Call) -> Result<Reply, Problem> {
     post, path = "/psa/pins", tag = "pinning", operation_id = "createRequest",
     request_body = view::Pin,
     responses((status = 202, description = "Accepted", body = Status),
-        (status = 409, description = "A quota or funds are used up", body = view::Failure),
-        (status = "4XX", description = "Refused", body = view::Failure))
+        (status = 409, description = "A quota or funds are used up"))
 )]
 pub(crate) async fn create(call: &mut Call) -> Result<Reply, Problem> {
     let asked = asked(call).await?;
@@ -67,7 +65,7 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, Problem> {
     get, path = "/psa/pins/{requestid}", tag = "pinning", operation_id = "readRequest",
     params(("requestid" = String, Path, description = "The request's id")),
     responses((status = 200, description = "The request", body = Status),
-        (status = 404, description = "Not there, or not yours", body = view::Failure))
+        (status = 404, description = "Not there, or not yours"))
 )]
 pub(crate) async fn read(call: &mut Call) -> Result<Reply, Problem> {
     let (sealed, permit) = permit_on::<ReadRequest>(call, None).await?;
@@ -81,8 +79,8 @@ pub(crate) async fn read(call: &mut Call) -> Result<Reply, Problem> {
     params(("requestid" = String, Path, description = "The old request's id")),
     request_body = view::Pin,
     responses((status = 202, description = "Accepted, under a new id", body = Status),
-        (status = 404, description = "Not there, or not yours", body = view::Failure),
-        (status = 409, description = "A quota or funds are used up", body = view::Failure))
+        (status = 404, description = "Not there, or not yours"),
+        (status = 409, description = "A quota or funds are used up"))
 )]
 pub(crate) async fn replace(call: &mut Call) -> Result<Reply, Problem> {
     let asked = asked(call).await?;
@@ -96,7 +94,7 @@ pub(crate) async fn replace(call: &mut Call) -> Result<Reply, Problem> {
     delete, path = "/psa/pins/{requestid}", tag = "pinning", operation_id = "deleteRequest",
     params(("requestid" = String, Path, description = "The request's id")),
     responses((status = 202, description = "Given up"),
-        (status = 404, description = "Not there, or not yours", body = view::Failure))
+        (status = 404, description = "Not there, or not yours"))
 )]
 pub(crate) async fn delete(call: &mut Call) -> Result<Reply, Problem> {
     let (_, permit) = permit_on::<DeleteRequest>(call, None).await?;

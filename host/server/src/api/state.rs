@@ -13,7 +13,9 @@ mod mark;
 pub(super) mod several;
 mod wire;
 
-pub(crate) use describe::{BatchEntry, BatchOutcome, BatchRefusal, Change, ChangePage, StatePin};
+pub(crate) use describe::{
+    BatchEntry, BatchOutcome, BatchRefusal, Change, ChangePage, Protobuf, StatePin,
+};
 
 use crate::api::context::Call;
 use crate::api::problem::Problem;
@@ -31,11 +33,11 @@ const PROTOBUF: &str = "application/x-protobuf";
 /// Read one pin; `HEAD` asks whether there is one.
 #[utoipa::path(
     get, path = "/v1/state/pins/{cid}", tag = "state", operation_id = "readPin",
-    params(("cid" = String, Path, description = "The pin's CID"),
+    params(("cid" = String, Path, description = "The pin's CID", example = "bafkqaaa"),
         ("If-None-Match" = Option<String>, Header, description = "A version that is known, quoted")),
     responses(
         (status = 200, description = "The pin; its version is the ETag", content(
-            (StatePin = "application/json"), (Vec<u8> = "application/x-protobuf"))),
+            (StatePin = "application/json"), (Protobuf = "application/x-protobuf"))),
         (status = 304, description = "It still has the version that is known"),
         (status = 404, description = "There is no such pin"))
 )]
@@ -60,11 +62,11 @@ pub(crate) async fn read(call: &mut Call) -> Result<Reply, Problem> {
 /// Put one pin.
 #[utoipa::path(
     put, path = "/v1/state/pins/{cid}", tag = "state", operation_id = "putPin",
-    params(("cid" = String, Path, description = "The pin's CID"),
+    params(("cid" = String, Path, description = "The pin's CID", example = "bafkqaaa"),
         ("If-Match" = Option<String>, Header, description = "Only if the pin has this version"),
         ("If-None-Match" = Option<String>, Header, description = "`*`: only if there is none")),
     request_body(content(
-        (StatePin = "application/json"), (Vec<u8> = "application/x-protobuf"))),
+        (StatePin = "application/json"), (Protobuf = "application/x-protobuf"))),
     responses(
         (status = 204, description = "Durable; the new version is the ETag"),
         (status = 412, description = "It has another version"))
@@ -93,7 +95,7 @@ pub(crate) async fn put(call: &mut Call) -> Result<Reply, Problem> {
 /// Remove one pin. One that requests of the Pinning Service API want stays for them.
 #[utoipa::path(
     delete, path = "/v1/state/pins/{cid}", tag = "state", operation_id = "removePin",
-    params(("cid" = String, Path, description = "The pin's CID"),
+    params(("cid" = String, Path, description = "The pin's CID", example = "bafkqaaa"),
         ("If-Match" = Option<String>, Header, description = "Only if the pin has this version")),
     responses(
         (status = 204, description = "The cluster no longer wants it"),

@@ -50,6 +50,7 @@ struct Parameters {
     /// The tenant after whose name the page begins.
     after: Option<String>,
     /// Rows at most, 1 to 1000; 100 when it is missing.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<u32>,
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct Status<'a> {
 /// `Pin`.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Pin<'a> {
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "bafkqaaa")]
     cid: Cid,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 255)]

@@ -83,7 +83,7 @@ struct Refused {
     post, path = "/v1/state/batch", tag = "state", operation_id = "commitPins",
     params(("versions" = Option<bool>, Query, description = "Tell the new version of each put")),
     request_body(content(
-        (super::BatchEntry = "application/x-ndjson"), (Vec<u8> = "application/x-protobuf")),
+        (super::BatchEntry = "application/x-ndjson"), (super::Protobuf = "application/x-protobuf")),
         description = "One entry a line, or one message with its length ahead"),
     responses(
         (status = 200, description = "All that is not named as failed is durable",

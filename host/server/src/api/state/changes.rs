@@ -65,7 +65,8 @@ struct Asked {
     params(
         ("after" = String, Query, description = "The last cursor that was dealt with; 0 is the \
             beginning, `head` the end"),
-        ("limit" = Option<u32>, Query, description = "Changes of a page, 1 to 1000"),
+        ("limit" = Option<u32>, Query, description = "Changes of a page",
+            minimum = 1, maximum = 1000),
         ("wait" = Option<String>, Query, description = "How long to wait for a change, such as 30s")),
     responses(
         (status = 200, description = "A page, or a stream of one change a line", content(

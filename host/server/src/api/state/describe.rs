@@ -35,6 +35,12 @@ pub(crate) struct StatePin {
     version: Option<u64>,
 }
 
+/// Messages of protobuf: `api.pb.Pin`, each with its length ahead where there are several.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "describes bytes")]
+pub(crate) struct Protobuf(Vec<u8>);
+
 /// One entry of a batch: a put or a delete.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "describes what a batch is read from")]

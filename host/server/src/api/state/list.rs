@@ -35,7 +35,7 @@ type Page = Result<Option<(Vec<StoredPin>, String)>, StoreError>;
         ("bare" = Option<bool>, Query, description = "Pins only: no version, mark or end")),
     responses((status = 200, description = "One `api.Pin` a line or message, with marks between \
         and an end or an error last; the header `holdfast-head` is the cursor to follow the feed \
-        from", content((String = "application/x-ndjson"), (Vec<u8> = "application/x-protobuf"))))
+        from", content((String = "application/x-ndjson"), (super::Protobuf = "application/x-protobuf"))))
 )]
 pub(crate) async fn list(call: &mut Call) -> Result<Reply, Problem> {
     let permit = call.permit::<ReadPins>(Host)?;

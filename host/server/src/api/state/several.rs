@@ -26,13 +26,13 @@ const ANSWER_BYTES: usize = 4 << 20;
 #[utoipa::path(
     post, path = "/v1/state/read", tag = "state", operation_id = "readPins",
     request_body(content(
-        (String = "application/x-ndjson"), (Vec<u8> = "application/x-protobuf")),
+        (String = "application/x-ndjson"), (super::Protobuf = "application/x-protobuf")),
         description = "One CID a line, as a JSON string, or the bytes of each with their length \
             ahead; 1,000 at most"),
     responses(
         (status = 200, description = "One pin a line or message with its version, or that there \
             is none, for as many of the CIDs as fit, in their order",
-            content((String = "application/x-ndjson"), (Vec<u8> = "application/x-protobuf"))),
+            content((String = "application/x-ndjson"), (super::Protobuf = "application/x-protobuf"))),
         (status = 413, description = "Too many CIDs"))
 )]
 pub(crate) async fn read(call: &mut Call) -> Result<Reply, Problem> {

@@ -59,6 +59,37 @@ fn the_api_document_has_every_route_and_no_other() {
     assert_eq!(described, routes.collect::<BTreeSet<_>>());
 }
 
+#[test]
+fn every_refusal_is_described_with_a_body_and_every_call_can_be_refused() {
+    let document: Value = serde_json::from_str(&document()).unwrap();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        let content_type = match path.starts_with("/psa") {
+            true => "application/json",
+            false => "application/problem+json",
+        };
+        for (method, operation) in methods.as_object().unwrap() {
+            let responses = operation["responses"].as_object().unwrap();
+            let of = format!("{method} {path}");
+            for always in ["429", "500", "503"] {
+                assert!(
+                    responses.contains_key(always),
+                    "{of} cannot answer {always}"
+                );
+            }
+            for (status, response) in responses {
+                let named = response["$ref"].as_str();
+                let response = named.map_or(response, |named| {
+                    let place = named.strip_prefix('#').unwrap();
+                    document.pointer(place).unwrap()
+                });
+                let has_body = !response["content"][content_type]["schema"].is_null();
+                let is_refusal = status.starts_with(['4', '5']);
+                assert!(has_body || !is_refusal, "{of}: {status} has no body");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_api_document_is_served_to_anybody() {
     let host = Host::start().await;
