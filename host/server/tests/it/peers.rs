@@ -1,6 +1,7 @@
 //! A cluster of real peers: `examples/ipfs-cluster` built as it stands, two of its peers on one
 //! host and over a Kubo node each. They know of each other by libp2p, and of pins only by the host.
 
+use crate::support::ipfs_cluster::is_joined;
 use crate::support::kubo::{KuboNode, free_port};
 use crate::support::process::{Holdfast, PATIENCE, Plan, repository, until};
 use holdfast_model::Cid;
@@ -47,9 +48,7 @@ impl Peer {
 
     /// Starts the daemon and waits until it answers.
     fn run(&mut self) {
-        let log = self.dir.path().join("log");
-        let log = std::fs::File::options().create(true).append(true).open(log);
-        let log = log.unwrap();
+        let log = std::fs::File::create(self.log()).unwrap();
         let mut command = self.command(&["daemon"]);
         if let Some(bootstrap) = &self.bootstrap {
             command.args(["--bootstrap", bootstrap]);
@@ -64,8 +63,13 @@ impl Peer {
 
     /// What it has logged, if it does not answer.
     fn log_if_down(&self) -> Option<String> {
-        let log = || std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
-        (self.ask("GET", "/id").0 != 200).then(log)
+        let answers = is_joined(&self.log()) && self.ask("GET", "/id").0 == 200;
+        (!answers).then(|| std::fs::read_to_string(self.log()).unwrap_or_default())
+    }
+
+    /// What it has written since it was started last.
+    fn log(&self) -> PathBuf {
+        self.dir.path().join("log")
     }
 
     /// Kills it as `kill -9` does.

@@ -1,6 +1,7 @@
 //! The shapes of the answers, beside those of a real peer of IPFS Cluster asked the same.
 
 use super::calls::{Scene, free_address, program, shape};
+use crate::support::ipfs_cluster::is_joined;
 use crate::support::kubo::KuboNode;
 use crate::support::process::{PATIENCE, until};
 use base64::Engine;
@@ -57,11 +58,12 @@ impl Peer {
             "{}",
             String::from_utf8_lossy(&made.stderr)
         );
-        let log = std::fs::File::create(dir.path().join("log")).unwrap();
+        let written = dir.path().join("log");
+        let log = std::fs::File::create(&written).unwrap();
         let mut daemon = service(&["daemon"]);
         daemon.stdout(log.try_clone().unwrap()).stderr(log);
         let child = daemon.spawn().unwrap();
-        let answers = || TcpStream::connect(address).is_ok();
+        let answers = || is_joined(&written) && TcpStream::connect(address).is_ok();
         until("a peer of IPFS Cluster", answers, |answers| *answers);
         Self {
             child,

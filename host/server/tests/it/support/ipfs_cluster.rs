@@ -10,6 +10,16 @@ use std::time::{Duration, Instant};
 /// A peer starts within seconds; a loaded machine gets more.
 const START_MAX: Duration = Duration::from_secs(120);
 
+/// Whether a peer that has written this `log` may be asked.
+///
+/// Its REST API listens before the parts behind it are joined, and a call that comes between brings
+/// the peer down (v1.0.8: components are started before `Cluster.setupRPCClients`). What it writes
+/// next, with or without a Kubo behind it, is whom it knows.
+pub(crate) fn is_joined(log: &Path) -> bool {
+    let log = std::fs::read_to_string(log).unwrap_or_default();
+    log.contains("Cluster Peers (without including ourselves)")
+}
+
 /// A peer's folder, and the peer while it runs. Killed when dropped.
 pub(crate) struct IpfsCluster {
     dir: tempfile::TempDir,
@@ -49,7 +59,8 @@ impl IpfsCluster {
 
     /// Starts the peer, and waits until it answers.
     pub(crate) fn run(&mut self) {
-        let log = std::fs::File::create(self.dir().join("log")).unwrap();
+        let written = self.dir().join("log");
+        let log = std::fs::File::create(&written).unwrap();
         let mut command = self.command();
         command
             .arg("daemon")
@@ -58,10 +69,14 @@ impl IpfsCluster {
             .stdin(Stdio::null());
         self.daemon = Some(command.spawn().unwrap());
         let begin = Instant::now();
-        while self.ask("GET", "/id").0 != 200 {
-            let log = std::fs::read_to_string(self.dir().join("log")).unwrap_or_default();
-            assert!(begin.elapsed() < START_MAX, "no peer answers: {log}");
+        let mut ready = false;
+        while !ready {
+            let log = || std::fs::read_to_string(&written).unwrap_or_default();
+            let ended = self.daemon.as_mut().unwrap().try_wait().unwrap();
+            assert_eq!(ended, None, "the peer has ended: {}", log());
+            assert!(begin.elapsed() < START_MAX, "no peer answers: {}", log());
             std::thread::sleep(Duration::from_millis(50));
+            ready = is_joined(&written) && self.ask("GET", "/id").0 == 200;
         }
     }
 
