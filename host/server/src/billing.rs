@@ -5,6 +5,7 @@ pub mod collecting;
 mod meter;
 mod period;
 mod quote;
+pub mod raters;
 
 pub use meter::{Metered, usage};
 pub use period::{between, parse};

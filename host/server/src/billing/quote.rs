@@ -25,7 +25,7 @@ pub async fn quote(
     let plugins = app.plugins.clone();
     let usage = metered.usage;
     // A pricing component may take hundreds of milliseconds: not on a thread that serves calls.
-    let rated = tokio::task::spawn_blocking(move || {
+    let rated = app.raters.run(move || {
         plugins.quote(&QuoteCall {
             account: &account,
             tenant: account.tenant(),

@@ -3,6 +3,7 @@
 use super::cluster::{self, cluster_of};
 use super::{failure, settings};
 use crate::app::App;
+use crate::billing::raters::Raters;
 use crate::clock::Clock;
 use crate::config::{Config, Live, StoreKind};
 use crate::identity;
@@ -62,6 +63,7 @@ pub(super) async fn open(
             store,
             gate,
             plugins,
+            raters: Raters::start().context("no threads for pricing components")?,
             clock: clock.clone(),
             audit,
             identity: Arc::new(identity),

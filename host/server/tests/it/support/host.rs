@@ -4,6 +4,7 @@ use axum::http::{HeaderMap, Request, Response, StatusCode};
 use bytes::Bytes;
 use holdfast::api::{ApiMetrics, Settings, router};
 use holdfast::app::App;
+use holdfast::billing::raters::Raters;
 use holdfast::clock::Clock;
 use holdfast::identity::jwt::Issuers;
 use holdfast::identity::{Authenticator, Identity, keys};
@@ -108,6 +109,16 @@ impl Answer {
     }
 }
 
+/// What decides: the policies of a folder, or those that are built in, and the tenants' own.
+fn gate(dir: &Option<PathBuf>) -> Arc<Gate> {
+    let settings = GateSettings {
+        dir: dir.clone(),
+        asks_tenants: true,
+        ..GateSettings::default()
+    };
+    Arc::new(Gate::open_with(settings).unwrap())
+}
+
 /// Carries the audit log, and signs it by a key of its own.
 fn audited(app: &App) -> Auditor {
     let auditing = AuditorSettings {
@@ -143,18 +154,14 @@ impl Host {
             dir: dir.path().join("plugins"),
             ..PluginsConfig::default()
         };
-        let gate = GateSettings {
-            dir: options.policies.clone(),
-            asks_tenants: true,
-            ..GateSettings::default()
-        };
-        let gate = Arc::new(Gate::open_with(gate).unwrap());
+        let gate = gate(&options.policies);
         let app = App {
             store: store.clone(),
             policies: Policies::new(store.clone(), Arc::clone(&gate), options.clock.clone())
                 .proved_by(options.solver.as_deref()),
             gate,
             plugins: Arc::new(Plugins::open(plugins).unwrap()),
+            raters: Raters::start().unwrap(),
             clock: options.clock.clone(),
             audit: Audit::open(audit).unwrap(),
             identity: Arc::new(options.identity),

@@ -47,6 +47,7 @@ const MODULES: &[(&str, &[&str])] = &[
     (
         "app",
         &[
+            "billing::raters",
             "clock",
             "identity",
             "ops::audit",
