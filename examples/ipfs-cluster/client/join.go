@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"runtime"
 	"sync"
 )
 
@@ -65,6 +66,8 @@ func (j *joiner[Q, A]) do(ctx context.Context, question Q) (A, error) {
 
 // land ends a request: what waits goes in its place.
 func (j *joiner[Q, A]) land() {
+	// Who was answered just now may ask again at once, and comes along then.
+	runtime.Gosched()
 	j.mu.Lock()
 	taken := j.take()
 	if len(taken) == 0 {
