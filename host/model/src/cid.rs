@@ -31,16 +31,14 @@ impl Cid {
         if text.starts_with("/ipfs/") || text.contains("://") {
             return Err(invalid("is a path or a URL; send the bare CID"));
         }
-        let cid = Inner::try_from(text).map_err(|e| invalid(&e.to_string()))?;
+        if Version::is_v0_str(text) {
+            let cid = Inner::try_from(text).map_err(|e| invalid(&e.to_string()))?;
+            return Ok(Self(cid));
+        }
+        let (_, bytes) = multibase::decode(text).map_err(|e| invalid(&e.to_string()))?;
         // The crate stops reading at the digest's end: `bafkqaaa` and the same with more letters
         // would be two spellings of one pin.
-        let is_whole = cid.version() == Version::V0
-            || multibase::decode(text).is_ok_and(|(_, bytes)| bytes.len() == cid.encoded_len());
-        if is_whole {
-            Ok(Self(cid))
-        } else {
-            Err(invalid("has something after its end"))
-        }
+        Self::from_bytes(&bytes)
     }
 
     /// Parses the binary form; the whole slice must be one CID.

@@ -8,7 +8,7 @@ pub mod export;
 mod json;
 mod proto;
 
-pub use json::PinWriter;
+pub use json::{PinReader, PinWriter};
 
 use crate::cid::Cid;
 use crate::error::Invalid;

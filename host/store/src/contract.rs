@@ -82,6 +82,7 @@ macro_rules! contract_suite {
                 expectations_guard_a_delete,
                 deleting_what_is_not_there,
                 many_change_at_once_and_each_by_itself,
+                a_large_call_takes_effect_in_its_order,
                 versions_are_never_used_again,
                 allocating_needs_the_version,
                 pins_are_each_met_once,

@@ -206,15 +206,6 @@ impl Embedded {
         self.submit(Share::Counts(1), operation).await
     }
 
-    /// Has the writer run an operation that counts as many.
-    async fn write_many<T: Send + 'static>(
-        &self,
-        count: usize,
-        operation: impl FnOnce(&mut Draft<'_>) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        self.submit(Share::Counts(count), operation).await
-    }
-
     /// Has the writer run an operation in a group of its own.
     async fn write_alone<T: Send + 'static>(
         &self,
@@ -228,6 +219,16 @@ impl Embedded {
         share: Share,
         operation: impl FnOnce(&mut Draft<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        wait_for(self.send(share, operation).await?).await
+    }
+
+    /// Puts an operation into the writer's queue, behind what waits there; the answer comes once it
+    /// is durable.
+    async fn send<T: Send + 'static>(
+        &self,
+        share: Share,
+        operation: impl FnOnce(&mut Draft<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<Answer<T>> {
         let (caller, answer) = oneshot::channel();
         let asked = Asked {
             share,
@@ -240,9 +241,16 @@ impl Embedded {
             .map_err(|_| StoreError::Overloaded)?
             .map_err(|_| StoreError::Closed)?;
         place.send(Message::Write(Box::new(asked)));
-        answer.await.map_err(|_| StoreError::Closed)?
+        Ok(answer)
     }
 }
+
+async fn wait_for<T>(answer: Answer<T>) -> Result<T> {
+    answer.await.map_err(|_| StoreError::Closed)?
+}
+
+/// What an operation in the queue will come to.
+type Answer<T> = oneshot::Receiver<Result<T>>;
 
 /// An operation, and the caller who waits for it.
 struct Asked<O, T> {
@@ -321,19 +329,13 @@ async fn blocking<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Expect, PinEntry, PinStep};
+    use holdfast_model::Cid;
+    use std::collections::VecDeque;
 
     #[tokio::test]
     async fn a_full_queue_is_waited_for_and_then_told_of() {
-        let (queue, mut waiting) = mpsc::channel(1);
-        let embedded = Embedded {
-            shared: Arc::new(Shared {
-                standing: RwLock::new(Standing::Failed),
-                head: watch::Sender::new(Cursor::START),
-                metrics: StoreMetrics::new(),
-            }),
-            queue,
-            queue_wait: Duration::from_millis(20),
-        };
+        let (embedded, mut waiting) = without_writer(1, Duration::from_millis(20));
         let first = tokio::spawn({
             let embedded = embedded.clone();
             async move { embedded.ping().await }
@@ -349,5 +351,59 @@ mod tests {
         // Nobody answers the first one any more: its writer is gone.
         drop(waiting.recv().await);
         assert!(matches!(first.await.unwrap(), Err(StoreError::Closed)));
+    }
+
+    #[tokio::test]
+    async fn parts_of_a_large_call_are_sent_as_they_are_made_and_few_at_once() {
+        const PART: usize = writer::GROUP_OPERATIONS_MAX;
+        let (embedded, mut waiting) = without_writer(QUEUE_OPERATIONS_MAX, QUEUE_WAIT_MAX);
+        let entries = (0..5 * PART + 1).map(|_| PinEntry {
+            step: PinStep::Delete(Cid::parse("bafkqaaa").unwrap()),
+            expect: Expect::Any,
+        });
+        let entries = entries.collect();
+        let call = tokio::spawn(async move { embedded.change_pins(entries).await });
+        let mut counts = Vec::new();
+        let mut under_way = VecDeque::new();
+        while counts.len() < 6 {
+            let Some(Message::Write(operation)) = waiting.recv().await else {
+                panic!("the call waits for what it has not sent");
+            };
+            let Share::Counts(count) = operation.share() else {
+                panic!("a part takes no group for itself");
+            };
+            counts.push(count);
+            under_way.push_back(operation);
+            if under_way.len() == 4 {
+                for _ in 0..10 {
+                    tokio::task::yield_now().await;
+                }
+                assert!(waiting.is_empty(), "more than four parts are under way");
+                under_way.pop_front().unwrap().answer(None);
+            }
+        }
+        assert_eq!(counts, [PART, PART, PART, PART, PART, 1]);
+        drop(under_way);
+        let answers = call.await.unwrap();
+        assert_eq!(answers.len(), 5 * PART + 1);
+        assert!(
+            answers
+                .iter()
+                .all(|answer| matches!(answer, Err(StoreError::Closed)))
+        );
+    }
+
+    fn without_writer(places: usize, queue_wait: Duration) -> (Embedded, mpsc::Receiver<Message>) {
+        let (queue, waiting) = mpsc::channel(places);
+        let embedded = Embedded {
+            shared: Arc::new(Shared {
+                standing: RwLock::new(Standing::Failed),
+                head: watch::Sender::new(Cursor::START),
+                metrics: StoreMetrics::new(),
+            }),
+            queue,
+            queue_wait,
+        };
+        (embedded, waiting)
     }
 }

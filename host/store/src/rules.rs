@@ -55,13 +55,13 @@ pub(crate) fn begin_request(
     }
 }
 
-/// The pin that a request brings into being if there is none yet.
-pub(crate) fn begin_pin(asked: &NewRequest, now: UnixMillis) -> Result<Pin> {
+/// The pin that a request brings into being if there is none yet, and what is stored of it.
+pub(crate) fn begin_pin(asked: &NewRequest, now: UnixMillis) -> Result<(Pin, Vec<u8>)> {
     let mut pin = Pin::recursive(asked.cid, now);
     pin.options.name = asked.name.clone().unwrap_or_default();
     pin.options.origins = asked.origins.clone();
     pin.options.metadata = asked.meta.clone();
-    stored_form(&pin)
+    Ok(pin.into_stored_form()?)
 }
 
 /// A key that has another one in its place.

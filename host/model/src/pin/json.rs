@@ -13,6 +13,7 @@ use crate::time::UnixMillis;
 use serde::de::Error as _;
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 /// Go's zero time: "not set" in every JSON that IPFS Cluster writes.
@@ -31,6 +32,34 @@ const PEERS_MAX: usize = 1_024;
 #[derive(Debug, Default)]
 pub struct PinWriter {
     texts: HashMap<PeerId, String>,
+}
+
+/// Reads many pins, each as its own `Deserialize` does.
+///
+/// As with [`PinWriter`], each peer's text is taken apart once.
+#[derive(Debug, Default)]
+pub struct PinReader {
+    peers: HashMap<String, PeerId>,
+}
+
+impl PinReader {
+    /// Reads a pin's object, or says nothing of what is wrong with it.
+    pub(super) fn read(&mut self, json: &[u8]) -> Option<Pin> {
+        let object: PinObject<'_, Text<'_>> = serde_json::from_slice(json).ok()?;
+        object.into_pin(|peer| self.peer(&peer.0)).ok()
+    }
+
+    fn peer(&mut self, text: &str) -> Result<PeerId, Invalid> {
+        if let Some(peer) = self.peers.get(text) {
+            return Ok(*peer);
+        }
+        let peer = PeerId::parse(text)?;
+        if self.peers.len() >= PEERS_MAX {
+            self.peers.clear();
+        }
+        self.peers.insert(text.to_owned(), peer);
+        Ok(peer)
+    }
 }
 
 /// A pin whose allocations are texts already.
@@ -104,49 +133,62 @@ impl Pin {
 
 impl<'de> Deserialize<'de> for Pin {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        PinObject::deserialize(deserializer)?
-            .into_pin()
+        PinObject::<PeerId>::deserialize(deserializer)?
+            .into_pin(Ok)
             .map_err(D::Error::custom)
     }
 }
 
-/// What is read before it is checked: everything may be missing or `null`.
+/// A text that is not kept.
 #[derive(Deserialize)]
-struct PinObject {
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// What is read before it is checked: everything may be missing or `null`. Peers are a `P`.
+#[derive(Deserialize)]
+#[serde(bound(deserialize = "P: Deserialize<'de>"))]
+struct PinObject<'a, P> {
     replication_factor_min: Option<i32>,
     replication_factor_max: Option<i32>,
     name: Option<String>,
-    mode: Option<String>,
+    #[serde(borrow)]
+    mode: Option<Text<'a>>,
     shard_size: Option<u64>,
-    user_allocations: Option<Vec<PeerId>>,
+    user_allocations: Option<Vec<P>>,
     expire_at: Option<GoTime>,
     metadata: Option<BTreeMap<String, String>>,
     pin_update: Option<Cid>,
     origins: Option<Vec<Origin>>,
     cid: Option<Cid>,
-    #[serde(rename = "type")]
-    pin_type: Option<String>,
-    allocations: Option<Vec<PeerId>>,
+    #[serde(rename = "type", borrow)]
+    pin_type: Option<Text<'a>>,
+    allocations: Option<Vec<P>>,
     max_depth: Option<i32>,
     reference: Option<Cid>,
     timestamp: Option<GoTime>,
 }
 
-impl PinObject {
-    fn into_pin(self) -> Result<Pin, Invalid> {
+impl<P> PinObject<'_, P> {
+    fn into_pin(self, mut peer: impl FnMut(P) -> Result<PeerId, Invalid>) -> Result<Pin, Invalid> {
+        let mut peers = |all: Option<Vec<P>>| {
+            let all = all.unwrap_or_default().into_iter();
+            all.map(&mut peer).collect::<Result<Vec<_>, _>>()
+        };
         let cid = self.cid.ok_or_else(|| {
             Invalid::new("cid", "is missing; write a CID such as bafybei… or Qm…")
         })?;
         // `max_depth` is what is stored. Where only `mode` is told, it says the same in a word.
-        let mode = self.mode.as_deref().map(MaxDepth::of_mode).transpose()?;
+        let mode = self
+            .mode
+            .map(|mode| MaxDepth::of_mode(&mode.0))
+            .transpose()?;
         let max_depth = self.max_depth.map(MaxDepth).or(mode).unwrap_or_default();
         Ok(Pin {
             cid,
             pin_type: match self.pin_type {
-                Some(name) => PinType::parse(&name)?,
+                Some(name) => PinType::parse(&name.0)?,
                 None => PinType::Bad,
             },
-            allocations: self.allocations.unwrap_or_default(),
+            allocations: peers(self.allocations)?,
             max_depth,
             reference: self.reference,
             timestamp: self.timestamp.and_then(|time| time.0),
@@ -155,7 +197,7 @@ impl PinObject {
                 replication_factor_max: self.replication_factor_max.unwrap_or_default(),
                 name: self.name.unwrap_or_default(),
                 shard_size: self.shard_size.unwrap_or_default(),
-                user_allocations: self.user_allocations.unwrap_or_default(),
+                user_allocations: peers(self.user_allocations)?,
                 expire_at: self.expire_at.and_then(|time| time.0),
                 metadata: self.metadata.unwrap_or_default(),
                 pin_update: self.pin_update,
@@ -179,7 +221,7 @@ impl Serialize for GoTime {
 
 impl<'de> Deserialize<'de> for GoTime {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        let Text(text) = Text::deserialize(deserializer)?;
         if text == ZERO_TIME {
             return Ok(Self(None));
         }
@@ -205,5 +247,25 @@ mod tests {
             assert_eq!(written, serde_json::to_vec(&pin).unwrap());
             assert!(writer.texts.len() <= PEERS_MAX);
         }
+    }
+
+    #[test]
+    fn a_reader_of_many_reads_each_as_it_is_read_alone() {
+        let mut reader = PinReader::default();
+        let cid = Cid::parse("bafkqaaa").unwrap();
+        for n in 0..2 * PEERS_MAX {
+            let mut pin = Pin::recursive(cid, UnixMillis::from_seconds(1_700_000_000));
+            let digest = [&[0x12, 0x20][..], &n.to_be_bytes(), &[7; 24]].concat();
+            pin.allocations = vec![PeerId::from_bytes(&digest).unwrap(); 2];
+            pin.options.name = "a \"name\"".to_owned();
+            let json = serde_json::to_vec(&pin).unwrap();
+            assert_eq!(reader.read(&json).as_ref(), Some(&pin));
+            assert_eq!(serde_json::from_slice::<Pin>(&json).unwrap(), pin);
+            assert!(reader.peers.len() <= PEERS_MAX);
+        }
+        assert_eq!(
+            reader.read(br#"{"cid":"bafkqaaa","allocations":["12D3"]}"#),
+            None
+        );
     }
 }

@@ -3,6 +3,7 @@
 use crate::round_trip::any_pin;
 use holdfast_model::PinType;
 use holdfast_model::pin::MaxDepth;
+use holdfast_model::pin::PinReader;
 use holdfast_model::pin::export::{parse_line, read_entry, write_entry};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -116,7 +117,8 @@ proptest! {
         let line = serde_json::to_vec(&pin).unwrap();
         let (read, is_old) = parse_line(&line).unwrap();
         prop_assert!(!is_old);
-        prop_assert_eq!(read, pin);
+        prop_assert_eq!(&read, &pin);
+        prop_assert_eq!(PinReader::default().line(&line), Ok((pin, false)));
     }
 
     /// A snapshot of several is read one by one, and the rest is left alone.
@@ -146,7 +148,7 @@ proptest! {
         let mut line = serde_json::to_vec(&pin).unwrap();
         let place = at % line.len();
         line[place] = byte;
-        let _ = parse_line(&line);
+        prop_assert_eq!(PinReader::default().line(&line), parse_line(&line));
         let mut entry = Vec::new();
         write_entry(&pin, &mut entry);
         let place = at % entry.len();

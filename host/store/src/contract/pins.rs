@@ -140,6 +140,41 @@ pub async fn many_change_at_once_and_each_by_itself(backend: impl Backend) -> Ou
     Ok(())
 }
 
+/// Entries of one pin follow each other also where a backend cuts a large call into many parts.
+pub async fn a_large_call_takes_effect_in_its_order(backend: impl Backend) -> Outcome {
+    const ENTRIES: u64 = 2_600;
+    const BETWEEN: u64 = 100;
+    let store = backend.store();
+    let mut entries = Vec::new();
+    for n in 0..ENTRIES {
+        let (turn, is_other) = (n / BETWEEN, n % BETWEEN > 0);
+        let step = match (is_other, turn.is_multiple_of(2)) {
+            (true, _) => PinStep::Put(Box::new(Pin::recursive(cid(10 + n)?, at(1_000)))),
+            (false, true) => PinStep::Put(Box::new(Pin::recursive(cid(1)?, at(1_000)))),
+            (false, false) => PinStep::Delete(cid(1)?),
+        };
+        let expect = match step {
+            PinStep::Put(_) => Expect::Absent,
+            PinStep::Delete(_) => Expect::Any,
+        };
+        entries.push(PinEntry { step, expect });
+    }
+    let answers = store.change_pins(entries).await;
+    assert_eq!(u64::try_from(answers.len())?, ENTRIES);
+    let mut newest = 0;
+    for (n, answer) in (0_u64..).zip(answers) {
+        // Each put of the one pin finds it removed by the entry before.
+        let version = answer.map_err(|error| format!("entry {n}: {error}"))?;
+        if n.is_multiple_of(BETWEEN) {
+            assert_eq!(version.is_some(), (n / BETWEEN).is_multiple_of(2), "{n}");
+            assert!(version.is_none_or(|version| version > newest), "{n}");
+            newest = version.unwrap_or(newest);
+        }
+    }
+    assert_eq!(store.pin(&cid(1)?).await?, None);
+    Ok(())
+}
+
 /// What is not there can be deleted with `Any` (and `Absent`), and nothing is announced.
 pub async fn deleting_what_is_not_there(backend: impl Backend) -> Outcome {
     let store = backend.store();

@@ -55,7 +55,7 @@ impl PinSeed {
             meta: self.metadata.clone(),
             expires: None,
         };
-        Ok(begin_pin(&asked, self.created)?.to_proto())
+        begin_pin(&asked, self.created).map(|(_, body)| body)
     }
 }
 

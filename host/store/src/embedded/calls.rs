@@ -2,21 +2,31 @@
 
 use super::draft::Draft;
 use super::pins::{PinPut, PinWrite};
-use super::writer::GROUP_OPERATIONS_MAX;
-use super::{Embedded, PING_WAIT_MAX};
+use super::writer::{GROUP_OPERATIONS_MAX, Share};
+use super::{Answer, Embedded, PING_WAIT_MAX, wait_for};
 use crate::error::StoreError;
 use crate::rules::check_follower_name;
 use crate::{Expect, Outcome, PinEntry, PinStep, RequestDraft, Result};
-use futures_util::future::join_all;
 use holdfast_model::key::KeyHash;
 use holdfast_model::{
     AccountId, ApiKey, Change, Cid, Cursor, KeyId, PeerId, Period, Pin, PinRequest, Placement,
     RequestFilter, RequestId, StatusCounts, StoredPin, Tenant, TenantId, UnixMillis, Usage,
 };
+use std::collections::VecDeque;
 use std::io;
 
 /// Changes of one operation that makes many: as many as a group has, so that they are a group.
 const CHANGES_MAX: usize = GROUP_OPERATIONS_MAX;
+
+/// Parts of one call that are under way at once: the writer finds the next one waiting, and a large
+/// call takes a small share of the queue.
+const PARTS_AT_ONCE: usize = 4;
+
+/// Some changes of a call, on their way to the writer or refused a place there.
+struct Part {
+    count: usize,
+    sent: Result<Answer<Vec<Result<Option<u64>>>>>,
+}
 
 impl Embedded {
     pub(crate) async fn create_request(
@@ -126,19 +136,27 @@ impl Embedded {
 
     /// Makes changes, each atomic by itself, in as few operations as they fit into; answers each in
     /// its place.
+    ///
+    /// A part is on its way to the writer as soon as it is made, while the next one is made.
     pub(crate) async fn change_pins(&self, entries: Vec<PinEntry>) -> Vec<Result<Option<u64>>> {
-        let count = entries.len();
+        let mut answers = Vec::with_capacity(entries.len());
         let mut entries = entries.into_iter();
-        let mut parts = Vec::with_capacity(count.div_ceil(CHANGES_MAX));
+        let mut under_way = VecDeque::with_capacity(PARTS_AT_ONCE);
         while !entries.as_slice().is_empty() {
+            if under_way.len() >= PARTS_AT_ONCE {
+                answers.extend(answered(under_way.pop_front()).await);
+            }
             // What has to be written is made here: the one thread that writes should do no more.
             let part: Vec<_> = entries.by_ref().take(CHANGES_MAX).map(prepared).collect();
-            parts.push(Box::pin(self.change_together(part)));
+            under_way.push_back(self.send_changes(part).await);
         }
-        join_all(parts).await.into_iter().flatten().collect()
+        while !under_way.is_empty() {
+            answers.extend(answered(under_way.pop_front()).await);
+        }
+        answers
     }
 
-    async fn change_together(&self, changes: Vec<Result<PinWrite>>) -> Vec<Result<Option<u64>>> {
+    async fn send_changes(&self, changes: Vec<Result<PinWrite>>) -> Part {
         let count = changes.len();
         let each = move |rows: &mut Draft<'_>| {
             let change = |change: Result<PinWrite>| {
@@ -150,10 +168,8 @@ impl Embedded {
             };
             Ok(changes.into_iter().map(change).collect())
         };
-        match self.write_many(count, each).await {
-            Ok(answers) => answers,
-            Err(error) => (0..count).map(|_| Err(error.again())).collect(),
-        }
+        let sent = self.send(Share::Counts(count), each).await;
+        Part { count, sent }
     }
 
     pub(crate) async fn delete_pin(&self, cid: &Cid, expect: Expect) -> Result<()> {
@@ -363,6 +379,18 @@ impl Embedded {
     pub(crate) async fn check(&self) -> Result<Vec<String>> {
         self.scan(super::check::faults).await
     }
+}
+
+/// What became of each change of a part: a part that failed as a whole failed for each.
+async fn answered(part: Option<Part>) -> Vec<Result<Option<u64>>> {
+    let Some(Part { count, sent }) = part else {
+        return Vec::new();
+    };
+    let answers = match sent {
+        Ok(answer) => wait_for(answer).await,
+        Err(error) => Err(error),
+    };
+    answers.unwrap_or_else(|error| (0..count).map(|_| Err(error.again())).collect())
 }
 
 /// A change as the writer is given it.

@@ -41,12 +41,12 @@ impl<'a> Draft<'a> {
     ) -> Result<T> {
         let numbers = self.numbers;
         let answer = operation(self);
-        let staged = std::mem::take(&mut self.staged);
         if answer.is_err() {
+            self.staged.clear();
             self.numbers = numbers;
             return answer;
         }
-        for (table, key, value) in staged {
+        for (table, key, value) in self.staged.drain(..) {
             if let Some(rows) = self.group.get_mut(table as usize) {
                 rows.insert(key, value);
             }

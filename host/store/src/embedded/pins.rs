@@ -35,28 +35,20 @@ impl PinPut {
 impl Draft<'_> {
     pub(super) fn put_pin(&mut self, put: PinPut) -> Result<StoredPin> {
         let PinPut { pin, proto, expect } = put;
-        let key = pin.cid.to_bytes();
-        let row = self.get(Table::Pins, &key)?;
+        let row = self.get(Table::Pins, &pin.cid.to_bytes())?;
         let old = row_of(row.as_ref())?;
         expect.check(PIN, old.as_ref().map(|p| p.version))?;
         let expired = old.as_ref().and_then(PinRow::expires);
-        let expires = pin.options.expire_at;
-        self.move_expiry(&pin.cid, expired, expires);
-        let row = PinRow {
+        self.move_expiry(&pin.cid, expired, pin.options.expire_at);
+        let stored = StoredPin {
             version: self.next_number(),
             requests: old.map_or(0, |p| p.requests),
             by_cluster: true,
-            expires: expires.map(UnixMillis::as_millis),
-            proto: proto.into(),
-        };
-        self.put(Table::Pins, key, encode(&row)?);
-        self.announce(row.version, &pin.cid);
-        Ok(StoredPin {
             pin,
-            version: row.version,
-            requests: row.requests,
-            by_cluster: row.by_cluster,
-        })
+        };
+        self.put_stored(&stored, proto)?;
+        self.announce(stored.version, &stored.pin.cid);
+        Ok(stored)
     }
 
     pub(super) fn delete_pin(&mut self, cid: &Cid, expect: Expect) -> Result<()> {
@@ -85,7 +77,8 @@ impl Draft<'_> {
         Expect::Version(version).check(PIN, Some(stored.version))?;
         stored.version = self.next_number();
         stored.pin.allocations = allocations;
-        self.put_stored(&stored)?;
+        let proto = stored.pin.to_proto();
+        self.put_stored(&stored, proto)?;
         Ok(stored)
     }
 
@@ -102,12 +95,14 @@ impl Draft<'_> {
             pin.requests += 1;
             return self.put_or_remove(&asked.cid, &pin);
         }
-        self.put_stored(&StoredPin {
-            pin: begin_pin(asked, now)?,
+        let (pin, proto) = begin_pin(asked, now)?;
+        let stored = StoredPin {
+            pin,
             version,
             requests: 1,
             by_cluster: false,
-        })
+        };
+        self.put_stored(&stored, proto)
     }
 
     /// One request less wants a pin, which goes if nobody else does.
@@ -145,13 +140,14 @@ impl Draft<'_> {
         Ok(())
     }
 
-    fn put_stored(&mut self, stored: &StoredPin) -> Result<()> {
+    /// Writes a pin's row, of which `proto` is the pin itself.
+    fn put_stored(&mut self, stored: &StoredPin, proto: Vec<u8>) -> Result<()> {
         let row = PinRow {
             version: stored.version,
             requests: stored.requests,
             by_cluster: stored.by_cluster,
             expires: stored.pin.options.expire_at.map(UnixMillis::as_millis),
-            proto: stored.pin.to_proto().into(),
+            proto: proto.into(),
         };
         self.put(Table::Pins, stored.pin.cid.to_bytes(), encode(&row)?);
         Ok(())

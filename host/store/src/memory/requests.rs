@@ -223,7 +223,7 @@ impl State {
             }
             Entry::Vacant(place) => {
                 place.insert(StoredPin {
-                    pin: begin_pin(&request.asked, now)?,
+                    pin: begin_pin(&request.asked, now)?.0,
                     version,
                     requests: 1,
                     by_cluster: false,

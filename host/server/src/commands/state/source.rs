@@ -8,6 +8,7 @@ mod host;
 use super::place::{Opened, Place, Reach};
 use crate::commands::Failure;
 use crate::pins;
+use holdfast_model::pin::PinReader;
 use holdfast_model::pin::export::parse_line;
 use holdfast_model::{Invalid, Pin};
 use serde_json::Value;
@@ -94,13 +95,13 @@ pub(super) fn open(
 
 impl Piece {
     /// Takes a line in, whatever it is; `false` if it is empty.
-    fn take_line(&mut self, line: &[u8]) {
+    fn take_line(&mut self, line: &[u8], reader: &mut PinReader) {
         self.at.lines += 1;
         let line = line.trim_ascii();
         if line.is_empty() {
             return;
         }
-        match parse_line(line) {
+        match reader.line(line) {
             Ok((pin, is_old)) => {
                 self.pins.push(pin);
                 self.old += u64::from(is_old);
@@ -153,7 +154,7 @@ mod tests {
 
     #[test]
     fn lines_are_counted_and_bad_ones_kept() {
-        let mut piece = Piece::default();
+        let (mut piece, mut reader) = (Piece::default(), PinReader::default());
         for line in [
             PIN,
             "",
@@ -161,7 +162,7 @@ mod tests {
             &format!("{PIN} {PIN}"),
             r#"{"cid":"bafkqaaa","type":2}"#,
         ] {
-            piece.take_line(line.as_bytes());
+            piece.take_line(line.as_bytes(), &mut reader);
         }
         assert_eq!(piece.pins.len(), 4);
         assert_eq!((piece.at.lines, piece.old), (5, 1));

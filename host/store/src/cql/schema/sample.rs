@@ -131,11 +131,7 @@ fn of_request(request: &PinRequest, n: u64) -> Vec<Row> {
     let cid = blob(&request.asked.cid.to_bytes());
     let (id, account) = (uuid(request.id.0), text(request.account.as_str()));
     let at = request.created.as_millis();
-    let pin = blob(
-        &begin_pin(&request.asked, request.created)
-            .unwrap()
-            .to_proto(),
-    );
+    let pin = blob(&begin_pin(&request.asked, request.created).unwrap().1);
     let body = blob(&encode_request(request).unwrap());
     let (prefix, version, (op, trail)) = (int(n % PREFIXES), bigint(at * 1_000), written(1));
     let (not, status) = (Some(CqlValue::Boolean(false)), Some(CqlValue::TinyInt(2)));

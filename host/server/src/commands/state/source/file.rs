@@ -5,6 +5,7 @@ use crate::commands::Failure;
 use anyhow::Context;
 use holdfast_model::Invalid;
 use holdfast_model::limits::PIN_BYTES_MAX;
+use holdfast_model::pin::PinReader;
 use holdfast_model::pin::export::{LINE_BYTES_MAX, SNAPSHOT_MARK, read_entry};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -48,7 +49,7 @@ fn read(input: &mut dyn Read, from: Position, send: &Sender) -> io::Result<()> {
 }
 
 fn lines(mut input: impl BufRead, mut piece: Piece, send: &Sender) -> io::Result<()> {
-    let mut line = Vec::new();
+    let (mut line, mut reader) = (Vec::new(), PinReader::default());
     loop {
         line.clear();
         // One byte more than fits: then it is known that there is more.
@@ -65,7 +66,7 @@ fn lines(mut input: impl BufRead, mut piece: Piece, send: &Sender) -> io::Result
             piece.reject(Invalid::new("line", why), &[]);
             piece.at.bytes += skip_line(&mut input)?;
         } else {
-            piece.take_line(&line);
+            piece.take_line(&line, &mut reader);
         }
         if piece.is_full() && send.blocking_send(Ok(piece.cut())).is_err() {
             return Ok(());

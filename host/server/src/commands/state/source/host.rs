@@ -8,6 +8,7 @@ use super::{Piece, Sender};
 use crate::commands::Failure;
 use crate::commands::state::place::{Place, Reach};
 use anyhow::{anyhow, bail};
+use holdfast_model::pin::PinReader;
 use holdfast_model::pin::export::LINE_BYTES_MAX;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -70,7 +71,7 @@ async fn of_host(
         return Err(refused(place, response).await);
     }
     let mut lines = Lines::of(response);
-    let mut piece = Piece::default();
+    let (mut piece, mut reader) = (Piece::default(), PinReader::default());
     let mut since_mark = Vec::new();
     while let Some(line) = lines.next().await.map_err(Broken::Off)? {
         let control = match line.get(..9) {
@@ -78,7 +79,7 @@ async fn of_host(
             _ => line.starts_with(b"{\"end\":"),
         };
         if !control {
-            piece.take_line(&line);
+            piece.take_line(&line, &mut reader);
             if piece.is_full() {
                 since_mark.push(piece.cut());
             }
@@ -120,9 +121,9 @@ async fn of_cluster(place: &Place, reach: &Reach, send: &Sender) -> Result<(), F
         },
     }
     let mut lines = Lines::of(response);
-    let mut piece = Piece::default();
+    let (mut piece, mut reader) = (Piece::default(), PinReader::default());
     while let Some(line) = lines.next().await? {
-        piece.take_line(&line);
+        piece.take_line(&line, &mut reader);
         if piece.is_full() && send.send(Ok(piece.cut())).await.is_err() {
             return Ok(());
         }
