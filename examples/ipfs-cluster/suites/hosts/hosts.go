@@ -33,8 +33,23 @@ const startMax = 60 * time.Second
 // askEvery is between two looks whether a host answers.
 const askEvery = 20 * time.Millisecond
 
+// startsMax is how often a host is started before it is given up: its ports may have been taken since they were found free.
+const startsMax = 3
+
 // Options are those of a client of the host.
 type Options = client.Options
+
+// sparesMax is how many hosts wait for the next ones who ask: as many as one of IPFS Cluster's tests takes in a row.
+const sparesMax = 8
+
+// started is what became of a start.
+type started struct {
+	options Options
+	err     error
+}
+
+// spares are hosts that have been started ahead; nil if none are.
+var spares chan started
 
 // request is a host that is asked for.
 type request struct {
@@ -47,8 +62,40 @@ var (
 	requests = make(chan request)
 )
 
-// Start starts a host and answers how to reach it.
+// Ahead has hosts started ahead from now on, and waits for these: where tests ask for a host within a deadline of theirs,
+// the time that it takes to start is no part of what they look at.
+func Ahead() {
+	spares = make(chan started, sparesMax)
+	for range sparesMax {
+		addSpare()
+	}
+}
+
+func addSpare() {
+	options, err := start()
+	spares <- started{options, err}
+}
+
+// Start answers how to reach a host with an empty pin set that nobody else has.
 func Start() (Options, error) {
+	if spares == nil {
+		return start()
+	}
+	spare := <-spares
+	go addSpare()
+	return spare.options, spare.err
+}
+
+func start() (options Options, err error) {
+	for range startsMax {
+		if options, err = startOnce(); err == nil {
+			break
+		}
+	}
+	return options, err
+}
+
+func startOnce() (Options, error) {
 	binary := os.Getenv(binaryName)
 	if binary == "" {
 		return Options{}, errors.New(binaryName + " is not set; let it name the holdfast program")
@@ -73,8 +120,12 @@ func Start() (Options, error) {
 	if err := launch(command); err != nil {
 		return Options{}, err
 	}
+	ctx, cancel := context.WithTimeoutCause(context.Background(), startMax, fmt.Errorf("not within %s", startMax))
+	defer cancel()
+	ctx, ended := context.WithCancelCause(ctx)
+	go func() { ended(fmt.Errorf("it has ended: %w", command.Wait())) }()
 	base := "http://" + listen
-	key, err := nodeKey(base)
+	key, err := nodeKey(ctx, base)
 	if err != nil {
 		return Options{}, fmt.Errorf("the host %s does not answer: %w", base, err)
 	}
@@ -98,17 +149,15 @@ func launch(command *exec.Cmd) error {
 }
 
 // nodeKey waits until a host answers and has it make a key for a cluster's node.
-func nodeKey(base string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), startMax)
-	defer cancel()
+func nodeKey(ctx context.Context, base string) (string, error) {
 	for {
 		key, err := makeKey(ctx, base)
-		if err == nil || ctx.Err() != nil {
-			return key, err
+		if err == nil {
+			return key, nil
 		}
 		select {
 		case <-ctx.Done():
-			return "", err
+			return "", fmt.Errorf("%w (%w)", context.Cause(ctx), err)
 		case <-time.After(askEvery):
 		}
 	}
