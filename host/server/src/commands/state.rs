@@ -8,6 +8,7 @@ mod bar;
 mod compare;
 mod export;
 mod import;
+mod known;
 mod migrate;
 mod place;
 mod progress;

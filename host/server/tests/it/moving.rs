@@ -152,6 +152,39 @@ fn what_is_exported_is_what_was_imported_in_both_formats() {
 }
 
 #[test]
+fn a_store_that_is_not_there_is_told_of_and_an_empty_one_compared() {
+    let desk = Desk::new();
+    desk.write("pins.json", lines(0..150));
+    for reads in [
+        &["export"][..],
+        &["check"],
+        &["check", "--against", "pins.json"],
+        &["migrate", "--from", "pins.json", "--dry-run"],
+    ] {
+        let refused = desk.state(reads);
+        assert_eq!(refused.code, 1, "{reads:?}: {refused:?}");
+        let said = &refused.err;
+        assert!(
+            said.contains("data/store; name its configuration"),
+            "{said}"
+        );
+        assert!(!desk.path("data").exists(), "{reads:?}");
+    }
+    desk.write("none.json", "");
+    let made = desk.state(&["import", "none.json"]);
+    assert!(made.err.contains("so one is made"), "{}", made.err);
+    let ran = desk.state(&["check", "--against", "pins.json", "--json"]);
+    let report: Value = serde_json::from_str(&ran.with(1)).unwrap();
+    assert_eq!(report["pins"], serde_json::json!([0, 150]));
+    assert_eq!(
+        (&report["only_first"], &report["only_second"]),
+        (&0.into(), &150.into())
+    );
+    assert_eq!(report["differences"].as_array().unwrap().len(), 100);
+    assert_eq!(report["differences"][0]["what"], "only in pins.json");
+}
+
+#[test]
 fn what_differs_is_told_by_cid_and_field() {
     let desk = Desk::new();
     desk.write("pins.json", lines(0..1_000));

@@ -5,7 +5,7 @@
 //! as many prefixes at a time as memory is set aside for.
 
 use super::bar::{Bar, Whole};
-use super::place::{Opened, Place, Reach};
+use super::place::{Opened, Place, Purpose, Reach};
 use super::source::{self, Position};
 use crate::commands::{Failure, terminal};
 use anyhow::bail;
@@ -75,7 +75,7 @@ impl Check {
         };
         let places = [&self.of, against];
         let work = async |opened: Option<&Opened>| compare(places, &self.reach, opened).await;
-        let report = self.reach.while_open(&places, work).await?;
+        let report = self.reach.while_open(Purpose::Read, &places, work).await?;
         match self.json {
             true => terminal::json(&report)?,
             false => report.say(places)?,
@@ -85,7 +85,7 @@ impl Check {
 
     /// Walks the store and tells what does not agree within it.
     async fn alone(&self) -> Result<ExitCode, Failure> {
-        let opened = self.reach.open().await?;
+        let opened = self.reach.open(Purpose::Read).await?;
         let faults = opened.store.check().await;
         opened.store.close().await?;
         let faults = faults?;
@@ -99,15 +99,25 @@ impl Check {
 }
 
 /// Counts and sums of digests by prefix.
-struct Sums(Vec<(u64, u128)>);
+struct Sums {
+    prefixes: Vec<(u64, u128)>,
+    /// The first pins that were met.
+    first: Vec<Cid>,
+}
 
 impl Sums {
     fn new() -> Self {
-        Self(vec![(0, 0); PREFIXES])
+        Self {
+            prefixes: vec![(0, 0); PREFIXES],
+            first: Vec::new(),
+        }
     }
 
     fn add(&mut self, pin: &Pin) {
-        if let Some((count, sum)) = self.0.get_mut(prefix(&pin.cid)) {
+        if self.first.len() < TOLD_MAX {
+            self.first.push(pin.cid);
+        }
+        if let Some((count, sum)) = self.prefixes.get_mut(prefix(&pin.cid)) {
             *count += 1;
             // A sum does not depend on the order, and unlike an exclusive or it does not lose
             // what comes twice.
@@ -116,7 +126,7 @@ impl Sums {
     }
 
     fn count(&self) -> u64 {
-        self.0.iter().map(|(count, _)| count).sum()
+        self.prefixes.iter().map(|(count, _)| count).sum()
     }
 }
 
@@ -149,6 +159,18 @@ pub(super) async fn compare(
         pins: [first.count(), second.count()],
         ..Report::default()
     };
+    // Where one side is empty, as before a first migration, all is known: millions of pins that
+    // only the other has are not read again and again for it.
+    if report.pins.contains(&0) {
+        let [pins_of_first, pins_of_second] = report.pins;
+        (report.only_first, report.only_second) = (pins_of_first, pins_of_second);
+        for (place, sums) in places.into_iter().zip(&sums) {
+            for cid in &sums.first {
+                report.tell(*cid, format!("only in {place}"));
+            }
+        }
+        return Ok(report);
+    }
     for prefixes in groups(first, second) {
         rows(places, reach, opened, &prefixes, &mut report).await?;
     }
@@ -159,7 +181,7 @@ pub(super) async fn compare(
 fn groups(first: &Sums, second: &Sums) -> Vec<Vec<usize>> {
     let mut groups = Vec::new();
     let (mut group, mut held) = (Vec::new(), 0);
-    for (prefix, (one, other)) in first.0.iter().zip(&second.0).enumerate() {
+    for (prefix, (one, other)) in first.prefixes.iter().zip(&second.prefixes).enumerate() {
         if one == other {
             continue;
         }

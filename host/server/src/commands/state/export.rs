@@ -1,7 +1,7 @@
 //! `holdfast state export`: all pins as IPFS Cluster exports them.
 
 use super::bar::{Bar, Whole};
-use super::place::{Place, Reach};
+use super::place::{Opened, Place, Purpose, Reach};
 use super::source::{self, Position};
 use crate::commands::{Failure, terminal};
 use anyhow::{Context, bail};
@@ -46,12 +46,14 @@ pub(in crate::commands) struct Export {
 
 impl Export {
     pub(in crate::commands) async fn run(self) -> Result<ExitCode, Failure> {
-        let work = async |opened: Option<&super::place::Opened>| self.write(opened).await;
-        self.reach.while_open(&[&self.from], work).await?;
+        let work = async |opened: Option<&Opened>| self.write(opened).await;
+        self.reach
+            .while_open(Purpose::Read, &[&self.from], work)
+            .await?;
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn write(&self, opened: Option<&super::place::Opened>) -> Result<(), Failure> {
+    async fn write(&self, opened: Option<&Opened>) -> Result<(), Failure> {
         // A file is named when it is whole: half an export looks like a whole one.
         let incoming = super::progress::beside(&self.file, ".part");
         let is_pipe = self.file.as_os_str() == "-";

@@ -1,7 +1,7 @@
 //! `holdfast state import`: pins out of a file into a store or a running host.
 
 use super::bar::{Bar, Whole};
-use super::place::{Opened, Place, Reach};
+use super::place::{Opened, Place, Purpose, Reach};
 use super::progress::{Counts, Kept, Progress, beside};
 use super::rejects::Rejects;
 use super::source::{self, Piece, Position};
@@ -95,7 +95,11 @@ impl Import {
             }
             _ => self.import(opened).await,
         };
-        let counts = self.reach.while_open(&[&self.to], work).await?.counts;
+        // A dry run needs no store: it only reads the source.
+        let places = [&self.to];
+        let places = if self.dry_run { &[] } else { places.as_slice() };
+        let done = self.reach.while_open(Purpose::Write, places, work).await?;
+        let counts = done.counts;
         if self.json {
             terminal::json(&counts)?;
         }

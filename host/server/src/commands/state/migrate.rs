@@ -2,26 +2,25 @@
 //!
 //! The cluster has no feed of changes, so its pins are read again and again: each round writes what
 //! is new or different since the round before and removes what has gone, until a round finds
-//! nothing. Then both sides are compared, pin by pin. What a round must remember is 16 bytes of
-//! each pin: a part of a digest of its CID, and one of the pin.
+//! nothing. Then both sides are compared, pin by pin. What rounds must remember is in [`Known`].
 //!
 //! A run that was killed is begun again: what is here already and alike is passed over. What the
 //! cluster has unpinned meanwhile is removed only if the target was empty when the first run began,
 //! which a file remembers: nothing of anybody else's is ever removed.
 
 use super::bar::{Bar, Whole};
-use super::compare::{compare, digest, walk};
-use super::place::{Opened, Place, Reach};
+use super::compare::{compare, walk};
+use super::known::{Gone, Known};
+use super::place::{Opened, Place, Purpose, Reach};
 use super::source::{self, PIECE_PINS, Position};
 use super::target::{Done, Target};
 use crate::commands::{Failure, terminal};
 use crate::pins::state::{Entry, Step};
 use anyhow::{Context, bail};
 use clap::Args;
-use holdfast_model::{Cid, Pin};
+use holdfast_model::Pin;
 use holdfast_store::Expect;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -62,9 +61,6 @@ struct Beginning {
     was_empty: bool,
 }
 
-/// What is known of pins: of each CID's half digest, the pin's.
-type Known = HashMap<u64, u64>;
-
 /// What a round did.
 #[derive(Debug, Default)]
 struct Round {
@@ -79,18 +75,14 @@ impl Round {
     }
 }
 
-fn half(bytes: &[u8]) -> u64 {
-    u64::try_from(digest(bytes) >> 64).unwrap_or_default()
-}
-
-fn key(cid: &Cid) -> u64 {
-    half(&cid.to_bytes())
-}
-
 impl Migrate {
     pub(in crate::commands) async fn run(self) -> Result<ExitCode, Failure> {
         let work = async |opened: Option<&Opened>| self.migrate(opened).await;
-        self.reach.while_open(&[&self.to], work).await
+        let purpose = match self.dry_run {
+            true => Purpose::Read,
+            false => Purpose::Write,
+        };
+        self.reach.while_open(purpose, &[&self.to], work).await
     }
 
     async fn migrate(&self, opened: Option<&Opened>) -> Result<ExitCode, Failure> {
@@ -123,20 +115,14 @@ impl Migrate {
 
     /// Copies until a round finds nothing to do.
     async fn copy(&self, target: &Target<'_>, opened: Option<&Opened>) -> Result<Round, Failure> {
-        let mut here = Known::new();
-        walk(&self.to, &self.reach, opened, |pin| {
-            here.insert(key(&pin.cid), half(&pin.to_proto()));
-        })
-        .await?;
-        let may_remove = self.begin(here.is_empty())?;
-        let mut seen = if may_remove {
-            here.clone()
-        } else {
-            Known::new()
-        };
+        let mut known = Known::default();
+        walk(&self.to, &self.reach, opened, |pin| known.add(&pin)).await?;
+        if self.begin(known.is_empty())? {
+            known.are_the_clusters();
+        }
         let mut all = Round::default();
         for n in 1..=self.rounds {
-            let round = self.round(target, opened, &mut here, &mut seen).await?;
+            let round = self.round(target, opened, &mut known).await?;
             terminal::note(&format!(
                 "round {n}: {} written, {} removed",
                 terminal::grouped(round.written),
@@ -186,20 +172,20 @@ impl Migrate {
         }
     }
 
-    /// One round. `here` is what the target has; `seen` what of it came from the cluster.
+    /// One round.
     async fn round(
         &self,
         target: &Target<'_>,
         opened: Option<&Opened>,
-        here: &mut Known,
-        seen: &mut Known,
+        known: &mut Known,
     ) -> Result<Round, Failure> {
-        let whole = match seen.len() {
+        let whole = match known.listed() {
             0 => Whole::Unknown,
-            pins => Whole::Pins(u64::try_from(pins).unwrap_or(u64::MAX)),
+            pins => Whole::Pins(pins),
         };
+        known.next_round();
         let mut bar = Bar::begin("copy", whole);
-        let (mut round, mut now, mut at) = (Round::default(), Known::new(), 0);
+        let (mut round, mut at) = (Round::default(), 0);
         let mut pieces = source::open(&self.from, &self.reach, None, Position::default())?;
         while let Some(piece) = pieces.recv().await {
             let piece = piece?;
@@ -207,26 +193,17 @@ impl Migrate {
                 bail!("{} told something that is no pin: {}", self.from, bad.why);
             }
             let count = piece.pins.len();
-            let mut entries = Vec::new();
-            for pin in piece.pins {
-                let (key, value) = (key(&pin.cid), half(&pin.to_proto()));
-                now.insert(key, value);
-                if here.insert(key, value) != Some(value) {
-                    entries.push(put(pin));
-                }
-            }
-            round.written += write(target, entries).await?;
+            let news = piece.pins.into_iter().filter(|pin| known.list(pin));
+            round.written += write(target, news.map(put).collect()).await?;
             at += u64::try_from(count).unwrap_or(u64::MAX);
             bar.moved(count, at);
         }
         bar.end();
         // Only a list that ended well tells what has gone.
-        seen.retain(|key, _| !now.contains_key(key));
-        if !seen.is_empty() {
-            round.removed = self.remove(target, opened, seen).await?;
-            here.retain(|key, _| !seen.contains_key(key));
+        let gone = known.take_gone();
+        if !gone.is_empty() {
+            round.removed = self.remove(target, opened, &gone).await?;
         }
-        *seen = now;
         Ok(round)
     }
 
@@ -235,11 +212,11 @@ impl Migrate {
         &self,
         target: &Target<'_>,
         opened: Option<&Opened>,
-        gone: &Known,
+        gone: &Gone,
     ) -> Result<u64, Failure> {
         let mut entries = Vec::new();
         walk(&self.to, &self.reach, opened, |pin| {
-            if gone.contains_key(&key(&pin.cid)) {
+            if gone.contains(&pin.cid) {
                 entries.push(Entry {
                     step: Step::Delete(pin.cid),
                     expect: Expect::Any,

@@ -3,7 +3,7 @@
 use crate::commands::host::{cluster_of, inspect};
 use crate::commands::recorded::recorded;
 use crate::commands::sources::Where;
-use crate::commands::{Failure, dial};
+use crate::commands::{Failure, dial, terminal};
 use crate::config::{self, StoreKind};
 use anyhow::{Context as _, anyhow, bail};
 use axum::body::Body;
@@ -19,7 +19,7 @@ use hyper::body::Incoming;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::{Method, Request, Response};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use url::Url;
@@ -88,12 +88,37 @@ pub(super) struct Reach {
     cluster_login: Option<String>,
 }
 
+/// Tells of an embedded store that is not there: most likely another one is meant, whose
+/// configuration nobody named.
+fn must_be_there(dir: &Path, purpose: Purpose) -> Result<(), Failure> {
+    let shown = dir.display();
+    match purpose {
+        _ if dir.exists() => {}
+        Purpose::Read => bail!(
+            "there is no store in {shown}; name its configuration by --config, or a running host by its URL"
+        ),
+        Purpose::Write => terminal::note(&format!(
+            "there is no store in {shown}, so one is made; a host finds it by the same configuration"
+        )),
+    }
+    Ok(())
+}
+
 /// A URL as it may be shown: without a login.
 fn bare(url: &Url) -> Url {
     let mut bare = url.clone();
     // What has no login cannot lose one.
     let _ = bare.set_username("").and_then(|()| bare.set_password(None));
     bare
+}
+
+/// What a store is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// There must be one: of a store that is not there, nothing can be told.
+    Read,
+    /// There may be none yet.
+    Write,
 }
 
 /// The store, opened.
@@ -108,7 +133,7 @@ pub(super) struct Opened {
 
 impl Reach {
     /// Opens the store that the configuration names.
-    pub(super) async fn open(&self) -> Result<Opened, Failure> {
+    pub(super) async fn open(&self, purpose: Purpose) -> Result<Opened, Failure> {
         let loaded = match config::load(&self.place.sources(Vec::new()), inspect) {
             Ok(loaded) => loaded,
             Err(problems) => bail!("the configuration cannot be used\n{problems}"),
@@ -122,7 +147,11 @@ impl Reach {
                     "store.kind is `memory`: nothing is kept there while no host runs; name a running host by its URL"
                 )
             }
-            (None, _) => Store::embedded(&loaded.config.store_dir()).await?,
+            (None, _) => {
+                let dir = loaded.config.store_dir();
+                must_be_there(&dir, purpose)?;
+                Store::embedded(&dir).await?
+            }
         };
         Ok(Opened {
             store,
@@ -136,11 +165,12 @@ impl Reach {
     /// work ends.
     pub(super) async fn while_open<T>(
         &self,
+        purpose: Purpose,
         places: &[&Place],
         work: impl AsyncFnOnce(Option<&Opened>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let opened = match places.iter().any(|place| matches!(place, Place::Store)) {
-            true => Some(self.open().await?),
+            true => Some(self.open(purpose).await?),
             false => None,
         };
         let done = work(opened.as_ref()).await;
