@@ -15,13 +15,17 @@ use std::time::{Duration, Instant};
 /// Between two requests: 1,000 a second.
 const PACE: Duration = Duration::from_millis(1);
 
+/// Between two quotes: as long as the plugin may compute. A caller without a pace would show what a
+/// thousand refused requests a second cost, not what the plugin does.
+const ASK: Duration = Duration::from_millis(5);
+
 /// For how long each deed is done: long enough for the host to take the next one in.
 const DEED: Duration = Duration::from_millis(500);
 
 /// By when a plugin that was put into the folder must serve.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// GETs of a pin request while somebody asks a hostile pricing plugin for quotes all the time,
+/// GETs of a pin request while somebody asks a hostile pricing plugin for 200 quotes a second,
 /// beside the same GETs with nothing going on.
 pub(in super::super) fn hostile_get(plan: &Plan) -> Result<Row> {
     let host = Host::start(&plan.binary)?;
@@ -67,7 +71,7 @@ pub(in super::super) fn hostile_get(plan: &Plan) -> Result<Row> {
     ))
 }
 
-/// Asks for quotes, each time as soon as the last was refused, and goes from deed to deed.
+/// Asks for quotes at its pace, or as soon as the last was refused, and goes from deed to deed.
 fn misbehave(host: &Host, quote: &[u8], is_over: &AtomicBool) -> Result<()> {
     for deed in DEEDS.iter().cycle() {
         install(host, deed)?;
@@ -76,7 +80,9 @@ fn misbehave(host: &Host, quote: &[u8], is_over: &AtomicBool) -> Result<()> {
             if is_over.load(Ordering::Relaxed) {
                 return Ok(());
             }
+            let asked = Instant::now();
             let (status, said) = client::call(host.addr, quote)?;
+            thread::sleep(ASK.saturating_sub(asked.elapsed()));
             let said = String::from_utf8_lossy(&said);
             ensure!(status >= 500, "{deed} is answered {status}: {said}");
         }
