@@ -14,6 +14,8 @@ use crate::shadow::{Question, Trial};
 use crate::source::Source;
 use crate::tenant::{self, Compiled, Grant, TenantSet};
 use arc_swap::{ArcSwap, ArcSwapOption};
+pub use candidate::OwnCandidate;
+use candidate::OwnTrials;
 use holdfast_model::action::{Act, Resource};
 use holdfast_model::principal::Proof;
 use holdfast_model::{Action, Cid, Principal, TenantId};
@@ -106,6 +108,8 @@ pub struct Gate {
     former: Mutex<VecDeque<Arc<Bundle>>>,
     /// A candidate that is tried beside them.
     trial: ArcSwapOption<Trial>,
+    /// Candidates of tenants, tried beside what they say now.
+    own_trials: ArcSwap<OwnTrials>,
     /// Held while policies are read, so that the last reload wins.
     reloading: Mutex<()>,
     /// Decisions are numbered within a process, and processes told apart by a random part.
@@ -163,6 +167,7 @@ impl Gate {
             bundle: ArcSwap::from_pointee(bundle),
             former: Mutex::default(),
             trial: ArcSwapOption::empty(),
+            own_trials: ArcSwap::default(),
             reloading: Mutex::new(()),
             process: rand::random(),
             decisions: AtomicU64::new(0),
@@ -226,15 +231,24 @@ impl Gate {
         if verdict.errors > 0 {
             self.metrics.evaluation_errors.inc_by(verdict.errors);
         }
+        let question = || Question {
+            principal: principal.clone(),
+            action,
+            resource: resource.clone(),
+            context: context.clone(),
+            outcome: verdict.outcome,
+            determined_by: Arc::clone(&verdict.determined_by),
+            bundle: Arc::clone(&bundle),
+        };
         if let Some(trial) = &*self.trial.load() {
-            trial.offer(Question {
-                principal: principal.clone(),
-                action,
-                resource: resource.clone(),
-                context: context.clone(),
-                outcome: verdict.outcome,
-                determined_by: Arc::clone(&verdict.determined_by),
-            });
+            trial.offer(question());
+        }
+        // Where the tenant has a say, so has its candidate.
+        if let (Some(_), Some(live)) = (&own, &context.own)
+            && live.tenant() == principal.tenant()
+            && let Some(trial) = self.own_trials.load().get(live.tenant())
+        {
+            trial.offer(question());
         }
         let decision = Decision {
             id: self.next_id(),

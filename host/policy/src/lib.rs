@@ -32,7 +32,7 @@ mod tenant;
 pub use cases::CaseReport;
 pub use error::{Finding, PolicyError};
 pub use explain::{Asked, Explained, Explanation};
-pub use gate::{Context, Decision, DecisionId, Denial, Gate, GateSettings, Revision};
+pub use gate::{Context, Decision, DecisionId, Denial, Gate, GateSettings, OwnCandidate, Revision};
 pub use keeper::Keeper;
 pub use permit::Permit;
 pub use prove::{Claim, ProofReport, Refuted, prove};

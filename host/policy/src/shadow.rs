@@ -1,12 +1,14 @@
-//! A candidate for the platform's policies beside those in force: live decisions are made once more
-//! by the candidate, and every one that comes out differently is written down.
+//! A candidate beside what is in force, for the platform's policies or for what a tenant says for
+//! itself: live decisions are made once more by the candidate, and every one that comes out
+//! differently is written down.
 //!
 //! The caller never waits for it. A question is copied into a short queue and decided again by a
 //! thread of its own; when the queue is full the question is left out, and that is counted.
 
-use crate::bundle::{Bundle, Outcome};
-use crate::gate::Context;
+use crate::bundle::{Bundle, Outcome, Overlay, Verdict};
+use crate::gate::{Context, Revision};
 use crate::source::Source;
+use crate::tenant::TenantSet;
 use holdfast_model::action::Resource;
 use holdfast_model::{Action, Principal};
 use parking_lot::Mutex;
@@ -15,13 +17,26 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Questions that wait to be decided again. Each is a copy of some hundred bytes.
 const QUEUE_MAX: usize = 4_096;
 
 /// Rows of one report: what a person can look at. What does not fit is counted.
 const ROWS_MAX: usize = 1_000;
+
+/// What is tried.
+#[derive(Debug)]
+pub(crate) enum Candidate {
+    /// In the place of the platform's policies.
+    Platform { bundle: Box<Bundle>, source: Source },
+    /// In the place of a tenant's own policies, which were `instead_of` when it began; its grants
+    /// stay.
+    Own {
+        policies: String,
+        instead_of: String,
+    },
+}
 
 /// A question with its live answer.
 #[derive(Debug)]
@@ -32,6 +47,8 @@ pub(crate) struct Question {
     pub(crate) context: Context,
     pub(crate) outcome: Outcome,
     pub(crate) determined_by: Arc<[String]>,
+    /// The platform's policies that were asked.
+    pub(crate) bundle: Arc<Bundle>,
 }
 
 /// How a candidate compares with what is in force.
@@ -39,7 +56,7 @@ pub(crate) struct Question {
 pub struct ShadowReport {
     /// The candidate's revision.
     pub revision: String,
-    /// The revision that it was begun beside.
+    /// The revision that it was begun beside: the platform's, or the tenant's.
     pub beside: String,
     /// How long it has run so far.
     pub running_ms: u64,
@@ -89,7 +106,7 @@ struct Findings {
 /// A candidate at work.
 #[derive(Debug)]
 pub(crate) struct Trial {
-    pub(crate) source: Source,
+    pub(crate) candidate: Arc<Candidate>,
     beside: String,
     revision: String,
     since: Instant,
@@ -102,19 +119,19 @@ pub(crate) struct Trial {
 impl Trial {
     /// Begins; the thread ends when the trial is dropped.
     pub(crate) fn begin(
-        candidate: Bundle,
-        source: Source,
+        candidate: Candidate,
+        revision: String,
         beside: String,
     ) -> std::io::Result<Self> {
         let (queue, questions) = sync_channel(QUEUE_MAX);
         let findings = Arc::<Mutex<Findings>>::default();
-        let revision = candidate.revision.0.to_string();
-        let found = Arc::clone(&findings);
+        let candidate = Arc::new(candidate);
+        let (tried, found) = (Arc::clone(&candidate), Arc::clone(&findings));
         std::thread::Builder::new()
             .name("policy-shadow".into())
-            .spawn(move || compare_all(&candidate, &questions, &found))?;
+            .spawn(move || compare_all(&tried, &questions, &found))?;
         Ok(Self {
-            source,
+            candidate,
             beside,
             revision,
             since: Instant::now(),
@@ -131,6 +148,11 @@ impl Trial {
         }
     }
 
+    /// How long it has run so far.
+    pub(crate) fn age(&self) -> Duration {
+        self.since.elapsed()
+    }
+
     /// What was found so far.
     pub(crate) fn report(&self) -> ShadowReport {
         let findings = self.findings.lock();
@@ -139,7 +161,7 @@ impl Trial {
         ShadowReport {
             revision: self.revision.clone(),
             beside: self.beside.clone(),
-            running_ms: u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX),
+            running_ms: u64::try_from(self.age().as_millis()).unwrap_or(u64::MAX),
             decisions: findings.decisions,
             different: findings.different,
             dropped: self.dropped.load(Ordering::Relaxed),
@@ -149,32 +171,78 @@ impl Trial {
     }
 }
 
-fn compare_all(candidate: &Bundle, questions: &Receiver<Question>, findings: &Mutex<Findings>) {
+fn compare_all(candidate: &Candidate, questions: &Receiver<Question>, findings: &Mutex<Findings>) {
+    let mut tried = None;
     for question in questions {
-        let own = question
-            .context
-            .own
-            .as_ref()
-            .map(|own| own.above(candidate));
-        let own = own
-            .as_deref()
-            .and_then(|own| own.overlay.as_ref().ok()?.as_ref());
-        let Question {
-            principal,
-            action,
-            resource,
-            context,
-            ..
-        } = &question;
-        let is_own = resource.tenant() == Some(principal.tenant());
-        let view = candidate.view(own.filter(|_| is_own));
-        let then = view.decide(*action, principal, resource, context);
+        let then = match candidate {
+            Candidate::Platform { bundle, .. } => Some(by_platform(bundle, &question)),
+            Candidate::Own { policies, .. } => by_own(&mut tried, policies, &question),
+        };
+        let Some(then) = then else { continue };
         let mut findings = findings.lock();
         findings.decisions += 1;
         if then.outcome != question.outcome {
             findings.differs(&question, then.outcome, &then.determined_by);
         }
     }
+}
+
+fn by_platform(candidate: &Bundle, question: &Question) -> Arc<Verdict> {
+    let own = question.context.own.as_ref();
+    let own = own.map(|own| own.above(candidate));
+    let own = own
+        .as_deref()
+        .and_then(|own| own.overlay.as_ref().ok()?.as_ref());
+    let (who, what) = (&question.principal, &question.resource);
+    let is_own = what.tenant() == Some(who.tenant());
+    let view = candidate.view(own.filter(|_| is_own));
+    view.decide(question.action, who, what, &question.context)
+}
+
+/// A tenant's candidate, with the grants of one state of the tenant and above one set of the
+/// platform's policies.
+#[derive(Debug)]
+struct Tried {
+    live: Revision,
+    platform: Revision,
+    /// Nothing where the candidate would not fit the platform's policies any more.
+    overlay: Option<Option<Overlay>>,
+}
+
+impl Tried {
+    /// The candidate's policies with the grants that the tenant has now.
+    fn new(policies: &str, live: &TenantSet, bundle: &Bundle) -> Self {
+        let set = TenantSet::new(
+            live.tenant().clone(),
+            policies.to_owned(),
+            live.grants().to_vec(),
+        );
+        Self {
+            live: live.revision().clone(),
+            platform: bundle.revision.clone(),
+            overlay: set.compile(bundle).ok(),
+        }
+    }
+
+    fn is_of(&self, live: &TenantSet, bundle: &Bundle) -> bool {
+        self.live == *live.revision() && self.platform == bundle.revision
+    }
+}
+
+/// `None` for a call that says nothing of its tenant, which is never offered.
+fn by_own(kept: &mut Option<Tried>, policies: &str, question: &Question) -> Option<Arc<Verdict>> {
+    let live = question.context.own.as_deref()?;
+    let bundle = &*question.bundle;
+    let tried = match kept.take().filter(|tried| tried.is_of(live, bundle)) {
+        Some(tried) => kept.insert(tried),
+        None => kept.insert(Tried::new(policies, live, bundle)),
+    };
+    let Some(own) = &tried.overlay else {
+        return Some(Arc::new(Verdict::unknown()));
+    };
+    let (who, what) = (&question.principal, &question.resource);
+    let view = bundle.view(own.as_ref());
+    Some(view.decide(question.action, who, what, &question.context))
 }
 
 impl Findings {

@@ -11,7 +11,10 @@ mod record;
 mod sets;
 
 pub use archive::Archive;
-pub use candidate::{begin_shadow, drop_shadow, promote_shadow, shadow_report};
+pub use candidate::{
+    begin_own_shadow, begin_shadow, drop_own_shadow, drop_shadow, own_shadow_report,
+    promote_own_shadow, promote_shadow, shadow_report,
+};
 pub use decisions::{Recorded, explain, known};
 pub use own::{NewGrant, grant, grants, read, remove, revoke, write};
 pub use record::OwnPolicies;

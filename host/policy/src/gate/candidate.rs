@@ -1,12 +1,35 @@
-//! A candidate for the platform's policies: tried on live decisions, then promoted or dropped.
+//! A candidate for the platform's policies, or for a tenant's own: tried on live decisions, then
+//! promoted or dropped.
 
 use super::{Gate, Revision, one};
 use crate::bundle::compile;
 use crate::error::{Finding, PolicyError};
-use crate::shadow::{ShadowReport, Trial};
+use crate::shadow::{Candidate, ShadowReport, Trial};
 use crate::source::Source;
-use std::collections::BTreeMap;
+use crate::tenant::TenantSet;
+use holdfast_model::TenantId;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Tenants whose candidates are tried at once. Each has a thread, and a queue of some MiB at worst.
+const OWN_TRIALS_MAX: usize = 32;
+
+/// How long a tenant's candidate keeps its place when others want one: long enough to have seen a
+/// day's calls of every kind.
+const STAYS: Duration = Duration::from_secs(24 * 3600);
+
+/// Policies that a tenant tries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnCandidate {
+    /// All of them, in Cedar.
+    pub policies: String,
+    /// Those that were in force when it began.
+    pub instead_of: String,
+}
+
+/// The candidates of tenants.
+pub(super) type OwnTrials = HashMap<TenantId, Arc<Trial>>;
 
 impl Gate {
     /// Tries a candidate, in the place of one that is tried already: file names with their text, as
@@ -22,9 +45,10 @@ impl Gate {
         let bundle = compile(&source).map_err(one)?;
         let revision = bundle.revision.clone();
         let beside = self.revision().0.to_string();
-        let trial = Trial::begin(bundle, source, beside)
-            .map_err(|e| PolicyError::Setup(format!("no thread for a candidate: {e}")))?;
-        self.trial.store(Some(Arc::new(trial)));
+        let bundle = Box::new(bundle);
+        let candidate = Candidate::Platform { bundle, source };
+        let trial = begun(candidate, &revision, beside)?;
+        self.trial.store(Some(trial));
         Ok(revision)
     }
 
@@ -58,10 +82,87 @@ impl Gate {
                 mend,
             ));
         };
+        let Candidate::Platform { source, .. } = &*trial.candidate else {
+            return Err(refused("is a tenant's", "begin again"));
+        };
         let _one_at_a_time = self.reloading.lock();
-        trial.source.write(dir)?;
-        self.swap(&trial.source)?;
+        source.write(dir)?;
+        self.swap(source)?;
         self.trial.store(None);
         Ok(self.revision())
     }
+
+    /// Tries other policies of a tenant's own on what its people do among its things, in the place
+    /// of those that are tried already; its grants stay. They have to pass what its policies have
+    /// to pass.
+    ///
+    /// # Errors
+    /// Policies that could not be used: everything that is wrong with them; or as many tenants'
+    /// candidates are tried already as can be.
+    pub fn shadow_own(&self, live: &TenantSet, policies: String) -> Result<Revision, PolicyError> {
+        let tenant = live.tenant().clone();
+        let set = TenantSet::new(tenant.clone(), policies.clone(), live.grants().to_vec());
+        self.check_own(&set)?;
+        let candidate = Candidate::Own {
+            policies,
+            instead_of: live.policies().to_owned(),
+        };
+        let beside = live.revision().0.to_string();
+        let _one_at_a_time = self.reloading.lock();
+        let mut trials = OwnTrials::clone(&self.own_trials.load());
+        if trials.len() >= OWN_TRIALS_MAX && !trials.contains_key(&tenant) {
+            trials.retain(|_, trial| trial.age() < STAYS);
+        }
+        if trials.len() >= OWN_TRIALS_MAX && !trials.contains_key(&tenant) {
+            let why = format!("would be one too many: {OWN_TRIALS_MAX} tenants try theirs here");
+            let mend = "try again when one of them has dropped or promoted its candidate";
+            return Err(Finding::whole("the candidate", why, mend).into());
+        }
+        trials.insert(tenant, begun(candidate, set.revision(), beside)?);
+        self.own_trials.store(Arc::new(trials));
+        Ok(set.revision().clone())
+    }
+
+    /// How a tenant's candidate differs; `None` if there is none.
+    #[must_use]
+    pub fn shadow_own_report(&self, tenant: &TenantId) -> Option<ShadowReport> {
+        let trials = self.own_trials.load();
+        trials.get(tenant).map(|trial| trial.report())
+    }
+
+    /// What a tenant tries; `None` if it tries nothing.
+    #[must_use]
+    pub fn shadow_own_candidate(&self, tenant: &TenantId) -> Option<OwnCandidate> {
+        let trials = self.own_trials.load();
+        let trial = trials.get(tenant)?;
+        match &*trial.candidate {
+            Candidate::Own {
+                policies,
+                instead_of,
+            } => Some(OwnCandidate {
+                policies: policies.clone(),
+                instead_of: instead_of.clone(),
+            }),
+            Candidate::Platform { .. } => None,
+        }
+    }
+
+    /// Drops a tenant's candidate; whether there was one.
+    pub fn drop_shadow_own(&self, tenant: &TenantId) -> bool {
+        let _one_at_a_time = self.reloading.lock();
+        let mut trials = OwnTrials::clone(&self.own_trials.load());
+        let was_there = trials.remove(tenant).is_some();
+        self.own_trials.store(Arc::new(trials));
+        was_there
+    }
+}
+
+fn begun(
+    candidate: Candidate,
+    revision: &Revision,
+    beside: String,
+) -> Result<Arc<Trial>, PolicyError> {
+    let trial = Trial::begin(candidate, revision.0.to_string(), beside);
+    let no_thread = |e| PolicyError::Setup(format!("no thread for a candidate: {e}"));
+    trial.map(Arc::new).map_err(no_thread)
 }

@@ -2,11 +2,12 @@
 
 use crate::people::{holder, thing};
 use crate::refusal::copy;
-use holdfast_model::{Action, Principal, Role};
-use holdfast_policy::{Context, Gate, ShadowReport};
+use holdfast_model::{Action, Principal, Role, TenantId, UnixMillis};
+use holdfast_policy::{Context, Gate, GateSettings, Grant, ShadowReport, TenantSet};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const CLOSED: &str =
@@ -29,9 +30,13 @@ fn ask(gate: &Gate, who: &Principal, action: Action) -> bool {
 
 /// The report once the candidate has made as many decisions.
 fn report_of(gate: &Gate, decisions: u64) -> ShadowReport {
+    once(|| gate.shadow_report(), decisions)
+}
+
+fn once(report: impl Fn() -> Option<ShadowReport>, decisions: u64) -> ShadowReport {
     let begin = Instant::now();
     loop {
-        let report = gate.shadow_report().unwrap();
+        let report = report().unwrap();
         if report.decisions >= decisions || begin.elapsed() > Duration::from_secs(20) {
             return report;
         }
@@ -100,4 +105,91 @@ fn a_bad_candidate_is_refused_and_a_dropped_one_is_gone() {
     let built_in = gate.promote_shadow().unwrap_err().to_string();
     assert!(built_in.contains("set policies.dir"), "{built_in}");
     assert!(gate.drop_shadow() && gate.shadow_report().is_none());
+}
+
+#[test]
+fn a_tenant_tries_its_own_policies_on_its_own_and_nobody_elses() {
+    let gate = Gate::open_with(GateSettings {
+        asks_tenants: true,
+        ..GateSettings::default()
+    })
+    .unwrap();
+    let friend = holder("acme/app", []);
+    let granted = Grant {
+        id: "g1".into(),
+        template: "reader".into(),
+        principal: friend.id.as_str().into(),
+        on: "acme/web".into(),
+        by: "key:admin".into(),
+        created: UnixMillis::EPOCH,
+    };
+    let set = |of: &str, policies: &str, grants: &[Grant]| {
+        let tenant = TenantId::parse(of).unwrap();
+        Arc::new(TenantSet::new(tenant, policies.into(), grants.to_vec()))
+    };
+    let live = set("acme", "", &[granted]);
+    let ask = |who: &Principal, own: &Arc<TenantSet>, action, of: &str| {
+        let context = Context {
+            own: Some(Arc::clone(own)),
+            ..Context::default()
+        };
+        gate.decide(who, action, &thing(action, of), &context)
+            .is_ok()
+    };
+    let acme = TenantId::parse("acme").unwrap();
+    let refused = gate.shadow_own(&live, "permit (principal".into());
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("policies:1:"), "{refused}");
+    assert!(gate.shadow_own_report(&acme).is_none());
+    gate.shadow_own(&live, CLOSED.into()).unwrap();
+    let tried = gate.shadow_own_candidate(&acme).unwrap();
+    assert_eq!((&*tried.policies, &*tried.instead_of), (CLOSED, ""));
+    let user = holder("acme/web", [Role::TenantUser]);
+    assert!(ask(&user, &live, Action::ListRequests, "acme/web"));
+    assert!(ask(&user, &live, Action::CreateRequest, "acme/web"));
+    // The grant holds beside the candidate too, so that this is no difference.
+    assert!(ask(&friend, &live, Action::ReadRequest, "acme/web"));
+    // Another tenant's calls are not the candidate's to decide, nor is what stands above tenants.
+    let stranger = holder("umbra/web", [Role::TenantUser]);
+    let theirs = set("umbra", "", &[]);
+    assert!(ask(&stranger, &theirs, Action::ListRequests, "umbra/web"));
+    let admin = holder("acme/web", [Role::TenantAdmin]);
+    assert!(ask(&admin, &live, Action::WritePolicies, "acme/web"));
+    assert!(!ask(&admin, &live, Action::ReadAudit, "acme/web"));
+    let report = once(|| gate.shadow_own_report(&acme), 3);
+    assert_eq!((report.decisions, report.different), (3, 1), "{report:#?}");
+    let flip = &report.flips[0];
+    assert_eq!(
+        (flip.now, flip.then, &*flip.action),
+        ("allow", "deny", "listRequests")
+    );
+    assert_eq!(flip.then_by, ["acme:closed"]);
+    // What the tenant says meanwhile is what the candidate is compared with.
+    let both = "@id(\"quiet\") forbid (principal, action == Action::\"listRequests\", resource);";
+    let changed = set("acme", both, &[]);
+    assert!(!ask(&user, &changed, Action::ListRequests, "acme/web"));
+    let report = once(|| gate.shadow_own_report(&acme), 4);
+    assert_eq!((report.decisions, report.different), (4, 1), "{report:#?}");
+    // The platform's candidate is another matter.
+    assert!(gate.shadow_report().is_none());
+    assert!(gate.drop_shadow_own(&acme) && !gate.drop_shadow_own(&acme));
+}
+
+#[test]
+fn as_many_tenants_try_policies_as_there_are_places() {
+    let gate = Gate::open(None).unwrap();
+    let begin = |of: u32| {
+        let tenant = TenantId::parse(&format!("tenant{of}")).unwrap();
+        let live = TenantSet::new(tenant, String::new(), Vec::new());
+        gate.shadow_own(&live, CLOSED.into())
+    };
+    for of in 0..32 {
+        begin(of).unwrap();
+    }
+    let refused = begin(32).unwrap_err().to_string();
+    assert!(refused.contains("32 tenants try theirs here"), "{refused}");
+    // In the place of one's own there is room.
+    begin(0).unwrap();
+    assert!(gate.drop_shadow_own(&TenantId::parse("tenant7").unwrap()));
+    begin(32).unwrap();
 }

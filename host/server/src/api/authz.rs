@@ -1,18 +1,20 @@
-//! Why something was decided, under `/v1/authz`, and a candidate for the platform's policies, under
-//! `/v1/policies/candidate`.
+//! Why something was decided, under `/v1/authz`, and candidates, under `/v1/policies/candidate`:
+//! one for the platform's policies, and one for the own policies of each tenant that is named.
 
 use crate::api::context::Call;
 use crate::api::problem::Problem;
 use crate::api::reply::Reply;
 use crate::policies::{self, Recorded};
 use axum::http::StatusCode;
-use holdfast_model::action::{ExplainDecision, Host, Resource, ReviewPolicies, SwitchPolicies};
-use holdfast_model::{TenantId, UnixMillis};
+use holdfast_model::action::{
+    ExplainDecision, Host, ReadPolicies, Resource, ReviewPolicies, SwitchPolicies, WritePolicies,
+};
+use holdfast_model::{Invalid, TenantId, UnixMillis};
 use holdfast_policy::{DecisionId, Explanation, Permit};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// Bytes of a candidate: policies for some thousand tenants.
 const CANDIDATE_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -63,13 +65,24 @@ pub(crate) struct ComponentView {
     verdict: String,
 }
 
-/// A candidate's files.
+/// The parameters, for the document only.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what `tenant_of` takes apart")]
+struct Parameters {
+    /// The tenant whose own policies it is about; the platform's when it is missing.
+    tenant: Option<String>,
+}
+
+/// A candidate: `files` for the platform's policies, `policies` for a tenant's.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = NewCandidate)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Files {
     /// `schema.cedarschema`, `*.cedar` and, where it is required, `policies.sig`: names with text.
-    files: BTreeMap<String, String>,
+    files: Option<BTreeMap<String, String>>,
+    /// All of the tenant's policies, in Cedar.
+    policies: Option<String>,
 }
 
 /// Policies by their name.
@@ -117,40 +130,71 @@ fn elsewhere(call: &mut Call, tenant: TenantId) -> Result<Permit<ExplainDecision
 /// Try a candidate on live decisions.
 #[utoipa::path(
     put, path = "/v1/policies/candidate", tag = "policies", operation_id = "tryPolicies",
-    request_body = Files,
+    params(Parameters), request_body = Files,
     responses((status = 200, description = "It is tried from now on", body = Named))
 )]
 pub(crate) async fn begin(call: &mut Call) -> Result<Reply, Problem> {
+    if let Some(tenant) = tenant_of(call)? {
+        return begin_own(call, tenant).await;
+    }
     let permit = call.permit::<SwitchPolicies>(Host)?;
     let wanted: Files = call
         .json_within(CANDIDATE_BYTES_MAX, CANDIDATE_TIMEOUT)
         .await?;
-    let begun = policies::begin_shadow(call.app(), &permit, wanted.files);
+    let files = wanted.files.ok_or_else(|| {
+        let why = "is missing; send the platform's, or name a tenant and send `policies`";
+        Invalid::new("files", why)
+    })?;
+    let begun = policies::begin_shadow(call.app(), &permit, files);
     let revision = begun.await?.0.to_string();
     call.note(format!("candidate {revision}"));
+    Reply::json(StatusCode::OK, &Named { revision })
+}
+
+async fn begin_own(call: &mut Call, tenant: TenantId) -> Result<Reply, Problem> {
+    let permit = call.permit::<WritePolicies>(tenant)?;
+    let wanted: Files = call.json().await?;
+    let policies = wanted.policies.ok_or_else(|| {
+        let why = "is missing; send all of the tenant's policies, in Cedar";
+        Invalid::new("policies", why)
+    })?;
+    let begun = policies::begin_own_shadow(call.app(), &permit, policies);
+    let revision = begun.await?.0.to_string();
+    call.note(format!("candidate {revision} of {}", permit.on()));
     Reply::json(StatusCode::OK, &Named { revision })
 }
 
 /// How the candidate differs.
 #[utoipa::path(
     get, path = "/v1/policies/candidate", tag = "policies", operation_id = "reviewPolicies",
+    params(Parameters),
     responses((status = 200, description = "Every decision that would flip", body = Object))
 )]
 pub(crate) fn report(call: &mut Call) -> Result<Reply, Problem> {
-    let permit = call.permit::<ReviewPolicies>(Host)?;
-    Reply::json(
-        StatusCode::OK,
-        &policies::shadow_report(call.app(), &permit)?,
-    )
+    let report = match tenant_of(call)? {
+        Some(tenant) => {
+            let permit = call.permit::<ReadPolicies>(tenant)?;
+            policies::own_shadow_report(call.app(), &permit)?
+        }
+        None => {
+            let permit = call.permit::<ReviewPolicies>(Host)?;
+            policies::shadow_report(call.app(), &permit)?
+        }
+    };
+    Reply::json(StatusCode::OK, &report)
 }
 
 /// Have the candidate decide.
 #[utoipa::path(
     post, path = "/v1/policies/candidate/promote", tag = "policies",
-    operation_id = "promotePolicies",
-    responses((status = 200, description = "It decides from now on", body = Named))
+    operation_id = "promotePolicies", params(Parameters),
+    responses((status = 200, description = "It decides from now on", body = Named),
+        (status = 409, description = "The tenant's policies were changed while it was tried"))
 )]
 pub(crate) async fn promote(call: &mut Call) -> Result<Reply, Problem> {
+    if let Some(tenant) = tenant_of(call)? {
+        return promote_own(call, tenant).await;
+    }
     let permit = call.permit::<SwitchPolicies>(Host)?;
     let promoted = policies::promote_shadow(call.app(), &permit).await?;
     let revision = promoted.0.to_string();
@@ -158,15 +202,39 @@ pub(crate) async fn promote(call: &mut Call) -> Result<Reply, Problem> {
     Reply::json(StatusCode::OK, &Named { revision })
 }
 
+async fn promote_own(call: &mut Call, tenant: TenantId) -> Result<Reply, Problem> {
+    let permit = call.permit::<WritePolicies>(tenant)?;
+    let promoted = policies::promote_own_shadow(call.app(), &permit).await?;
+    let revision = promoted.0.to_string();
+    call.note(format!("candidate {revision} of {}", permit.on()));
+    Reply::json(StatusCode::OK, &Named { revision })
+}
+
 /// Drop the candidate.
 #[utoipa::path(
     delete, path = "/v1/policies/candidate", tag = "policies", operation_id = "dropCandidate",
+    params(Parameters),
     responses((status = 204, description = "It is gone"))
 )]
 pub(crate) fn drop_it(call: &mut Call) -> Result<Reply, Problem> {
-    let permit = call.permit::<SwitchPolicies>(Host)?;
-    policies::drop_shadow(call.app(), &permit)?;
+    match tenant_of(call)? {
+        Some(tenant) => {
+            let permit = call.permit::<WritePolicies>(tenant)?;
+            policies::drop_own_shadow(call.app(), &permit)?;
+        }
+        None => {
+            let permit = call.permit::<SwitchPolicies>(Host)?;
+            policies::drop_shadow(call.app(), &permit)?;
+        }
+    }
     Ok(Reply::empty(StatusCode::NO_CONTENT))
+}
+
+/// Whose candidate a call is about; `None` for the platform's.
+fn tenant_of(call: &Call) -> Result<Option<TenantId>, Problem> {
+    let query = call.query(&["tenant"])?;
+    let tenant = query.one("tenant")?.map(TenantId::parse);
+    Ok(tenant.transpose()?)
 }
 
 impl Explained {

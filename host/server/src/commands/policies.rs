@@ -34,7 +34,7 @@ pub(super) enum Command {
     Revoke(tenants::Revoke),
     /// Tell why a running host decided something.
     Explain(tenants::Explain),
-    /// Try a candidate for the platform's policies on a running host's live decisions.
+    /// Try other policies, the platform's or a tenant's, on a running host's live decisions.
     #[command(subcommand)]
     Shadow(candidate::Shadow),
 }

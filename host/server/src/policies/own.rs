@@ -5,7 +5,7 @@ use super::{Policies, PoliciesError};
 use crate::app::App;
 use holdfast_model::action::{GrantAccess, ReadPolicies, WritePolicies};
 use holdfast_model::{ErrorKind, Invalid, Principal, TenantId};
-use holdfast_policy::{GRANTS_MAX, Grant, OWN_POLICIES_BYTES_MAX, Permit, TenantSet};
+use holdfast_policy::{GRANTS_MAX, Grant, OWN_POLICIES_BYTES_MAX, OwnCandidate, Permit, TenantSet};
 use std::sync::Arc;
 
 /// How often a change is tried again that somebody else's came before. Each means that another
@@ -53,17 +53,29 @@ pub async fn write(
     policies: String,
     expected: Option<u64>,
 ) -> Result<(OwnPolicies, u64), PoliciesError> {
-    let bytes = policies.len();
-    if bytes > OWN_POLICIES_BYTES_MAX {
-        let why = format!("has {bytes} bytes; write {OWN_POLICIES_BYTES_MAX} at most");
-        return Err(Invalid::new("policies", why).into());
-    }
     check(app, permit.on(), &policies).await?;
     change(app, permit.on(), permit.principal(), |own, version| {
         if expected.is_some() && expected != version {
             return Err(PoliciesError::Changed);
         }
         own.policies.clone_from(&policies);
+        Ok(())
+    })
+    .await
+}
+
+/// Sets what a tenant has tried, if its policies still are those that it was tried beside.
+pub(super) async fn replace(
+    app: &App,
+    permit: &Permit<WritePolicies>,
+    tried: OwnCandidate,
+) -> Result<(OwnPolicies, u64), PoliciesError> {
+    check(app, permit.on(), &tried.policies).await?;
+    change(app, permit.on(), permit.principal(), |own, _| {
+        if own.policies != tried.instead_of {
+            return Err(PoliciesError::Changed);
+        }
+        own.policies.clone_from(&tried.policies);
         Ok(())
     })
     .await
@@ -138,7 +150,10 @@ pub async fn revoke(
     gone.ok_or(PoliciesError::Missing("such grant"))
 }
 
-async fn load(app: &App, tenant: &TenantId) -> Result<(OwnPolicies, Option<u64>), PoliciesError> {
+pub(super) async fn load(
+    app: &App,
+    tenant: &TenantId,
+) -> Result<(OwnPolicies, Option<u64>), PoliciesError> {
     let found = record::load(&app.store, &app.clock, tenant).await?;
     Ok(match found {
         Some((own, version)) => (own, Some(version)),
@@ -146,8 +161,17 @@ async fn load(app: &App, tenant: &TenantId) -> Result<(OwnPolicies, Option<u64>)
     })
 }
 
-/// Compiles policies before they are kept.
-async fn check(app: &App, tenant: &TenantId, policies: &str) -> Result<(), PoliciesError> {
+/// Compiles policies before they are kept or tried, and has them proved where that is wanted.
+pub(super) async fn check(
+    app: &App,
+    tenant: &TenantId,
+    policies: &str,
+) -> Result<(), PoliciesError> {
+    let bytes = policies.len();
+    if bytes > OWN_POLICIES_BYTES_MAX {
+        let why = format!("has {bytes} bytes; write {OWN_POLICIES_BYTES_MAX} at most");
+        return Err(Invalid::new("policies", why).into());
+    }
     let set = TenantSet::new(tenant.clone(), policies.to_owned(), Vec::new());
     let set = Arc::new(set);
     let (gate, checked) = (Arc::clone(&app.gate), Arc::clone(&set));

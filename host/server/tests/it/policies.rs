@@ -268,6 +268,113 @@ async fn a_candidate_is_tried_on_live_decisions_and_promoted() {
 }
 
 #[tokio::test]
+async fn a_tenant_tries_its_own_policies_and_promotes_them() {
+    let host = Host::start().await;
+    let admin = host.key("acme/web", &[Role::TenantAdmin]).await;
+    let user = host.key("acme/web", &[Role::TenantUser]).await;
+    let stranger = host.key("umbra/web", &[Role::TenantAdmin]).await;
+    let theirs = host.key("umbra/web", &[Role::TenantUser]).await;
+    let file = host.dir.path().join("own.cedar");
+    let closed = "@id(\"closed\") forbid (principal, action == Action::\"listRequests\", resource) \
+                  unless { principal in Role::\"tenant-admin\" };";
+    fs::write(&file, closed).unwrap();
+    let file = file.to_str().unwrap();
+    let start = ["shadow", "start", "--tenant", "acme", file];
+    let of_acme = |what| ["shadow", what, "--tenant", "acme"];
+    for other in [&user, &stranger] {
+        call(&host, other, &start).await.failed();
+    }
+    call(&host, &admin, &start).await.good();
+    // What others do among their own is not the candidate's to decide, and comes out as before.
+    host.get("/psa/pins", &theirs).await.with(200);
+    host.get("/psa/pins", &user).await.with(200);
+    let report = reported(&host, &admin, 1).await;
+    let row = |name: &str| report["flips"][0][name].clone();
+    assert_eq!(
+        (&report["decisions"], &report["different"]),
+        (&json!(1), &json!(1))
+    );
+    assert_eq!(row("action"), "listRequests");
+    assert_eq!((row("now"), row("then")), (json!("allow"), json!("deny")));
+    assert_eq!(row("then_by"), json!(["acme:closed"]));
+    let table = call(&host, &admin, &of_acme("report")).await.good();
+    assert!(table.contains("1 of 1 decisions would flip"), "{table}");
+    for other in [&user, &stranger, &theirs] {
+        for what in ["report", "promote", "drop"] {
+            call(&host, other, &of_acme(what)).await.failed();
+        }
+    }
+    call(&host, &admin, &of_acme("promote")).await.good();
+    host.get("/psa/pins", &user).await.with(403);
+    host.get("/psa/pins", &theirs).await.with(200);
+    let kept = call(&host, &admin, &["show"]).await.good();
+    assert_eq!(kept.trim(), closed);
+    let gone = call(&host, &admin, &of_acme("drop")).await.failed();
+    assert!(gone.contains("not found"), "{gone}");
+}
+
+/// The report of acme's candidate once it has made as many decisions.
+async fn reported(host: &Host, key: &str, decisions: u64) -> Value {
+    let began = Instant::now();
+    loop {
+        let report = host.get("/v1/policies/candidate?tenant=acme", key).await;
+        let report = report.with(200);
+        if report["decisions"].as_u64() >= Some(decisions) {
+            return report;
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "{report}");
+    }
+}
+
+#[tokio::test]
+async fn a_tenants_candidate_undoes_nobodys_change_and_is_checked() {
+    let host = Host::start().await;
+    let admin = host.key("acme/web", &[Role::TenantAdmin]).await;
+    let operator = host.key("staff/ops", &[Role::Operator]).await;
+    let candidate = "/v1/policies/candidate?tenant=acme";
+    let put =
+        async |key: &str, body: Value| host.call("PUT", candidate, Some(key), Some(body)).await;
+    let told = put(&admin, json!({ "files": {} })).await.with(400);
+    assert!(
+        told["detail"].as_str().unwrap().contains("policies"),
+        "{told}"
+    );
+    let wrong = json!({ "policies": "permit (principal" });
+    let told = put(&admin, wrong).await.with(400);
+    assert!(
+        told["detail"].as_str().unwrap().contains("policies:1:"),
+        "{told}"
+    );
+    let quiet = "@id(\"quiet\") forbid (principal, action == Action::\"readUsage\", resource);";
+    put(&operator, json!({ "policies": quiet })).await.with(200);
+    let meanwhile = json!({ "policies": quiet.replace("quiet", "other") });
+    host.call("PUT", "/v1/policies", Some(&admin), Some(meanwhile))
+        .await
+        .with(200);
+    let promotion = "/v1/policies/candidate/promote?tenant=acme";
+    let told = host
+        .call("POST", promotion, Some(&admin), None)
+        .await
+        .with(409);
+    assert!(
+        told["detail"]
+            .as_str()
+            .unwrap()
+            .contains("changed meanwhile"),
+        "{told}"
+    );
+    // It is there until it is dropped.
+    host.get(candidate, &admin).await.with(200);
+    host.call("DELETE", candidate, Some(&admin), None)
+        .await
+        .with(204);
+    host.get(candidate, &admin).await.with(404);
+    host.call("POST", promotion, Some(&admin), None)
+        .await
+        .with(404);
+}
+
+#[tokio::test]
 async fn a_solver_stands_before_what_tenants_say() {
     let host = Host::start_with(Options {
         solver: Some(solver()),

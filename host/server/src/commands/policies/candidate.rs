@@ -1,6 +1,6 @@
 //! `holdfast policy shadow …`.
 
-use crate::commands::client::{Target, cell, rows};
+use crate::commands::client::{Target, cell, query, rows};
 use crate::commands::{Failure, terminal};
 use anyhow::{Context, bail};
 use clap::Subcommand;
@@ -19,60 +19,94 @@ pub(in crate::commands) enum Shadow {
     Start {
         #[command(flatten)]
         target: Target,
-        /// The candidate's folder.
-        dir: PathBuf,
+        /// Try other policies of this tenant's own.
+        #[arg(long)]
+        tenant: Option<String>,
+        /// The candidate's folder; with `--tenant` a file with all of the tenant's policies.
+        path: PathBuf,
     },
     /// Show every decision that would come out otherwise.
     Report {
         #[command(flatten)]
         target: Target,
+        /// Of this tenant's candidate.
+        #[arg(long)]
+        tenant: Option<String>,
     },
     /// Have the candidate decide from now on; its files go into the host's folder.
     Promote {
         #[command(flatten)]
         target: Target,
+        /// This tenant's candidate, which becomes the tenant's own policies.
+        #[arg(long)]
+        tenant: Option<String>,
     },
     /// Drop the candidate.
     Drop {
         #[command(flatten)]
         target: Target,
+        /// This tenant's candidate.
+        #[arg(long)]
+        tenant: Option<String>,
     },
 }
 
 impl Shadow {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
         match self {
-            Self::Start { target, dir } => {
-                let files = json!({ "files": files(&dir)? });
-                let begun = target.call(Method::PUT, CANDIDATE, Some(&files)).await?;
+            Self::Start {
+                target,
+                tenant,
+                path,
+            } => {
+                let wanted = match &tenant {
+                    Some(_) => json!({ "policies": text(&path)? }),
+                    None => json!({ "files": files(&path)? }),
+                };
+                let begun =
+                    call(&target, Method::PUT, "", tenant.as_deref(), Some(&wanted)).await?;
                 let name = cell(&begun, "/revision");
-                say(
-                    &target,
-                    &begun,
-                    &format!("candidate {name} is tried from now on"),
-                )?;
+                let told = format!("candidate {name} is tried from now on");
+                say(&target, &begun, &told)?;
             }
-            Self::Report { target } => {
-                let report = target.call(Method::GET, CANDIDATE, None).await?;
+            Self::Report { target, tenant } => {
+                let report = call(&target, Method::GET, "", tenant.as_deref(), None).await?;
                 report_to(&target, &report)?;
             }
-            Self::Promote { target } => {
-                let path = format!("{CANDIDATE}/promote");
-                let done = target.call(Method::POST, &path, None).await?;
+            Self::Promote { target, tenant } => {
+                let done = call(&target, Method::POST, "/promote", tenant.as_deref(), None).await?;
                 let name = cell(&done, "/revision");
-                say(
-                    &target,
-                    &done,
-                    &format!("policies {name} decide from now on"),
-                )?;
+                let told = match &tenant {
+                    Some(tenant) => format!("{tenant}'s policies {name} decide from now on"),
+                    None => format!("policies {name} decide from now on"),
+                };
+                say(&target, &done, &told)?;
             }
-            Self::Drop { target } => {
-                let done = target.call(Method::DELETE, CANDIDATE, None).await?;
+            Self::Drop { target, tenant } => {
+                let done = call(&target, Method::DELETE, "", tenant.as_deref(), None).await?;
                 say(&target, &done, "the candidate is gone")?;
             }
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+async fn call(
+    target: &Target,
+    method: Method,
+    what: &str,
+    tenant: Option<&str>,
+    body: Option<&Value>,
+) -> Result<Value, Failure> {
+    let path = format!("{CANDIDATE}{what}");
+    let path = query(&path, &[("tenant", tenant)]);
+    target.call(method, &path, body).await
+}
+
+/// A tenant's policies.
+fn text(file: &Path) -> Result<String, Failure> {
+    let text = fs::read_to_string(file);
+    text.with_context(|| format!("{} cannot be read", file.display()))
 }
 
 fn say(target: &Target, answer: &Value, text: &str) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 
 use crate::psa::pin_named;
 use crate::support::host::Host;
+use holdfast_model::Role;
 use holdfast_model::Role::{Auditor, Operator, TenantAdmin, TenantUser};
 use serde_json::{Value, json};
 
@@ -55,6 +56,45 @@ async fn a_tenants_policies_hold_among_its_own() {
         .await
         .with(200);
     host.get("/psa/pins", &user).await.with(200);
+}
+
+/// Who may write a tenant's policies may try them, who may read them sees what comes of it, and
+/// everybody else is answered as they are about the policies themselves.
+#[tokio::test]
+async fn a_tenants_candidate_is_for_who_may_change_its_policies() {
+    let host = Host::start().await;
+    let admin = host.key("acme/web", &[TenantAdmin]).await;
+    let (candidate, promotion) = (
+        "/v1/policies/candidate?tenant=acme",
+        "/v1/policies/candidate/promote?tenant=acme",
+    );
+    let own = json!({"tenant": "acme", "policies": ""});
+    let tried = json!({"policies": CLOSED});
+    for account in ["acme/web", "rival/web"] {
+        for role in Role::ALL.into_iter().filter(|role| *role != Role::System) {
+            let key = host.key(account, &[role]).await;
+            let status = async |method, path, body| {
+                let answer = host.call(method, path, Some(&key), body).await;
+                answer.status.as_u16()
+            };
+            let reads = status("GET", "/v1/policies?tenant=acme", None).await;
+            let writes = status("PUT", "/v1/policies", Some(own.clone())).await;
+            let drops = if writes == 200 { 204 } else { writes };
+            for (method, path, expected) in [
+                ("PUT", candidate, writes),
+                ("GET", candidate, reads),
+                ("DELETE", candidate, drops),
+                ("POST", promotion, writes),
+            ] {
+                host.call("PUT", candidate, Some(&admin), Some(tried.clone()))
+                    .await
+                    .with(200);
+                let body = (method == "PUT").then(|| tried.clone());
+                let answered = status(method, path, body).await;
+                assert_eq!(answered, expected, "{method} {path} as {role} of {account}");
+            }
+        }
+    }
 }
 
 #[tokio::test]
