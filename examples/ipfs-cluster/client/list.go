@@ -108,8 +108,8 @@ func (l *listing) take(bytes []byte) (bool, error) {
 		clear(l.given)
 		return false, nil
 	}
-	pin := Versioned{Version: control.version}
-	if err := pin.ProtoUnmarshal(bytes); err != nil {
+	pin, err := control.pin(bytes)
+	if err != nil {
 		return false, fmt.Errorf("a listed pin cannot be read: %w", err)
 	}
 	if !pin.Cid.Defined() {
@@ -153,6 +153,13 @@ type control struct {
 	absent  bool
 	end     bool
 	problem *Problem
+}
+
+// pin reads the pin of the message that told this.
+func (c control) pin(message []byte) (Versioned, error) {
+	pin := Versioned{Version: c.version}
+	err := pin.ProtoUnmarshal(message)
+	return pin, err
 }
 
 func controlOf(message []byte) (control, error) {

@@ -63,14 +63,14 @@ func (c *Client) ask(ctx context.Context, cids []api.Cid) ([]outcome[Versioned],
 
 func pinOf(cid api.Cid, message []byte) (Versioned, error) {
 	told, err := controlOf(message)
-	switch {
-	case err != nil:
-		return Versioned{}, fmt.Errorf("the pin %s cannot be read: %w", cid, err)
-	case told.absent:
+	if err == nil && told.absent {
 		return Versioned{}, &Problem{Status: http.StatusNotFound, Code: codeNotFound, Detail: "there is no such pin"}
 	}
-	pin := Versioned{Version: told.version}
-	if err := pin.ProtoUnmarshal(message); err != nil {
+	var pin Versioned
+	if err == nil {
+		pin, err = told.pin(message)
+	}
+	if err != nil {
 		return Versioned{}, fmt.Errorf("the pin %s cannot be read: %w", cid, err)
 	}
 	pin.Cid = cid

@@ -1,13 +1,11 @@
 //! A cluster of real peers: `examples/ipfs-cluster` built as it stands, two of its peers on one
 //! host and over a Kubo node each. They know of each other by libp2p, and of pins only by the host.
 
-use crate::support::ipfs_cluster::is_joined;
+use crate::support::ipfs_cluster::{ask_peer, is_joined};
 use crate::support::kubo::{KuboNode, free_port};
-use crate::support::process::{Holdfast, PATIENCE, Plan, repository, until};
+use crate::support::process::{Holdfast, Plan, repository, until};
 use holdfast_model::Cid;
 use serde_json::{Value, json};
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -123,22 +121,9 @@ impl Peer {
 
     /// Calls its REST API; 0 if nobody answers.
     fn ask(&self, method: &str, path: &str) -> (u16, Vec<Value>) {
-        let answer = || -> std::io::Result<String> {
-            let mut stream = TcpStream::connect(("127.0.0.1", self.rest))?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            let head = format!(
-                "{method} {path} HTTP/1.0\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-            );
-            stream.write_all(head.as_bytes())?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer)?;
-            Ok(answer)
-        };
-        let answer = answer().unwrap_or_default();
-        let status = answer.get(9..12).and_then(|code| code.parse().ok());
-        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-        let values = serde_json::Deserializer::from_str(body).into_iter();
-        (status.unwrap_or(0), values.map_while(Result::ok).collect())
+        let (status, body) = ask_peer(self.rest, method, path);
+        let values = serde_json::Deserializer::from_str(&body).into_iter();
+        (status, values.map_while(Result::ok).collect())
     }
 
     /// How a pin is on each of the peers that this one knows.

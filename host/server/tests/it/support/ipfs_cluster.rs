@@ -91,20 +91,7 @@ impl IpfsCluster {
 
     /// Calls its REST API; 0 if nobody answers.
     pub(crate) fn ask(&self, method: &str, path: &str) -> (u16, String) {
-        let answer = || -> std::io::Result<String> {
-            let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
-            stream.set_read_timeout(Some(START_MAX))?;
-            let head = format!(
-                "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-            );
-            stream.write_all(head.as_bytes())?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer)?;
-            Ok(answer)
-        };
-        let answer = answer().unwrap_or_default();
-        let status = answer.get(9..12).and_then(|code| code.parse().ok());
-        (status.unwrap_or(0), answer)
+        ask_peer(self.port, method, path)
     }
 
     fn command(&self) -> Command {
@@ -124,6 +111,27 @@ impl Drop for IpfsCluster {
             daemon.wait().ok();
         }
     }
+}
+
+/// Calls the REST API of a peer at this port, without a body: its status and what it answers; 0 if
+/// nobody does.
+pub(crate) fn ask_peer(port: u16, method: &str, path: &str) -> (u16, String) {
+    let answer = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(START_MAX))?;
+        // By HTTP/1.0, so that the body comes as it is, without the lengths of its chunks.
+        let head = format!(
+            "{method} {path} HTTP/1.0\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    let answer = answer().unwrap_or_default();
+    let status = answer.get(9..12).and_then(|code| code.parse().ok());
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    (status.unwrap_or(0), body.to_owned())
 }
 
 /// `ipfs-cluster-service`, which the installer puts down if it is not there yet.
