@@ -39,8 +39,8 @@ const startsMax = 3
 // Options are those of a client of the host.
 type Options = client.Options
 
-// sparesMax is how many hosts wait for the next ones who ask: as many as one of IPFS Cluster's tests takes in a row.
-const sparesMax = 8
+// sparesMax is how many hosts wait for the next ones who ask: as many as IPFS Cluster's tests of a tracker take in a row.
+const sparesMax = 16
 
 // started is what became of a start.
 type started struct {
@@ -66,9 +66,12 @@ var (
 // the time that it takes to start is no part of what they look at.
 func Ahead() {
 	spares = make(chan started, sparesMax)
+	var starts sync.WaitGroup
 	for range sparesMax {
-		addSpare()
+		// Beside each other: a start mostly waits for the disk.
+		starts.Go(addSpare)
 	}
+	starts.Wait()
 }
 
 func addSpare() {
