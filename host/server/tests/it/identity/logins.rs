@@ -500,3 +500,48 @@ async fn log_ins_stand_in_the_chain_of_the_users_tenant() {
     let nobody_s = scene.host.app.store.audit_head("rival").await.unwrap();
     assert_eq!(nobody_s.seq, 0, "an outsider begins no chain");
 }
+
+/// Who knows a user's name and nothing else does not fill the chain of the user's tenant.
+#[tokio::test]
+async fn a_locked_user_s_chain_has_few_lines_and_the_number_of_the_rest() {
+    let scene = Scene::new().await;
+    scene.user(json!({})).await;
+    for _ in 0..5 {
+        assert_eq!(scene.log_in("acme/alice", "a guess, no more").await.0, 401);
+    }
+    for _ in 0..45 {
+        assert_eq!(scene.log_in("acme/alice", PASSWORD).await.0, 429);
+    }
+    let app = &scene.host.app;
+    let tell = async |is_end| {
+        let told = holdfast::api::tell_of_attempts(app, &scene.host.door, is_end);
+        told.await.unwrap();
+    };
+    let notes = async || {
+        app.audit.settle().await.unwrap();
+        let entries = app.store.audit_entries("acme", 1, 100).await.unwrap();
+        let events = entries.iter().map(|entry| &entry.body);
+        let events = events.map(|body| serde_json::from_slice::<Value>(body).unwrap());
+        let notes = events.filter_map(|event| Some(event["note"].as_str()?.to_owned()));
+        notes
+            .filter(|note| note.contains("did not log in"))
+            .collect::<Vec<_>>()
+    };
+    tell(false).await;
+    assert_eq!(notes().await.len(), 10);
+    scene.pass(60_000);
+    tell(false).await;
+    tell(false).await;
+    let told = notes().await;
+    assert_eq!(told.len(), 11, "{told:?}");
+    let number = "user:acme/alice did not log in 40 more times since 2027-01-15T08:00:00.000Z";
+    assert_eq!(told[10], number);
+    // The next minute begins anew, and a host that stops waits for no minute's end.
+    for _ in 0..12 {
+        scene.log_in("acme/alice", "a guess, no more").await;
+    }
+    tell(true).await;
+    let told = notes().await;
+    assert_eq!(told.len(), 22, "{told:?}");
+    assert!(told[21].contains("did not log in 2 more times"), "{told:?}");
+}
