@@ -7,13 +7,15 @@ use crate::billing::raters::Raters;
 use crate::clock::Clock;
 use crate::config::{Config, Live, StoreKind};
 use crate::identity;
-use crate::ops::audit::{Audit, AuditSettings};
+use crate::ops::audit::{Audit, AuditSettings, Event, Kind, Outcome};
 use crate::ops::health::Health;
 use crate::policies::{Archive, Policies};
 use crate::workers::peers::Peers;
 use crate::workers::tuning::Retry;
 use anyhow::{Context, anyhow, bail};
-use holdfast_policy::Gate;
+use holdfast_model::action::Resource;
+use holdfast_model::{Action, UnixMillis};
+use holdfast_policy::{Gate, system_principal};
 use holdfast_runtime::{Compiler, JobsConfig, PluginKind, Plugins, PluginsConfig, Trust};
 use holdfast_store::{CqlSettings, Store, StoreError};
 use std::collections::BTreeMap;
@@ -22,6 +24,9 @@ use std::time::Duration;
 
 /// How a file is listed that was not taken in.
 const REFUSED: &str = "refused";
+
+/// What is said of the first key, which has a name and an account of its own.
+const FIRST_KEY_MADE: &str = "the first administrator's key was made; it opens default/admin";
 
 /// What everything stands on.
 pub(super) struct Opened {
@@ -47,7 +52,7 @@ pub(super) async fn open(
         false => Audit::off(),
     };
     let gate = Arc::new(Gate::open_with(settings::gate(&config))?);
-    let (store, cluster) = store(live, clock, health).await?;
+    let (store, cluster) = store(live, clock, health, &audit).await?;
     let identity = identity::identity(&config).map_err(|all| failure(super::one(all)))?;
     let config = live.get();
     let peers = Peers::open(
@@ -140,11 +145,12 @@ async fn store(
     live: &Live,
     clock: &Clock,
     health: &Health,
+    audit: &Audit,
 ) -> anyhow::Result<(Store, Option<CqlSettings>)> {
     let mut attempt = 1;
     loop {
         let config = live.get();
-        let error = match attempt_at(&config, clock).await {
+        let error = match attempt_at(&config, clock, audit).await {
             Ok(opened) => return Ok(opened),
             Err(error) if may_pass(&config, &error) => error,
             Err(error) => return Err(error),
@@ -173,6 +179,7 @@ async fn store(
 async fn attempt_at(
     config: &Config,
     clock: &Clock,
+    audit: &Audit,
 ) -> anyhow::Result<(Store, Option<CqlSettings>)> {
     let cluster = cluster_of(config).map_err(failure)?;
     let store = match (&cluster, config.store.kind) {
@@ -185,7 +192,7 @@ async fn attempt_at(
         (None, StoreKind::Memory) => Store::memory(),
         (None, _) => Store::embedded(&config.store_dir()).await?,
     };
-    if let Err(error) = first_key(config, &store, clock).await {
+    if let Err(error) = first_key(config, &store, clock, audit).await {
         store.close().await?;
         return Err(error);
     }
@@ -215,16 +222,51 @@ fn pause(config: &Config, attempt: u32) -> Duration {
 }
 
 /// Makes the first administrator's key on an empty store, or says that nobody has one.
-async fn first_key(config: &Config, store: &Store, clock: &Clock) -> anyhow::Result<()> {
+async fn first_key(
+    config: &Config,
+    store: &Store,
+    clock: &Clock,
+    audit: &Audit,
+) -> anyhow::Result<()> {
+    let is_new = store.tenants(None, 1).await?.is_empty();
     if let Some(key) = &config.auth.bootstrap_admin_key {
-        if identity::bootstrap(store, key.reveal(), clock.now()).await? {
-            tracing::info!("the first administrator's key was made; it opens default/admin");
+        let now = clock.now();
+        let change = is_new.then(rand::random);
+        if let Some(change) = change {
+            let what = "the first administrator's key is about to be made";
+            let intent = made_by_host(now, Kind::Intent(change), Outcome::Begun, what);
+            audit.record_durably(intent).await?;
         }
-    } else if config.auth.issuers.0.is_empty() && store.tenants(None, 1).await?.is_empty() {
+        let made = identity::bootstrap(store, key.reveal(), now).await;
+        let (outcome, what) = match &made {
+            Ok(true) => (Outcome::Allow, FIRST_KEY_MADE.to_owned()),
+            Ok(false) => (Outcome::Deny, "the store has a key already".to_owned()),
+            Err(error) => (Outcome::Error, error.to_string()),
+        };
+        if let Some(change) = change {
+            let kind = Kind::Outcome(change);
+            let outcome = made_by_host(now, kind, outcome, what);
+            audit.record_durably(outcome).await?;
+        }
+        if made? {
+            tracing::info!("{FIRST_KEY_MADE}");
+        }
+    } else if config.auth.issuers.0.is_empty() && is_new {
         tracing::warn!(
             "nobody can call yet: restart with HOLDFAST_BOOTSTRAP_ADMIN_KEY set to a new secret \
              (`openssl rand -hex 32` makes one), which becomes the first administrator's key"
         );
     }
     Ok(())
+}
+
+/// A key that nobody asked for by a call.
+fn made_by_host(at: UnixMillis, kind: Kind, outcome: Outcome, what: impl Into<String>) -> Event {
+    Event {
+        kind,
+        principal: Some(system_principal("bootstrap")),
+        action: Some(Action::CreateKey),
+        resource: Some(Resource::Host),
+        ..Event::of_host(at, outcome, what)
+    }
 }

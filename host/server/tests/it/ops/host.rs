@@ -112,6 +112,10 @@ async fn a_host_starts_tells_how_it_fares_and_keeps_its_keys() {
     ] {
         assert!(audit.contains(words), "{words} is not in\n{audit}");
     }
+    assert_eq!(
+        first_keys(dir.path()),
+        [("intent", "begun"), ("outcome", "allow")].map(of_text)
+    );
 
     // The same data, another first key: the one that was made stays, the other opens nothing.
     let text = std::fs::read_to_string(&file)
@@ -128,6 +132,29 @@ async fn a_host_starts_tells_how_it_fares_and_keeps_its_keys() {
     .await;
     assert_eq!(other.0, 401);
     assert!(host.stop().await);
+    assert_eq!(first_keys(dir.path()).len(), 2, "nothing was made again");
+}
+
+fn of_text((kind, outcome): (&str, &str)) -> (String, String) {
+    (kind.to_owned(), outcome.to_owned())
+}
+
+/// What the audit log has of keys that the host made by itself, as kinds and outcomes.
+fn first_keys(dir: &Path) -> Vec<(String, String)> {
+    let log = std::fs::read_to_string(dir.join("data/audit.jsonl")).unwrap();
+    let lines = log.lines();
+    let lines = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let made = lines.filter(|line| line["actor"]["id"] == "system:bootstrap");
+    made.map(|line| {
+        assert_eq!(
+            (&line["action"], &line["tenant"]),
+            (&"createKey".into(), &"".into())
+        );
+        assert!(!line.to_string().contains(KEY), "{line}");
+        let text = |name: &str| line[name].as_str().unwrap().to_owned();
+        (text("kind"), text("outcome"))
+    })
+    .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
