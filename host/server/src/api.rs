@@ -45,4 +45,3 @@ pub use openapi::document;
 pub use router::{Settings, router};
 pub use routes::{Access, Operation, ROUTES, Route, Shape};
 pub use starting::starting;
-pub use trail::tell_of_attempts;

@@ -4,7 +4,6 @@
 //! role, no account comes from any other header); what fails says what is wrong with the proof and
 //! nothing about what exists here.
 
-mod attempts;
 mod authenticator;
 mod bearer;
 mod bootstrap;
@@ -25,7 +24,6 @@ mod terms;
 pub mod users;
 mod web;
 
-pub use attempts::Untold;
 pub use authenticator::{Approach, Authenticator, Caller, KeyUse, Retiring};
 pub use bootstrap::{BOOTSTRAP_KEY_BYTES_MIN, BootstrapError, bootstrap};
 pub use chain::Chain;

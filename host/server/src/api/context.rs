@@ -85,8 +85,6 @@ pub(crate) struct Call {
     pub(crate) noted: Option<String>,
     /// Whose business the call is, if neither who calls nor what is decided says so.
     pub(crate) concerns: Option<TenantId>,
-    /// Whether the audit log is told of the call by a number, with others like it.
-    pub(crate) is_counted: bool,
     /// What the proof of who calls is good for, and what came with it.
     pub(crate) caller: Option<Arc<Caller>>,
     /// More headers of the answer, whatever it is.
@@ -151,7 +149,6 @@ async fn serve(place: Place, request: Request, request_id: u128) -> Response {
         decided: None,
         noted: None,
         concerns: None,
-        is_counted: false,
         caller: None,
         headers: Vec::new(),
         intent: None,

@@ -85,9 +85,6 @@ async fn tell_of_attempt(call: &mut Call, user: &str) {
     let app = call.app();
     if let Ok(Some(user)) = wanted_user(&app.store, &app.clock, user).await {
         let principal = PrincipalId::of_user(&user.tenant, &user.name);
-        call.is_counted = !call
-            .authenticator()
-            .tells_of_attempt(&principal, &user.tenant);
         call.note(format!("{principal} did not log in"));
         call.concerns = Some(user.tenant);
     }

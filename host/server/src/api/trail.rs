@@ -4,7 +4,6 @@ use crate::api::context::Call;
 use crate::api::problem::Problem;
 use crate::api::reply::Reply;
 use crate::app::App;
-use crate::identity::{Authenticator, Untold};
 use crate::ops::audit::{Audit, AuditError, Event, Kind, Outcome};
 use crate::policies;
 use axum::extract::ConnectInfo;
@@ -73,12 +72,11 @@ fn bare(call: &Call) -> Event {
     }
 }
 
-/// What is to be recorded of a call; nothing of one that needs no key and tells nothing, or that is
-/// told of by a number.
+/// What is to be recorded of a call; nothing of one that needs no key and tells nothing.
 pub(crate) fn event(call: &mut Call, outcome: &Result<Reply, Problem>) -> Option<Event> {
     let decided = call.decided.take();
     let tells = call.principal.is_some() || call.noted.is_some() || call.route.is_change();
-    if call.is_counted || (decided.is_none() && !tells && outcome.is_ok()) {
+    if decided.is_none() && !tells && outcome.is_ok() {
         return None;
     }
     let mut event = bare(call);
@@ -117,30 +115,6 @@ pub(crate) fn turned_away(app: &App, parts: &Parts, request_id: u128, why: &Prob
         remote: remote(parts),
         ..Event::of_host(app.clock.now(), ended(Some(why)), why.note())
     }
-}
-
-/// Records how many attempts to log in were not told of one by one, in the chain of the tenant
-/// whose user was tried; with `is_end` those of the minute that is not over too.
-pub async fn tell_of_attempts(
-    app: &App,
-    authenticator: &Authenticator,
-    is_end: bool,
-) -> Result<(), AuditError> {
-    for Untold {
-        user,
-        tenant,
-        since,
-        count,
-    } in authenticator.untold_attempts(is_end)
-    {
-        let note = format!("{user} did not log in {count} more times since {since}");
-        let event = Event {
-            tenant: Some(tenant),
-            ..Event::of_host(app.clock.now(), Outcome::Deny, note)
-        };
-        app.audit.record(event).await?;
-    }
-    Ok(())
 }
 
 /// What the authorizer components said after the policies.

@@ -41,8 +41,8 @@ pub(super) use settings::to_sign;
 /// The longest time for the workers to put down what they are doing.
 const WORKERS_STOP_MAX: Duration = Duration::from_secs(10);
 
-/// Between two times that keys' uses and the number of log-ins that failed are written down.
-const WRITTEN_DOWN_EVERY: Duration = Duration::from_secs(5);
+/// Between two times that keys' uses are written down.
+const USES_WRITTEN_EVERY: Duration = Duration::from_secs(5);
 
 /// The longest time for what is in the audit log to be carried into the store. The rest waits on
 /// the disk for the next start.
@@ -65,7 +65,6 @@ pub enum Role {
 #[derive(Debug)]
 pub struct Host {
     app: App,
-    authenticator: Authenticator,
     /// Carries the audit log into the store.
     auditor: Auditor,
     reloader: Arc<Reloader>,
@@ -77,7 +76,7 @@ pub struct Host {
     /// The listener of IPFS Cluster's interface, if this process has it.
     cluster: Option<Serving>,
     ops: Serving,
-    /// Ends the watching of files and plugins, and the writing down of what is counted.
+    /// Ends the watching of files and plugins, and the writing down of keys' uses.
     watching: [AbortOnDropHandle<()>; 3],
 }
 
@@ -230,12 +229,11 @@ impl Host {
         let (main, cluster) = doors.open(&config, behind).await?;
         // Not before they are open: whoever hears that the host is ready calls at once.
         health.begin(parts(&app, &workers));
-        let writing = tokio::spawn(write_down(authenticator.clone(), app.clone()));
+        let writing = tokio::spawn(write_uses(authenticator));
         let watching = [reloader.watch(), reloader.follow_plugins(), writing];
         let watching = watching.map(AbortOnDropHandle::new);
         let host = Self {
             app,
-            authenticator,
             auditor,
             reloader,
             workers,
@@ -295,7 +293,6 @@ impl Host {
     pub async fn stop(self) -> bool {
         let Self {
             app,
-            authenticator,
             auditor,
             reloader: _,
             workers,
@@ -314,8 +311,6 @@ impl Host {
         if let Some(workers) = workers {
             all &= workers.stop(WORKERS_STOP_MAX).await;
         }
-        let told = api::tell_of_attempts(&app, &authenticator, true).await;
-        all &= is_well("the audit log", told);
         let stops = Event::of_host(app.clock.now(), Outcome::Allow, "the host stops");
         all &= is_well("the audit log", app.audit.record(stops).await);
         all &= is_well("the audit log", app.audit.close().await);
@@ -393,14 +388,11 @@ async fn collect(
     Ok(AbortOnDropHandle::new(tokio::spawn(working)))
 }
 
-/// Writes down now and then when keys were last used, and how often log-ins failed.
-async fn write_down(authenticator: Authenticator, app: App) {
+/// Writes down now and then when keys were last used.
+async fn write_uses(authenticator: Authenticator) {
     loop {
-        tokio::time::sleep(WRITTEN_DOWN_EVERY).await;
+        tokio::time::sleep(USES_WRITTEN_EVERY).await;
         authenticator.write_uses().await;
-        if let Err(error) = api::tell_of_attempts(&app, &authenticator, false).await {
-            tracing::error!(%error, "log-ins that failed are not in the audit log");
-        }
     }
 }
 

@@ -6,7 +6,6 @@ mod uses;
 
 pub use uses::KeyUse;
 
-use super::attempts::{Attempts, Untold};
 use super::bearer;
 use super::error::AuthError;
 use super::jwt::Issuers;
@@ -19,7 +18,7 @@ use arc_swap::ArcSwap;
 use axum::http::{HeaderMap, Method, Uri};
 use holdfast_model::key::KeyHash;
 use holdfast_model::principal::Proof;
-use holdfast_model::{KeyId, Principal, PrincipalId, Scopes, TenantId, UnixMillis};
+use holdfast_model::{KeyId, Principal, Scopes, UnixMillis};
 use holdfast_store::Store;
 use metrics::Metrics;
 use prometheus::core::Collector;
@@ -102,7 +101,6 @@ struct Inner {
     /// The kept hash that a name and a password were right for.
     passwords: Cache<KeyHash, Arc<str>>,
     refusals: Refusals,
-    attempts: Attempts,
     uses: Uses,
     metrics: Metrics,
 }
@@ -146,7 +144,6 @@ impl Authenticator {
                 remembered: Cache::new(REMEMBERED_MAX),
                 passwords: Cache::new(PASSWORDS_MAX),
                 refusals,
-                attempts: Attempts::default(),
                 uses: Uses::default(),
                 metrics: Metrics::new()?,
             }),
@@ -216,19 +213,6 @@ impl Authenticator {
         if error.is_about_a_token() && !matches!(error, AuthError::TooMany(_)) {
             inner.refusals.count(address, inner.clock.now());
         }
-    }
-
-    /// Counts an attempt to log in as a user; whether it is to be told of by itself.
-    pub(crate) fn tells_of_attempt(&self, user: &PrincipalId, tenant: &TenantId) -> bool {
-        let now = self.inner.clock.now();
-        self.inner.attempts.count(user, tenant, now)
-    }
-
-    /// Attempts of the minutes that are over that were not told of one by one; with `is_end` those
-    /// of the minute that is not over too.
-    pub(crate) fn untold_attempts(&self, is_end: bool) -> Vec<Untold> {
-        let now = self.inner.clock.now();
-        self.inner.attempts.end((!is_end).then_some(now))
     }
 
     /// Puts other token issuers in place; tokens that were good under the former ones are judged
