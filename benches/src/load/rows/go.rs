@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// What a peer writes once its consensus is ready, and so its state up to date (`Cluster.ready`). It
-/// then waits for its Kubo, of which there is none here.
+/// What a peer writes once its consensus is ready, and so its state up to date (`Cluster.ready`).
+/// It then waits for its Kubo, of which there is none here.
 const READY: &str = "Cluster Peers (without including ourselves)";
 
 /// How long a peer may take until it says so.
