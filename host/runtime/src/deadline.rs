@@ -3,13 +3,15 @@
 //! Ticks alone would stop a good plugin on a machine so busy that its thread was not run. So a
 //! deadline has two halves: when the first has passed on the wall clock, the thread's own clock is
 //! read; from then on the guest is stopped once it has itself run for the other half. A call that
-//! is quicker than the first half never reads a clock. However busy the machine, the wall clock has
-//! a bound of its own, because somebody waits for the answer.
+//! is quicker than a tick never reads a clock. However busy the machine, the wall clock has a bound
+//! of its own, because somebody waits for the answer.
 
-use crate::engine::ticks;
 use rustix::time::{ClockId, clock_gettime};
 use std::time::{Duration, Instant};
 use wasmtime::UpdateDeadline;
+
+/// Ticks between two looks at a guest that runs.
+const LOOK: u64 = 1;
 
 /// How long a call may run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub(crate) enum Over {
 #[derive(Debug, Default)]
 pub(crate) struct Deadline {
     half: Duration,
+    /// When the first half has passed on the wall.
+    middle: Option<Instant>,
     /// When the wall's time is over.
     until: Option<Instant>,
     /// What the thread's clock showed after the first half.
@@ -42,30 +46,29 @@ pub(crate) struct Deadline {
 }
 
 impl Deadline {
-    /// Begins anew; the answer is the first deadline in ticks.
+    /// Begins anew; the answer is after how many ticks to look at the guest.
     pub(crate) fn begin(&mut self, span: Span, now: Instant) -> u64 {
         self.half = span.cpu.checked_div(2).unwrap_or(span.cpu);
+        self.middle = now.checked_add(self.half);
         self.until = now.checked_add(span.wall);
         self.since = None;
         // One more, because the tick that comes next may come at once.
-        ticks(self.half.min(span.wall)).saturating_add(1)
+        LOOK.saturating_add(1)
     }
 
-    /// What to do with a guest that still runs after a half.
+    /// What to do with a guest that still runs after a tick.
     pub(crate) fn passed(&mut self, now: Instant) -> Result<UpdateDeadline, Over> {
-        let wall_left = self
-            .until
-            .map_or(Duration::MAX, |until| until.saturating_duration_since(now));
-        if wall_left.is_zero() {
+        let is_past = |instant: Option<Instant>| instant.is_some_and(|instant| instant <= now);
+        if is_past(self.until) {
             return Err(Over::Wall);
         }
-        let ran = thread_time();
-        let has_run = ran.saturating_sub(*self.since.get_or_insert(ran));
-        if has_run >= self.half {
-            return Err(Over::Cpu);
+        if is_past(self.middle) {
+            let ran = thread_time();
+            if ran.saturating_sub(*self.since.get_or_insert(ran)) >= self.half {
+                return Err(Over::Cpu);
+            }
         }
-        let cpu_left = self.half.saturating_sub(has_run);
-        Ok(UpdateDeadline::Continue(ticks(cpu_left.min(wall_left))))
+        Ok(UpdateDeadline::Continue(LOOK))
     }
 }
 
@@ -111,11 +114,12 @@ mod tests {
         };
         let start = Instant::now();
         deadline.begin(span, start);
-        assert!(deadline.passed(start).is_ok());
+        let middle = start + Duration::from_millis(2);
+        assert!(deadline.passed(start).is_ok() && deadline.passed(middle).is_ok());
         let ran = thread_time();
         while thread_time().saturating_sub(ran) < Duration::from_millis(3) {
             std::hint::spin_loop();
         }
-        assert!(matches!(deadline.passed(start), Err(Over::Cpu)));
+        assert!(matches!(deadline.passed(middle), Err(Over::Cpu)));
     }
 }

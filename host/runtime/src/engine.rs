@@ -169,12 +169,6 @@ impl std::fmt::Debug for Engines {
     }
 }
 
-/// Ticks in a duration, at least one.
-pub(crate) fn ticks(duration: Duration) -> u64 {
-    let ticks = duration.as_millis() / TICK.as_millis();
-    u64::try_from(ticks).unwrap_or(u64::MAX).max(1)
-}
-
 /// Pooled slots make instances quickly and need terabytes of address space. Where that cannot be
 /// had (a process limit, a small machine) instances are allocated on demand instead.
 fn engine(recipe: Recipe, stack_bytes: usize) -> wasmtime::Result<Engine> {

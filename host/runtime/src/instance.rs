@@ -111,6 +111,9 @@ impl<W: World> Mould<W> {
         store.set_hostcall_fuel(limits.hostcall_bytes);
         store.set_max_component_handles(limits.handles);
         store.epoch_deadline_callback(|mut store| {
+            // Whoever waits for this processor comes first. Left to itself, a system would have
+            // them wait until it looks again, which may be several of these ticks later.
+            std::thread::yield_now();
             Ok(store.data_mut().deadline.passed(Instant::now())?)
         });
         begin(&mut store, INIT, metered(limits, INIT_FUEL), Instant::now());

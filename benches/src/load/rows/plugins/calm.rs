@@ -6,7 +6,7 @@ use super::super::{Plan, ROUNDS};
 use super::bench::{Bench, component_bytes};
 use crate::table::{Row, percentile};
 use anyhow::{Result, anyhow, ensure};
-use holdfast_runtime::Verdict;
+use holdfast_runtime::{Verdict, step_back};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -91,6 +91,8 @@ fn pairs(
         let is_over = AtomicBool::new(false);
         let busy = thread::scope(|scope| {
             let beside = scope.spawn(|| {
+                // As the host's threads do on which quotes are rated and components taken in.
+                step_back();
                 while !is_over.load(Ordering::Relaxed) {
                     step()?;
                 }
