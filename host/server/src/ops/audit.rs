@@ -22,6 +22,7 @@ mod direct;
 mod file;
 mod intents;
 mod line;
+mod lock;
 mod metrics;
 mod notary;
 mod spool;
@@ -40,12 +41,14 @@ pub use notary::{
 use cursor::Cursor;
 use holdfast_model::ErrorKind;
 use intents::Open;
+use lock::Lock;
 use metrics::Metrics;
 use parking_lot::{Condvar, Mutex};
 use prometheus::core::Collector;
 use spool::Spool;
+use std::ops::Deref;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
@@ -84,6 +87,17 @@ pub enum AuditError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Another process has it open.
+    #[error(
+        "the audit log {path} is in use by another process, which has locked {lock}; stop that \
+         one, or set another `data` (another audit.path, if it is set) for this one"
+    )]
+    InUse {
+        /// The file.
+        path: String,
+        /// The file beside it that is locked.
+        lock: String,
+    },
     /// A thread or a metric could not be made.
     #[error("the audit log cannot be started: {0}")]
     Start(String),
@@ -106,19 +120,38 @@ impl AuditError {
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         match self {
-            Self::Open { .. } | Self::Write(_) | Self::Behind | Self::Closed => {
-                ErrorKind::Unavailable
-            }
+            Self::Open { .. }
+            | Self::InUse { .. }
+            | Self::Write(_)
+            | Self::Behind
+            | Self::Closed => ErrorKind::Unavailable,
             Self::Start(_) => ErrorKind::Internal,
         }
     }
 }
 
-/// The handle. Cheap to clone.
+/// The handle. Cheap to clone; the log is closed when the last is dropped.
 #[derive(Clone)]
 pub struct Audit {
     /// Without it nothing is recorded: the operator has switched the log off.
-    shared: Option<Arc<Shared>>,
+    shared: Option<Arc<Handle>>,
+}
+
+/// What all clones of a handle are.
+struct Handle(Arc<Shared>);
+
+impl Deref for Handle {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 /// What callers and the writing thread share.
@@ -132,7 +165,18 @@ struct Shared {
     spool: Arc<Spool>,
     /// Who signs the chains, once the auditor is at work.
     notary: OnceLock<Arc<Notary>>,
+    /// Held by the writer and the auditor, so that it goes with their work and not with this.
+    lock: Weak<Lock>,
     metrics: Metrics,
+}
+
+impl Shared {
+    /// Takes nothing more, and has the writer end once it has written what there is.
+    fn close(&self) {
+        self.queue.lock().closed = true;
+        self.work.notify_one();
+        self.room.notify_waiters();
+    }
 }
 
 #[derive(Default)]
@@ -191,7 +235,8 @@ impl Audit {
     /// Opens the log and starts its thread.
     ///
     /// # Errors
-    /// A file that cannot be opened, a thread that cannot be started.
+    /// A file that cannot be opened or that another process has open, a thread that cannot be
+    /// started.
     pub fn open(settings: AuditSettings) -> Result<Self, AuditError> {
         let path = settings.path.display().to_string();
         let file = file::LogFile::open(settings)?;
@@ -203,6 +248,7 @@ impl Audit {
             progress: watch::Sender::new(Progress::default()),
             spool: Arc::clone(file.spool()),
             notary: OnceLock::new(),
+            lock: Arc::downgrade(file.lock()),
             metrics: Metrics::new().map_err(|e| AuditError::Start(e.to_string()))?,
         });
         let writer = Arc::clone(&shared);
@@ -211,7 +257,7 @@ impl Audit {
             .spawn(move || writer::run(&writer, file))
             .map_err(|e| AuditError::Start(e.to_string()))?;
         Ok(Self {
-            shared: Some(shared),
+            shared: Some(Arc::new(Handle(shared))),
         })
     }
 
@@ -292,16 +338,18 @@ impl Audit {
         settled.map(drop).map_err(|_| AuditError::Closed)
     }
 
-    /// Writes what was recorded and ends the thread.
+    /// Writes what was recorded and ends the thread. If no auditor is at work any more, the log is
+    /// free then.
     ///
     /// # Errors
     /// As [`Audit::record_durably`].
     pub async fn close(&self) -> Result<(), AuditError> {
         let flushed = self.flush().await;
         if let Some(shared) = &self.shared {
-            shared.queue.lock().closed = true;
-            shared.work.notify_one();
-            shared.room.notify_waiters();
+            shared.close();
+            let mut progress = shared.progress.subscribe();
+            // Whoever tells of it lives as long as this does.
+            let _ = progress.wait_for(|progress| progress.closed).await;
         }
         flushed
     }

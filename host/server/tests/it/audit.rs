@@ -3,7 +3,7 @@
 mod program;
 
 use crate::psa::pin_named;
-use crate::support::host::{Host, Options};
+use crate::support::host::{Host, Options, full_disk};
 use crate::support::plugins::{dist, install};
 use axum::http::Request;
 use holdfast::ops::audit::{CloudEvent, Exported};
@@ -262,9 +262,9 @@ async fn a_change_is_intended_before_and_ended_after() {
 
 #[tokio::test]
 async fn nothing_is_changed_that_cannot_be_recorded() {
-    // Linux's device that is always full.
+    let dir = tempfile::tempdir().unwrap();
     let host = Host::start_with(Options {
-        audit: Some("/dev/full".into()),
+        audit: Some(full_disk(dir.path())),
         ..Options::default()
     })
     .await;

@@ -9,6 +9,7 @@
 use super::carried::event_of;
 use super::cursor::Cursor;
 use super::intents::Open;
+use super::lock::Lock;
 use super::notary::{self, Notary};
 use super::spool::{Batch, Place};
 use super::{Audit, AuditError, Shared};
@@ -75,7 +76,7 @@ impl Auditor {
     /// Starts carrying a log into a store. A log that is off needs nobody.
     ///
     /// # Errors
-    /// A thread that cannot be started, a cursor that cannot be read.
+    /// A thread that cannot be started, a cursor that cannot be read, a log that was closed.
     pub fn start(
         audit: &Audit,
         store: Store,
@@ -95,7 +96,7 @@ impl Auditor {
             // Only the first counts; a log has one auditor.
             let _ = shared.notary.set(Arc::clone(notary));
         }
-        let carrier = Carrier::open(Arc::clone(shared), store, clock, settings)?;
+        let carrier = Carrier::open(Arc::clone(&shared.0), store, clock, settings)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -133,6 +134,8 @@ enum Doubt {
 
 struct Carrier {
     shared: Arc<Shared>,
+    /// The files are read, and the cursor is written, for a while after the log was closed.
+    _lock: Arc<Lock>,
     store: Store,
     clock: Clock,
     settings: AuditorSettings,
@@ -169,9 +172,11 @@ impl Carrier {
         settings: AuditorSettings,
     ) -> Result<Self, AuditError> {
         let start = |e: std::io::Error| AuditError::Start(e.to_string());
+        let lock = shared.lock.upgrade().ok_or(AuditError::Closed)?;
         let cursor = Cursor::load(shared.spool.cursor_path()).map_err(start)?;
         let mut carrier = Self {
             shared,
+            _lock: lock,
             store,
             clock,
             settings,

@@ -1,5 +1,6 @@
 //! The file behind the log: whole lines only, rotated by size.
 
+use super::lock::Lock;
 use super::spool::Spool;
 use super::{AuditError, AuditSettings};
 use holdfast_model::UnixMillis;
@@ -20,21 +21,20 @@ pub(super) struct LogFile {
     is_aside: bool,
     /// The list of files, which the auditor reads from.
     spool: Arc<Spool>,
+    lock: Arc<Lock>,
 }
 
 impl LogFile {
     pub(super) fn open(settings: AuditSettings) -> Result<Self, AuditError> {
+        let lock = Lock::take(&settings.path)?;
         let path = settings.path.clone();
-        Self::try_open(settings).map_err(|source| AuditError::Open {
+        Self::try_open(settings, lock).map_err(|source| AuditError::Open {
             path: path.display().to_string(),
             source,
         })
     }
 
-    fn try_open(settings: AuditSettings) -> io::Result<Self> {
-        if let Some(dir) = settings.path.parent() {
-            std::fs::create_dir_all(dir)?;
-        }
+    fn try_open(settings: AuditSettings, lock: Arc<Lock>) -> io::Result<Self> {
         let mut file = append(&settings.path)?;
         let mut bytes = file.seek(SeekFrom::End(0))?;
         if bytes > 0 {
@@ -53,12 +53,18 @@ impl LogFile {
             torn: false,
             is_aside: false,
             spool,
+            lock,
         })
     }
 
     /// The list of files.
     pub(super) const fn spool(&self) -> &Arc<Spool> {
         &self.spool
+    }
+
+    /// What keeps other processes away.
+    pub(super) const fn lock(&self) -> &Arc<Lock> {
+        &self.lock
     }
 
     /// Whether so many bytes more would be more than may wait for the store. Some always may, or

@@ -58,6 +58,8 @@ pub(super) fn run(shared: &Shared, file: LogFile) {
             }
         };
         if round.closed && (pause == RETRY_AFTER || writer.is_idle()) {
+            // Who hears that the log is closed may open it again.
+            drop(writer);
             shared
                 .progress
                 .send_modify(|progress| progress.closed = true);

@@ -4,6 +4,8 @@ use crate::support::kubo::KuboNode;
 use crate::support::process::{Holdfast, Plan, until};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -122,6 +124,56 @@ fn a_killed_host_loses_nothing_and_enters_nothing_twice() {
     assert!(told.2 >= told.1);
     let (code, out, err) = holdfast(&host, &["verify", "--signer", &signer(&host)]);
     assert_eq!(code, 0, "{out}{err}");
+}
+
+/// A change that waits for the rest of its body: it is put down as begun by then.
+fn begin_change(host: &Holdfast, path: &str, body: &str) -> TcpStream {
+    let mut change = TcpStream::connect(host.addr).unwrap();
+    let head = format!(
+        "PUT {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer {}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        host.key,
+        body.len()
+    );
+    change.write_all(head.as_bytes()).unwrap();
+    change
+}
+
+/// The second one is turned away before it reads the log: it would close what the first has under
+/// way as a change that nobody saw the end of.
+#[test]
+fn a_second_host_on_the_same_data_leaves_the_log_alone() {
+    let mut host = start();
+    let log = host.dir().join("data/audit.jsonl");
+    let body = json!({"attributes": {}}).to_string();
+    let mut change = begin_change(&host, "/v1/tenants/acme", &body);
+    let has = |lines: &[String], words: &str| lines.iter().any(|line| line.contains(words));
+    let before = until(
+        "the change to be begun",
+        || lines(&log),
+        |lines| has(lines, "/v1/tenants") && has(lines, "the host started"),
+    );
+    let (code, said) = host.beside();
+    assert_eq!(code, Some(1), "{said}");
+    for words in ["audit.jsonl.lock", "in use by another process", "stop that"] {
+        assert!(said.contains(words), "{words} is not in {said}");
+    }
+    assert_eq!(lines(&log), before);
+    change.write_all(body.as_bytes()).unwrap();
+    let mut answer = String::new();
+    change.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    // Nor does the next start find anything to close.
+    assert_eq!(host.stop(), Some(0), "{}", host.log());
+    host.again();
+    let all = lines(&log);
+    let of_change = all.iter().filter(|line| line.contains("/v1/tenants"));
+    let told: Vec<_> = of_change
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .map(|line| (line["kind"].clone(), line["outcome"].clone()))
+        .collect();
+    let expected = [("intent", "begun"), ("outcome", "allow")];
+    assert_eq!(told, expected.map(|(kind, how)| (json!(kind), json!(how))));
 }
 
 /// A host whose chain `acme` has something in it, and is signed; the key, the note, an export.

@@ -24,7 +24,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -81,6 +81,13 @@ pub(crate) struct Host {
     pub(crate) stop: CancellationToken,
     _stop: DropGuard,
     _auditor: Auditor,
+}
+
+/// A file on a disk that is full, in a folder: Linux's device that always is.
+pub(crate) fn full_disk(dir: &Path) -> PathBuf {
+    let path = dir.join("full");
+    std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+    path
 }
 
 /// An answer, whole.

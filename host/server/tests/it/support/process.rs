@@ -101,14 +101,22 @@ impl Holdfast {
 
     /// What it answers to its parent once it has ended by itself.
     pub(crate) fn ended(&mut self) -> Option<i32> {
-        let begin = Instant::now();
-        while begin.elapsed() < PATIENCE {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code();
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        panic!("the host does not end: {}", self.log());
+        let code = ended(&mut self.child);
+        code.unwrap_or_else(|| panic!("the host does not end: {}", self.log()))
+    }
+
+    /// Starts another over the same data, at addresses of its own, and waits until that one has
+    /// ended by itself: what it answers to its parent, and what was logged meanwhile.
+    pub(crate) fn beside(&self) -> (Option<i32>, String) {
+        let logged = self.log().len();
+        let [addr, ops] = [(); 2].map(|()| free_addr(self.addr.ip()));
+        let mut other = spawn(&self.plan, self.dir.path(), addr, ops, &self.key);
+        let code = ended(&mut other);
+        other.kill().ok();
+        other.wait().ok();
+        let said = self.log().split_off(logged);
+        let code = code.unwrap_or_else(|| panic!("the other host does not end: {said}"));
+        (code, said)
     }
 
     /// A file of the folder that it runs in, written whole at once.
@@ -237,6 +245,18 @@ pub(crate) fn until<T: std::fmt::Debug>(
         );
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// What a program answers to its parent once it has ended by itself; nothing if it does not.
+fn ended(child: &mut Child) -> Option<Option<i32>> {
+    let begin = Instant::now();
+    while begin.elapsed() < PATIENCE {
+        if let Some(status) = child.try_wait().unwrap() {
+            return Some(status.code());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    None
 }
 
 /// The program over the folder `dir`.
