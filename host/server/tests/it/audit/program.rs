@@ -7,27 +7,12 @@ use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Output};
 
 /// Nobody answers there.
 const NO_KUBO: &str = "http://127.0.0.1:9";
 
 fn holdfast(host: &Holdfast, arguments: &[&str]) -> (i32, String, String) {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = Command::new(env!("CARGO_BIN_EXE_holdfast"))
-        .args(["audit"])
-        .args(arguments)
-        .current_dir(host.dir())
-        .env("HOLDFAST_URL", format!("http://{}", host.addr))
-        .env("HOLDFAST_KEY", &host.key)
-        .env("HOLDFAST_DATA", host.dir().join("data"))
-        .output()
-        .unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (status.code().unwrap(), text(stdout), text(stderr))
+    host.run(&[&["audit"], arguments].concat())
 }
 
 fn signer(host: &Holdfast) -> String {

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
 
 /// How long anything may take until a test calls it hung; generous, the machine may be busy.
@@ -205,6 +205,24 @@ impl Holdfast {
     ) -> (u16, Value) {
         try_ask(self.addr, method, path, key, body)
             .unwrap_or_else(|e| panic!("{method} {path}: {e}; the host says: {}", self.log()))
+    }
+
+    /// Runs the program as an operator beside this host: how it ended, and what it wrote.
+    pub(crate) fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = Command::new(env!("CARGO_BIN_EXE_holdfast"))
+            .args(arguments)
+            .current_dir(self.dir())
+            .env("HOLDFAST_URL", format!("http://{}", self.addr))
+            .env("HOLDFAST_KEY", &self.key)
+            .env("HOLDFAST_DATA", self.dir().join("data"))
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (status.code().unwrap(), text(stdout), text(stderr))
     }
 
     /// Puts a component into the watched folder under `name`, whole at once.
