@@ -260,6 +260,8 @@ impl PublicKey {
                     signature.normalize_s().is_none() && key.verify(said, &signature).is_ok()
                 })
             }
+            // Either form counts: JOSE asks for none, and browsers make both. What was used up is
+            // known by the proof's name, which both have.
             Self::P256(key) => {
                 use p256::ecdsa::signature::Verifier;
                 p256::ecdsa::Signature::from_slice(signature)
