@@ -314,12 +314,13 @@ impl Gate {
         set.above(&self.bundle.load());
     }
 
-    /// Whether a tenant's set could be used.
+    /// Whether a tenant's set could be used. One that was found good is not compiled again while
+    /// the platform's policies are the same.
     ///
     /// # Errors
     /// Everything that is wrong with it.
     pub fn check_own(&self, set: &TenantSet) -> Result<(), PolicyError> {
-        set.compile(&self.bundle.load()).map(drop).map_err(one)
+        set.checked(&self.bundle.load()).map(drop).map_err(one)
     }
 
     /// Whether a grant would give something.

@@ -135,9 +135,9 @@ impl Gate {
         solver: &Path,
     ) -> Result<ProofReport, PolicyError> {
         let bundle = self.current();
-        let overlay = set.compile(&bundle).map_err(all)?;
+        let compiled = set.checked(&bundle).map_err(all)?;
         let mut prover = Prover::start(solver, &bundle)?;
-        if let Some(overlay) = overlay {
+        if let Ok(Some(overlay)) = &compiled.overlay {
             prover.never_fails(&overlay.all_policies()?).await;
         }
         Ok(prover.report)

@@ -174,6 +174,22 @@ impl TenantSet {
         compiled
     }
 
+    /// The same, for who wants to know what is wrong with it; that is not kept.
+    pub(crate) fn checked(&self, bundle: &Bundle) -> Result<Arc<Compiled>, Vec<PolicyError>> {
+        if let Some(compiled) = self.compiled.load_full()
+            && compiled.platform == bundle.revision
+            && compiled.overlay.is_ok()
+        {
+            return Ok(compiled);
+        }
+        let compiled = Arc::new(Compiled {
+            platform: bundle.revision.clone(),
+            overlay: Ok(self.compile(bundle)?),
+        });
+        self.compiled.store(Some(Arc::clone(&compiled)));
+        Ok(compiled)
+    }
+
     pub(crate) fn compile(&self, bundle: &Bundle) -> Result<Option<Overlay>, Vec<PolicyError>> {
         if self.policies.trim().is_empty() && self.grants.is_empty() {
             return Ok(None);
@@ -191,4 +207,38 @@ pub(crate) const fn is_above_tenants(action: Action) -> bool {
             | Action::GrantAccess
             | Action::ExplainDecision
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Gate;
+
+    /// Sets are big, and each is checked, proved and tried. What cannot be compiled stands here for
+    /// what is not to be compiled once more.
+    #[test]
+    fn what_was_checked_is_not_compiled_again_to_be_tried() {
+        let gate = Gate::open(None).unwrap();
+        let acme = TenantId::parse("acme").unwrap();
+        let set = |policies: &str| TenantSet::new(acme.clone(), policies.into(), Vec::new());
+        let (live, good) = (
+            set(""),
+            set("@id(\"closed\") forbid (principal, action, resource);"),
+        );
+        gate.check_own(&good).unwrap();
+        let kept = good.compiled.load_full().unwrap();
+        assert!(kept.platform == gate.revision() && kept.overlay.is_ok());
+        let known = |set: &TenantSet, platform: Revision| {
+            let overlay = Ok(None);
+            set.compiled
+                .store(Some(Arc::new(Compiled { platform, overlay })));
+        };
+        let wrong = set("permit (principal");
+        assert!(gate.check_own(&wrong).is_err());
+        known(&wrong, gate.revision());
+        gate.shadow_own(&live, &wrong).unwrap();
+        // Above other policies of the platform's it has to be.
+        known(&wrong, Revision("another".into()));
+        assert!(gate.shadow_own(&live, &wrong).is_err());
+    }
 }

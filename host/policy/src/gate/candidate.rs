@@ -94,15 +94,20 @@ impl Gate {
 
     /// Tries other policies of a tenant's own on what its people do among its things, in the place
     /// of those that are tried already; its grants stay. They have to pass what its policies have
-    /// to pass.
+    /// to pass, and are not compiled again if they have passed it already.
     ///
     /// # Errors
     /// Policies that could not be used: everything that is wrong with them; or as many tenants'
     /// candidates are tried already as can be.
-    pub fn shadow_own(&self, live: &TenantSet, policies: String) -> Result<Revision, PolicyError> {
-        let tenant = live.tenant().clone();
+    pub fn shadow_own(
+        &self,
+        live: &TenantSet,
+        tried: &TenantSet,
+    ) -> Result<Revision, PolicyError> {
+        self.check_own(tried)?;
+        let (tenant, policies) = (live.tenant().clone(), tried.policies().to_owned());
+        // Whatever its grants are, they cannot make it one that could not be used.
         let set = TenantSet::new(tenant.clone(), policies.clone(), live.grants().to_vec());
-        self.check_own(&set)?;
         let candidate = Candidate::Own {
             policies,
             instead_of: live.policies().to_owned(),

@@ -137,11 +137,13 @@ fn a_tenant_tries_its_own_policies_on_its_own_and_nobody_elses() {
             .is_ok()
     };
     let acme = TenantId::parse("acme").unwrap();
-    let refused = gate.shadow_own(&live, "permit (principal".into());
+    let refused = gate.shadow_own(&live, &set("acme", "permit (principal", &[]));
     let refused = refused.unwrap_err().to_string();
     assert!(refused.contains("policies:1:"), "{refused}");
     assert!(gate.shadow_own_report(&acme).is_none());
-    gate.shadow_own(&live, CLOSED.into()).unwrap();
+    let began = gate.shadow_own(&live, &set("acme", CLOSED, &[])).unwrap();
+    // It is named with the grants that it will have.
+    assert_eq!(&began, set("acme", CLOSED, live.grants()).revision());
     let tried = gate.shadow_own_candidate(&acme).unwrap();
     assert_eq!((&*tried.policies, &*tried.instead_of), (CLOSED, ""));
     let user = holder("acme/web", [Role::TenantUser]);
@@ -180,8 +182,8 @@ fn as_many_tenants_try_policies_as_there_are_places() {
     let gate = Gate::open(None).unwrap();
     let begin = |of: u32| {
         let tenant = TenantId::parse(&format!("tenant{of}")).unwrap();
-        let live = TenantSet::new(tenant, String::new(), Vec::new());
-        gate.shadow_own(&live, CLOSED.into())
+        let live = TenantSet::new(tenant.clone(), String::new(), Vec::new());
+        gate.shadow_own(&live, &TenantSet::new(tenant, CLOSED.into(), Vec::new()))
     };
     for of in 0..32 {
         begin(of).unwrap();

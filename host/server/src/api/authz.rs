@@ -158,7 +158,7 @@ async fn begin_own(call: &mut Call, tenant: TenantId) -> Result<Reply, Problem> 
         let why = "is missing; send all of the tenant's policies, in Cedar";
         Invalid::new("policies", why)
     })?;
-    let begun = policies::begin_own_shadow(call.app(), &permit, policies);
+    let begun = policies::begin_own_shadow(call.app(), &permit, &policies);
     let revision = begun.await?.0.to_string();
     call.note(format!("candidate {revision} of {}", permit.on()));
     Reply::json(StatusCode::OK, &Named { revision })

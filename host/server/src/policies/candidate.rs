@@ -64,11 +64,11 @@ pub fn drop_shadow(app: &App, _permit: &Permit<SwitchPolicies>) -> Result<(), Po
 pub async fn begin_own_shadow(
     app: &App,
     permit: &Permit<WritePolicies>,
-    policies: String,
+    policies: &str,
 ) -> Result<Revision, PoliciesError> {
-    own::check(app, permit.on(), &policies).await?;
+    let tried = own::check(app, permit.on(), policies).await?;
     let live = own::load(app, permit.on()).await?.0.set();
-    aside(app, move |gate| gate.shadow_own(&live, policies)).await
+    aside(app, move |gate| gate.shadow_own(&live, &tried)).await
 }
 
 /// How a tenant's candidate differs.

@@ -162,11 +162,12 @@ pub(super) async fn load(
 }
 
 /// Compiles policies before they are kept or tried, and has them proved where that is wanted.
+/// Answers them alone, without grants.
 pub(super) async fn check(
     app: &App,
     tenant: &TenantId,
     policies: &str,
-) -> Result<(), PoliciesError> {
+) -> Result<Arc<TenantSet>, PoliciesError> {
     let bytes = policies.len();
     if bytes > OWN_POLICIES_BYTES_MAX {
         let why = format!("has {bytes} bytes; write {OWN_POLICIES_BYTES_MAX} at most");
@@ -178,11 +179,11 @@ pub(super) async fn check(
     let checked = tokio::task::spawn_blocking(move || gate.check_own(&checked)).await;
     checked.map_err(|died| PoliciesError::Failed(format!("a check died: {died}")))??;
     let Some(solver) = &app.policies.solver else {
-        return Ok(());
+        return Ok(set);
     };
     let report = app.gate.prove_own(&set, solver).await?;
     if report.holds() {
-        return Ok(());
+        return Ok(set);
     }
     let refuted = report.refuted.into_iter().map(|refuted| {
         format!(
