@@ -246,9 +246,9 @@ impl Gate {
         // Where the tenant has a say, so has its candidate.
         if let (Some(_), Some(live)) = (&own, &context.own)
             && live.tenant() == principal.tenant()
-            && let Some(trial) = self.own_trials.load().get(live.tenant())
+            && let Some(own) = self.own_trials.load().get(live.tenant())
         {
-            trial.offer(question());
+            own.trial.offer(question());
         }
         let decision = Decision {
             id: self.next_id(),

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Questions that wait to be decided again. Each is a copy of some hundred bytes.
 const QUEUE_MAX: usize = 4_096;
@@ -148,11 +148,6 @@ impl Trial {
         }
     }
 
-    /// How long it has run so far.
-    pub(crate) fn age(&self) -> Duration {
-        self.since.elapsed()
-    }
-
     /// What was found so far.
     pub(crate) fn report(&self) -> ShadowReport {
         let findings = self.findings.lock();
@@ -161,7 +156,7 @@ impl Trial {
         ShadowReport {
             revision: self.revision.clone(),
             beside: self.beside.clone(),
-            running_ms: u64::try_from(self.age().as_millis()).unwrap_or(u64::MAX),
+            running_ms: u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX),
             decisions: findings.decisions,
             different: findings.different,
             dropped: self.dropped.load(Ordering::Relaxed),

@@ -236,9 +236,9 @@ mod tests {
         let wrong = set("permit (principal");
         assert!(gate.check_own(&wrong).is_err());
         known(&wrong, gate.revision());
-        gate.shadow_own(&live, &wrong).unwrap();
+        gate.shadow_own(&live, &wrong, UnixMillis::EPOCH).unwrap();
         // Above other policies of the platform's it has to be.
         known(&wrong, Revision("another".into()));
-        assert!(gate.shadow_own(&live, &wrong).is_err());
+        assert!(gate.shadow_own(&live, &wrong, UnixMillis::EPOCH).is_err());
     }
 }

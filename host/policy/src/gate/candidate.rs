@@ -7,17 +7,16 @@ use crate::error::{Finding, PolicyError};
 use crate::shadow::{Candidate, ShadowReport, Trial};
 use crate::source::Source;
 use crate::tenant::TenantSet;
-use holdfast_model::TenantId;
+use holdfast_model::{TenantId, UnixMillis};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Tenants whose candidates are tried at once. Each has a thread, and a queue of some MiB at worst.
 const OWN_TRIALS_MAX: usize = 32;
 
 /// How long a tenant's candidate keeps its place when others want one: long enough to have seen a
 /// day's calls of every kind.
-const STAYS: Duration = Duration::from_secs(24 * 3600);
+const STAYS_MILLIS: u64 = 24 * 3600 * 1_000;
 
 /// Policies that a tenant tries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +28,14 @@ pub struct OwnCandidate {
 }
 
 /// The candidates of tenants.
-pub(super) type OwnTrials = HashMap<TenantId, Arc<Trial>>;
+pub(super) type OwnTrials = HashMap<TenantId, OwnTrial>;
+
+/// A tenant's candidate at work.
+#[derive(Debug, Clone)]
+pub(super) struct OwnTrial {
+    pub(super) trial: Arc<Trial>,
+    since: UnixMillis,
+}
 
 impl Gate {
     /// Tries a candidate, in the place of one that is tried already: file names with their text, as
@@ -103,6 +109,7 @@ impl Gate {
         &self,
         live: &TenantSet,
         tried: &TenantSet,
+        now: UnixMillis,
     ) -> Result<Revision, PolicyError> {
         self.check_own(tried)?;
         let (tenant, policies) = (live.tenant().clone(), tried.policies().to_owned());
@@ -116,14 +123,15 @@ impl Gate {
         let _one_at_a_time = self.reloading.lock();
         let mut trials = OwnTrials::clone(&self.own_trials.load());
         if trials.len() >= OWN_TRIALS_MAX && !trials.contains_key(&tenant) {
-            trials.retain(|_, trial| trial.age() < STAYS);
+            trials.retain(|_, own| now.millis_since(own.since) < STAYS_MILLIS);
         }
         if trials.len() >= OWN_TRIALS_MAX && !trials.contains_key(&tenant) {
             let why = format!("would be one too many: {OWN_TRIALS_MAX} tenants try theirs here");
             let mend = "try again when one of them has dropped or promoted its candidate";
             return Err(Finding::whole("the candidate", why, mend).into());
         }
-        trials.insert(tenant, begun(candidate, set.revision(), beside)?);
+        let trial = begun(candidate, set.revision(), beside)?;
+        trials.insert(tenant, OwnTrial { trial, since: now });
         self.own_trials.store(Arc::new(trials));
         Ok(set.revision().clone())
     }
@@ -132,15 +140,15 @@ impl Gate {
     #[must_use]
     pub fn shadow_own_report(&self, tenant: &TenantId) -> Option<ShadowReport> {
         let trials = self.own_trials.load();
-        trials.get(tenant).map(|trial| trial.report())
+        trials.get(tenant).map(|own| own.trial.report())
     }
 
     /// What a tenant tries; `None` if it tries nothing.
     #[must_use]
     pub fn shadow_own_candidate(&self, tenant: &TenantId) -> Option<OwnCandidate> {
         let trials = self.own_trials.load();
-        let trial = trials.get(tenant)?;
-        match &*trial.candidate {
+        let own = trials.get(tenant)?;
+        match &*own.trial.candidate {
             Candidate::Own {
                 policies,
                 instead_of,

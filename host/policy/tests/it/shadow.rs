@@ -137,11 +137,12 @@ fn a_tenant_tries_its_own_policies_on_its_own_and_nobody_elses() {
             .is_ok()
     };
     let acme = TenantId::parse("acme").unwrap();
-    let refused = gate.shadow_own(&live, &set("acme", "permit (principal", &[]));
+    let begin = |policies| gate.shadow_own(&live, &set("acme", policies, &[]), UnixMillis::EPOCH);
+    let refused = begin("permit (principal");
     let refused = refused.unwrap_err().to_string();
     assert!(refused.contains("policies:1:"), "{refused}");
     assert!(gate.shadow_own_report(&acme).is_none());
-    let began = gate.shadow_own(&live, &set("acme", CLOSED, &[])).unwrap();
+    let began = begin(CLOSED).unwrap();
     // It is named with the grants that it will have.
     assert_eq!(&began, set("acme", CLOSED, live.grants()).revision());
     let tried = gate.shadow_own_candidate(&acme).unwrap();
@@ -179,19 +180,35 @@ fn a_tenant_tries_its_own_policies_on_its_own_and_nobody_elses() {
 
 #[test]
 fn as_many_tenants_try_policies_as_there_are_places() {
+    const DAY: u64 = 24 * 3600 * 1_000;
     let gate = Gate::open(None).unwrap();
-    let begin = |of: u32| {
-        let tenant = TenantId::parse(&format!("tenant{of}")).unwrap();
-        let live = TenantSet::new(tenant.clone(), String::new(), Vec::new());
-        gate.shadow_own(&live, &TenantSet::new(tenant, CLOSED.into(), Vec::new()))
+    let tenant = |of: u32| TenantId::parse(&format!("tenant{of}")).unwrap();
+    let begin = |of: u32, at: u64| {
+        let set = |policies: &str| TenantSet::new(tenant(of), policies.into(), Vec::new());
+        gate.shadow_own(&set(""), &set(CLOSED), UnixMillis::new(at))
     };
-    for of in 0..32 {
-        begin(of).unwrap();
+    let tried = || {
+        let all = 0..40;
+        all.filter(|of| gate.shadow_own_report(&tenant(*of)).is_some())
+            .collect::<Vec<_>>()
+    };
+    for of in 0..31 {
+        begin(of, 0).unwrap();
     }
-    let refused = begin(32).unwrap_err().to_string();
+    begin(31, DAY / 2).unwrap();
+    let refused = begin(32, DAY - 1).unwrap_err().to_string();
     assert!(refused.contains("32 tenants try theirs here"), "{refused}");
-    // In the place of one's own there is room.
-    begin(0).unwrap();
-    assert!(gate.drop_shadow_own(&TenantId::parse("tenant7").unwrap()));
-    begin(32).unwrap();
+    // In the place of one's own there is room, and it is a new one.
+    begin(0, DAY).unwrap();
+    assert_eq!(tried(), (0..32).collect::<Vec<_>>());
+    // Who has had a day makes room for who wants one.
+    begin(32, DAY).unwrap();
+    assert_eq!(tried(), [0, 31, 32]);
+    // As long as there is room nobody has to go, and one that was dropped leaves room.
+    for of in 1..30 {
+        begin(of, 9 * DAY).unwrap();
+    }
+    assert!(gate.drop_shadow_own(&tenant(29)));
+    begin(33, 9 * DAY).unwrap();
+    assert_eq!(tried(), (0..29).chain([31, 32, 33]).collect::<Vec<_>>());
 }

@@ -68,7 +68,8 @@ pub async fn begin_own_shadow(
 ) -> Result<Revision, PoliciesError> {
     let tried = own::check(app, permit.on(), policies).await?;
     let live = own::load(app, permit.on()).await?.0.set();
-    aside(app, move |gate| gate.shadow_own(&live, &tried)).await
+    let now = app.clock.now();
+    aside(app, move |gate| gate.shadow_own(&live, &tried, now)).await
 }
 
 /// How a tenant's candidate differs.
