@@ -25,7 +25,7 @@ pub mod users;
 mod web;
 
 pub use authenticator::{Approach, Authenticator, Caller, KeyUse, Retiring};
-pub use bootstrap::{BOOTSTRAP_KEY_BYTES_MIN, BootstrapError, bootstrap};
+pub use bootstrap::{BOOTSTRAP_KEY_BYTES_MIN, BootstrapError, FirstKey};
 pub use chain::Chain;
 pub use door::Door;
 pub use error::AuthError;

@@ -46,30 +46,51 @@ impl BootstrapError {
     }
 }
 
-/// Makes `key` the first administrator's, if the store has no key yet; says whether it did.
-///
-/// # Errors
-/// A key that is too weak to be let in with, or a store that refuses.
-pub async fn bootstrap(store: &Store, key: &str, now: UnixMillis) -> Result<bool, BootstrapError> {
-    if key.len() < BOOTSTRAP_KEY_BYTES_MIN || !key.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err(BootstrapError::Unfit);
+/// The first administrator's key, before it is made.
+#[derive(Debug)]
+pub struct FirstKey(ApiKey);
+
+impl FirstKey {
+    /// A key that is good enough.
+    ///
+    /// # Errors
+    /// One that is too weak to be let in with, or mistyped.
+    pub fn new(key: &str, now: UnixMillis) -> Result<Self, BootstrapError> {
+        if key.len() < BOOTSTRAP_KEY_BYTES_MIN || !key.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(BootstrapError::Unfit);
+        }
+        if keys::is_mistyped(key) {
+            return Err(BootstrapError::Mistyped);
+        }
+        let roles = [Role::Operator, Role::TenantAdmin, Role::TenantUser];
+        Ok(Self(ApiKey {
+            id: KeyId::parse(FIRST_KEY)?,
+            hash: keys::hash(key),
+            account: AccountId::parse(FIRST_ACCOUNT)?,
+            roles: roles.into_iter().collect::<Roles>(),
+            label: "first administrator".to_owned(),
+            created: now,
+            expires: None,
+            revoked: None,
+            scopes: Scopes::ALL,
+            successor: None,
+            maker: None,
+        }))
     }
-    if keys::is_mistyped(key) {
-        return Err(BootstrapError::Mistyped);
+
+    /// Whether the store has a first key, be it this one or another.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn is_made(&self, store: &Store) -> Result<bool, BootstrapError> {
+        Ok(store.key(&self.0.id).await?.is_some())
     }
-    let roles = [Role::Operator, Role::TenantAdmin, Role::TenantUser];
-    let first = ApiKey {
-        id: KeyId::parse(FIRST_KEY)?,
-        hash: keys::hash(key),
-        account: AccountId::parse(FIRST_ACCOUNT)?,
-        roles: roles.into_iter().collect::<Roles>(),
-        label: "first administrator".to_owned(),
-        created: now,
-        expires: None,
-        revoked: None,
-        scopes: Scopes::ALL,
-        successor: None,
-        maker: None,
-    };
-    Ok(store.add_first_key(first).await?)
+
+    /// Makes it, if the store has no key at all; says whether it did.
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub async fn make(self, store: &Store) -> Result<bool, BootstrapError> {
+        Ok(store.add_first_key(self.0).await?)
+    }
 }

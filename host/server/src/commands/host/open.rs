@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::billing::raters::Raters;
 use crate::clock::Clock;
 use crate::config::{Config, Live, StoreKind};
-use crate::identity;
+use crate::identity::{self, FirstKey};
 use crate::ops::audit::{Audit, AuditSettings, Event, Kind, Outcome};
 use crate::ops::health::Health;
 use crate::policies::{Archive, Policies};
@@ -221,41 +221,43 @@ fn pause(config: &Config, attempt: u32) -> Duration {
     Duration::from_millis(retry.wait_millis(attempt, rand::random_range(Retry::JITTER)))
 }
 
-/// Makes the first administrator's key on an empty store, or says that nobody has one.
+/// Makes the first administrator's key on a store without keys, or says that nobody has one.
 async fn first_key(
     config: &Config,
     store: &Store,
     clock: &Clock,
     audit: &Audit,
 ) -> anyhow::Result<()> {
-    let is_new = store.tenants(None, 1).await?.is_empty();
-    if let Some(key) = &config.auth.bootstrap_admin_key {
-        let now = clock.now();
-        let change = is_new.then(rand::random);
-        if let Some(change) = change {
-            let what = "the first administrator's key is about to be made";
-            let intent = made_by_host(now, Kind::Intent(change), Outcome::Begun, what);
-            audit.record_durably(intent).await?;
+    let Some(key) = &config.auth.bootstrap_admin_key else {
+        if config.auth.issuers.0.is_empty() && store.tenants(None, 1).await?.is_empty() {
+            tracing::warn!(
+                "nobody can call yet: restart with HOLDFAST_BOOTSTRAP_ADMIN_KEY set to a new \
+                 secret (`openssl rand -hex 32` makes one), which becomes the first \
+                 administrator's key"
+            );
         }
-        let made = identity::bootstrap(store, key.reveal(), now).await;
-        let (outcome, what) = match &made {
-            Ok(true) => (Outcome::Allow, FIRST_KEY_MADE.to_owned()),
-            Ok(false) => (Outcome::Deny, "the store has a key already".to_owned()),
-            Err(error) => (Outcome::Error, error.to_string()),
-        };
-        if let Some(change) = change {
-            let kind = Kind::Outcome(change);
-            let outcome = made_by_host(now, kind, outcome, what);
-            audit.record_durably(outcome).await?;
-        }
-        if made? {
-            tracing::info!("{FIRST_KEY_MADE}");
-        }
-    } else if config.auth.issuers.0.is_empty() && is_new {
-        tracing::warn!(
-            "nobody can call yet: restart with HOLDFAST_BOOTSTRAP_ADMIN_KEY set to a new secret \
-             (`openssl rand -hex 32` makes one), which becomes the first administrator's key"
-        );
+        return Ok(());
+    };
+    let now = clock.now();
+    let first = FirstKey::new(key.reveal(), now)?;
+    // So it is at every start but one, which is to cost one read.
+    if first.is_made(store).await? {
+        return Ok(());
+    }
+    let change = rand::random();
+    let what = "the first administrator's key is about to be made";
+    let intent = made_by_host(now, Kind::Intent(change), Outcome::Begun, what);
+    audit.record_durably(intent).await?;
+    let made = first.make(store).await;
+    let (outcome, what) = match &made {
+        Ok(true) => (Outcome::Allow, FIRST_KEY_MADE.to_owned()),
+        Ok(false) => (Outcome::Deny, "the store has a key already".to_owned()),
+        Err(error) => (Outcome::Error, error.to_string()),
+    };
+    let outcome = made_by_host(now, Kind::Outcome(change), outcome, what);
+    audit.record_durably(outcome).await?;
+    if made? {
+        tracing::info!("{FIRST_KEY_MADE}");
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, Method, Uri};
 use holdfast::clock::Clock;
 use holdfast::identity::jwt::Issuers;
 use holdfast::identity::{
-    Approach, AuthError, Authenticator, BootstrapError, Caller, Identity, Secrets, bootstrap, keys,
+    Approach, AuthError, Authenticator, BootstrapError, Caller, FirstKey, Identity, Secrets, keys,
 };
 use holdfast_model::{AccountId, ErrorKind, Role, Roles, UnixMillis};
 use holdfast_store::Store;
@@ -173,29 +173,28 @@ async fn a_clock_that_is_set_back_prolongs_nothing() {
 async fn the_first_key_opens_an_empty_store_and_only_that() {
     let scene = Scene::new();
     let key = "correct.horse.battery-staple";
-    assert!(bootstrap(&scene.store, key, scene.now()).await.unwrap());
+    let first = |key| FirstKey::new(key, scene.now()).unwrap();
+    assert!(!first(key).is_made(&scene.store).await.unwrap());
+    assert!(first(key).make(&scene.store).await.unwrap());
     let principal = scene.call(key).await.unwrap();
     assert_eq!(principal.account.as_str(), "default/admin");
     let wanted: Roles = [Role::Operator, Role::TenantAdmin, Role::TenantUser]
         .into_iter()
         .collect();
     assert_eq!(principal.roles, wanted);
-    assert!(
-        !bootstrap(&scene.store, "another-long-enough-key", scene.now())
-            .await
-            .unwrap()
-    );
-    assert!(scene.call("another-long-enough-key").await.is_err());
+    let another = "another-long-enough-key";
+    assert!(first(another).is_made(&scene.store).await.unwrap());
+    assert!(!first(another).make(&scene.store).await.unwrap());
+    assert!(scene.call(another).await.is_err());
 }
 
-#[tokio::test]
-async fn weak_first_keys_are_refused() {
-    let scene = Scene::new();
+#[test]
+fn weak_first_keys_are_refused() {
+    let new = |key| FirstKey::new(key, UnixMillis::EPOCH).map(drop);
     for key in ["", "short", "with spaces in the middle", "sixteen-bytes-é-"] {
-        let refused = bootstrap(&scene.store, key, scene.now()).await;
-        assert!(matches!(refused, Err(BootstrapError::Unfit)), "{key:?}");
+        assert!(matches!(new(key), Err(BootstrapError::Unfit)), "{key:?}");
     }
-    let refused = bootstrap(&scene.store, "hf_looks-like-one-of-ours", scene.now()).await;
+    let refused = new("hf_looks-like-one-of-ours");
     assert!(matches!(refused, Err(BootstrapError::Mistyped)));
 }
 

@@ -3,7 +3,10 @@
 use holdfast::clock::Clock;
 use holdfast::commands::{Host, Role, inspect};
 use holdfast::config::{self, Live, Sources};
+use holdfast_model::{Tenant, TenantId, UnixMillis};
+use holdfast_store::Store;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -133,6 +136,38 @@ async fn a_host_starts_tells_how_it_fares_and_keeps_its_keys() {
     assert_eq!(other.0, 401);
     assert!(host.stop().await);
     assert_eq!(first_keys(dir.path()).len(), 2, "nothing was made again");
+}
+
+/// Without a first key a host may have tenants, made by somebody of an issuer's; whoever sets one
+/// then gets an administrator all the same, and that is to be known.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_key_is_recorded_wherever_it_is_made_and_asked_for_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let acme = Tenant {
+        id: TenantId::parse("acme").unwrap(),
+        created: UnixMillis::EPOCH,
+        attributes: BTreeMap::new(),
+    };
+    let store = Store::embedded(&dir.path().join("data/store"))
+        .await
+        .unwrap();
+    store.put_tenant(acme).await.unwrap();
+    store.close().await.unwrap();
+    drop(store);
+    let file = settings(dir.path());
+    for asked in [1, 0] {
+        let host = start(&file, &[]).await;
+        let asked = format!(
+            "holdfast_store_operations_total{{operation=\"add_first_key\",outcome=\"ok\"}} {asked}"
+        );
+        metric(&host, &asked).await;
+        assert_eq!(get(host.address().unwrap(), "/v1/whoami", KEY).await.0, 200);
+        assert!(host.stop().await);
+        assert_eq!(
+            first_keys(dir.path()),
+            [("intent", "begun"), ("outcome", "allow")].map(of_text)
+        );
+    }
 }
 
 fn of_text((kind, outcome): (&str, &str)) -> (String, String) {
