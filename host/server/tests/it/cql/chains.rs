@@ -107,11 +107,16 @@ async fn two_processes_keep_one_tenant_s_chain_whole() {
     // Beside them it has who looked, and the key that all of them call by.
     let of_all = |entry: &&Value| all.contains_key(name(entry));
     let expected = 2 * CALLERS * ROUNDS * 4;
-    let (entries, _) = until(
+    let so_far = || {
+        let (entries, notes) = chain(&two);
+        (entries.iter().filter(of_all).count(), notes)
+    };
+    until(
         "all to be in the chain, and signed",
-        || chain(&two),
-        |(entries, notes)| entries.iter().filter(of_all).count() >= expected && *notes > 0,
+        so_far,
+        |(count, notes)| *count >= expected && *notes > 0,
     );
+    let (entries, _) = chain(&two);
     for (place, entry) in entries.iter().enumerate() {
         assert_eq!(entry["sequence"], (place + 1).to_string(), "{entry}");
     }
