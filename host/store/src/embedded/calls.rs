@@ -143,15 +143,17 @@ impl Embedded {
         let mut entries = entries.into_iter();
         let mut under_way = VecDeque::with_capacity(PARTS_AT_ONCE);
         while !entries.as_slice().is_empty() {
-            if under_way.len() >= PARTS_AT_ONCE {
-                answers.extend(answered(under_way.pop_front()).await);
+            if under_way.len() >= PARTS_AT_ONCE
+                && let Some(part) = under_way.pop_front()
+            {
+                answers.extend(answered(part).await);
             }
             // What has to be written is made here: the one thread that writes should do no more.
             let part: Vec<_> = entries.by_ref().take(CHANGES_MAX).map(prepared).collect();
             under_way.push_back(self.send_changes(part).await);
         }
-        while !under_way.is_empty() {
-            answers.extend(answered(under_way.pop_front()).await);
+        while let Some(part) = under_way.pop_front() {
+            answers.extend(answered(part).await);
         }
         answers
     }
@@ -382,10 +384,7 @@ impl Embedded {
 }
 
 /// What became of each change of a part: a part that failed as a whole failed for each.
-async fn answered(part: Option<Part>) -> Vec<Result<Option<u64>>> {
-    let Some(Part { count, sent }) = part else {
-        return Vec::new();
-    };
+async fn answered(Part { count, sent }: Part) -> Vec<Result<Option<u64>>> {
     let answers = match sent {
         Ok(answer) => wait_for(answer).await,
         Err(error) => Err(error),
