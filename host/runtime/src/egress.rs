@@ -25,6 +25,7 @@ mod tests;
 mod tls;
 mod voice;
 
+pub(crate) use address::closed_host;
 pub(crate) use body::Outbound;
 pub(crate) use error::EgressError;
 pub(crate) use guard::{Allowance, Guard, Outside, Owner, Waits};

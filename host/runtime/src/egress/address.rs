@@ -92,39 +92,78 @@ const fn v6(parts: [u16; 8]) -> Ipv6Addr {
     Ipv6Addr::new(a, b, c, d, e, f, g, h)
 }
 
-/// Why an address is closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Names that lead to such addresses by what they are (RFC 6761, and the clouds' manuals). They are
+/// judged by their addresses like all others; here they are known before anybody looks them up.
+const NAMES: [(&str, Use); 5] = [
+    ("localhost", Private("loopback")),
+    ("metadata.google.internal", Never("metadata")),
+    ("metadata.goog", Never("metadata")),
+    ("instance-data.ec2.internal", Never("metadata")),
+    ("metadata.tencentyun.com", Never("metadata")),
+];
+
+/// Why an address is closed. What it says never has a line that opens it: who sent the plugin there
+/// may be somebody who hopes for just that.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Closed {
-    address: IpAddr,
+    place: String,
     what: &'static str,
     can_be_opened: bool,
 }
 
+impl Closed {
+    fn of(place: impl fmt::Display, by: Use) -> Self {
+        let (what, can_be_opened) = match by {
+            Private(what) => (what, true),
+            Never(what) => (what, false),
+        };
+        Self {
+            place: place.to_string(),
+            what,
+            can_be_opened,
+        }
+    }
+
+    /// Whether a rule can open it at all.
+    pub(crate) const fn can_be_opened(&self) -> bool {
+        self.can_be_opened
+    }
+}
+
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { address, what, .. } = self;
-        write!(f, "{address} ({what})")?;
-        if self.can_be_opened {
-            write!(f, "; to open it, add allow_private = [\"{address}\"]")?;
+        let Self { place, what, .. } = self;
+        match self.can_be_opened {
+            true => write!(
+                f,
+                "{place} ({what}), where plugins may not go unless allow_private in a rule of its \
+                 own opens it"
+            ),
+            false => write!(f, "{place} ({what}), where plugins may never go"),
         }
-        Ok(())
     }
+}
+
+/// Why a host is closed to whoever has only its name in a rule, if its address or its name tells.
+pub(crate) fn closed_host(host: &str) -> Option<Closed> {
+    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    if let Ok(address) = bare.unwrap_or(host).parse() {
+        return judge(address, &[]).err();
+    }
+    let is_named = |name: &str| {
+        let below = host.strip_suffix(name);
+        below.is_some_and(|below| below.is_empty() || below.ends_with('.'))
+    };
+    let by = NAMES.into_iter().find(|(name, _)| is_named(name));
+    by.map(|(_, by)| Closed::of(host, by))
 }
 
 /// Whether an address may be connected to, where `open` are the private ranges that a rule opens.
 pub(crate) fn judge(address: IpAddr, open: &[IpNet]) -> Result<(), Closed> {
-    let closed = |what, can_be_opened| {
-        Err(Closed {
-            address,
-            what,
-            can_be_opened,
-        })
-    };
     match use_of(address) {
         None => Ok(()),
         Some(Private(_)) if open.iter().any(|range| range.contains(&address)) => Ok(()),
-        Some(Private(what)) => closed(what, true),
-        Some(Never(what)) => closed(what, false),
+        Some(by) => Err(Closed::of(address, by)),
     }
 }
 
@@ -237,6 +276,36 @@ mod tests {
             "100::1",
         ] {
             assert!(!is_open(address, &[]), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_closed_by_what_it_is_is_known_without_a_look_up() {
+        for (host, said) in [
+            ("169.254.169.254", "(metadata), where plugins may never go"),
+            ("[fd00:ec2::254]", "(metadata), where plugins may never go"),
+            (
+                "[::ffff:a00:1]",
+                "(IPv4-mapped), where plugins may never go",
+            ),
+            ("metadata.google.internal", "(metadata), where plugins"),
+            ("10.0.0.1", "(private), where plugins may not go unless"),
+            ("[::1]", "(loopback), where plugins may not go unless"),
+            ("localhost", "(loopback), where plugins may not go unless"),
+            ("a.localhost", "(loopback), where plugins may not go unless"),
+        ] {
+            let closed = closed_host(host).unwrap().to_string();
+            assert!(closed.contains(said), "{host}: {closed}");
+            // No line that opens it, and no address in quotes to copy.
+            assert!(!closed.contains(['"', '=', '[']), "{host}: {closed}");
+        }
+        for open in [
+            "api.example.com",
+            "notlocalhost",
+            "1.1.1.1",
+            "[2606:4700::1]",
+        ] {
+            assert_eq!(closed_host(open), None, "{open}");
         }
     }
 

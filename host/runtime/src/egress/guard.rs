@@ -1,5 +1,6 @@
 //! One plugin's way out.
 
+use super::address::closed_host;
 use super::body::{Counted, Outbound, Received};
 use super::connect::Connector;
 use super::error::EgressError;
@@ -202,7 +203,7 @@ impl Guard {
     }
 
     /// Sends a request, if the rules allow it. What is refused is logged here, with what to write
-    /// to allow it; the guest is told that it was refused.
+    /// to allow it if that could be meant; the guest is told that it was refused.
     pub(crate) async fn send(
         &self,
         request: Request<Outbound>,
@@ -276,24 +277,35 @@ impl Guard {
 
     fn rule_for(&self, target: &Target) -> Result<&Rule, EgressError> {
         let found = self.rules.iter().find(|rule| rule.scope.covers(target));
-        found.ok_or_else(|| {
-            let needed = Scope {
-                scheme: target.scheme,
-                host: target.host.clone(),
-                port: target.port,
-                methods: vec![target.method.clone()],
-                path_prefix: target.path.clone(),
-            };
-            EgressError::Denied(format!(
-                "{} {}://{}{} is not allowed; to allow it, write into {}.toml: {}",
-                target.method,
-                target.scheme.as_str(),
-                target.authority(),
-                target.path,
-                self.voice.plugin(),
-                needed.lines().replace('\n', " ⏎ "),
-            ))
-        })
+        found.ok_or_else(|| EgressError::Denied(self.not_allowed(target)))
+    }
+
+    /// Why a request is refused that no rule allows, with the lines that would. Where it was going
+    /// to what is closed by itself there are none: a redirect leads there too, and its maker should
+    /// not have an operator grant it.
+    fn not_allowed(&self, target: &Target) -> String {
+        let asked = format!(
+            "{} {}://{}{} is not allowed",
+            target.method,
+            target.scheme.as_str(),
+            target.authority(),
+            target.path,
+        );
+        if let Some(closed) = closed_host(&target.host) {
+            return format!("{asked}: no rule covers it, and it goes to {closed}");
+        }
+        let needed = Scope {
+            scheme: target.scheme,
+            host: target.host.clone(),
+            port: target.port,
+            methods: vec![target.method.clone()],
+            path_prefix: target.path.clone(),
+        };
+        format!(
+            "{asked}; to allow it, write into {}.toml: {}",
+            self.voice.plugin(),
+            needed.lines().replace('\n', " ⏎ "),
+        )
     }
 
     /// Brings a request into the form in which it was judged, and puts the secrets in.

@@ -65,9 +65,7 @@ pub(crate) async fn vetted(
         }
     }
     match (good.is_empty(), closed) {
-        (true, Some(why)) => Err(EgressError::Closed(format!(
-            "{host} leads to {why}, where plugins may not go"
-        ))),
+        (true, Some(why)) => Err(EgressError::Closed(format!("{host} leads to {why}"))),
         _ => Ok(good),
     }
 }

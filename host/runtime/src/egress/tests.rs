@@ -268,12 +268,56 @@ async fn what_no_rule_allows_is_not_sent() {
             "{uri}: {refused}"
         );
     }
-    let uri = format!("http://127.0.0.1:{port}/v2/x");
-    let told = scene.get(&uri).await.unwrap_err().to_string();
+    let told = scene.get("http://api.example/v2/x").await.unwrap_err();
+    let told = told.to_string();
     assert!(
         told.contains("pay.toml") && told.contains("path_prefix = \"/v2/x\""),
         "{told}"
     );
+    assert!(server.heads.lock().is_empty());
+}
+
+#[tokio::test]
+async fn a_refusal_never_tells_how_to_open_what_is_closed() {
+    let server = Server::new(&[HELLO]).await;
+    let port = server.port();
+    let scene = Scene::new(&rule("127.0.0.1", port, OPEN), None);
+    for (host, said) in [
+        (
+            "169.254.169.254",
+            "169.254.169.254 (metadata), where plugins may never go",
+        ),
+        (
+            "2852039166",
+            "169.254.169.254 (metadata), where plugins may never go",
+        ),
+        (
+            "[fd00:ec2::254]",
+            "fd00:ec2::254 (metadata), where plugins may never go",
+        ),
+        (
+            "metadata.google.internal",
+            "metadata.google.internal (metadata), where plugins may never go",
+        ),
+        (
+            "10.0.0.7",
+            "10.0.0.7 (private), where plugins may not go unless allow_private in a rule of its \
+             own opens it",
+        ),
+        (
+            "localhost",
+            "localhost (loopback), where plugins may not go unless allow_private in a rule of its \
+             own opens it",
+        ),
+    ] {
+        let refused = scene.get(&format!("http://{host}:{port}/v1")).await;
+        let told = refused.unwrap_err().to_string();
+        assert!(
+            told.ends_with(&format!("no rule covers it, and it goes to {said}")),
+            "{told}"
+        );
+        assert!(!told.contains("pay.toml") && !told.contains('"'), "{told}");
+    }
     assert!(server.heads.lock().is_empty());
 }
 

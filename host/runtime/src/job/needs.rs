@@ -3,7 +3,7 @@
 //! needs is told.
 
 use crate::bindings::authorizer::holdfast::plugin::types::{EgressNeed, Need, Requirement};
-use crate::egress::{Rule, Scope};
+use crate::egress::{Rule, Scope, closed_host};
 use crate::guest::printable;
 use std::collections::BTreeMap;
 
@@ -82,7 +82,7 @@ impl Grants {
         for need in needs {
             let reason = printable(&need.reason);
             let lines = match &need.what {
-                Requirement::Egress(egress) => self.egress_missing(egress, &mut used)?,
+                Requirement::Egress(egress) => self.egress_missing(egress, &reason, &mut used)?,
                 Requirement::Environment(prefix) => {
                     wants_environment = true;
                     self.environment_missing(prefix)
@@ -109,6 +109,7 @@ impl Grants {
     fn egress_missing(
         &self,
         need: &EgressNeed,
+        reason: &str,
         used: &mut [bool],
     ) -> Result<Option<String>, String> {
         let scope = Scope::parse(
@@ -139,13 +140,23 @@ impl Grants {
         if is_granted {
             return Ok(None);
         }
-        let mut lines = scope.lines();
-        if !need.secrets.is_empty() {
-            let secret = |name: &String| format!("\"{}\" = \"{{env:NAME}}\"", printable(name));
-            let secrets: Vec<String> = need.secrets.iter().map(secret).collect();
-            lines.push_str(&format!("\nsecrets = {{ {} }}", secrets.join(", ")));
+        let secret = |name: &String| format!("\"{}\" = \"{{env:NAME}}\"", printable(name));
+        let secrets: Vec<String> = need.secrets.iter().map(secret).collect();
+        let secrets = match secrets.is_empty() {
+            true => String::new(),
+            false => format!("\nsecrets = {{ {} }}", secrets.join(", ")),
+        };
+        // A plugin does not talk an operator into opening what is closed.
+        match closed_host(&scope.host) {
+            None => Ok(Some(scope.lines() + &secrets)),
+            Some(closed) if closed.can_be_opened() => Ok(Some(format!(
+                "# It calls {closed}.{}",
+                secrets.replace('\n', " That rule must have: ")
+            ))),
+            Some(closed) => Err(format!(
+                "needs requests to {closed} (its reason: {reason}); take the plugin out"
+            )),
         }
-        Ok(Some(lines))
     }
 
     fn environment_missing(&self, prefix: &str) -> Option<String> {
@@ -253,6 +264,38 @@ mod tests {
         let (_, lines) = told.split_once('\n').unwrap();
         let granted = grants(lines, &[]);
         assert!(granted.check("p", &[egress("/v2", &["x-key"])]).is_ok());
+    }
+
+    #[test]
+    fn what_is_closed_by_itself_is_never_told_as_a_grant() {
+        let calls = |host: &str, secrets: &[&str]| {
+            let Requirement::Egress(all) = egress("/v1", secrets).what else {
+                unreachable!("it is one");
+            };
+            let host = host.into();
+            need(Requirement::Egress(EgressNeed { host, ..all }))
+        };
+        let refused = |host: &str| {
+            let told = grants("", &[]).check("p", &[calls(host, &["x-key"])]);
+            let told = told.unwrap_err();
+            assert!(!told.contains("[[egress]]"), "{host}: {told}");
+            assert!(told.contains("to collect"), "{host}: {told}");
+            told
+        };
+        for host in ["169.254.169.254", "0xa9fea9fe", "metadata.google.internal"] {
+            let told = refused(host);
+            assert!(told.contains("where plugins may never go"), "{told}");
+            assert!(!told.contains("write into"), "{told}");
+        }
+        for host in ["10.0.0.7", "[::1]", "localhost"] {
+            let told = refused(host);
+            assert!(told.contains("unless allow_private"), "{told}");
+            assert!(told.contains("\"x-key\" = \"{env:NAME}\""), "{told}");
+            // What is told may be written as it stands, and grants nothing.
+            let (_, lines) = told.split_once('\n').unwrap();
+            let again = grants(lines, &[]).check("p", &[calls(host, &["x-key"])]);
+            assert_eq!(again.unwrap_err(), told);
+        }
     }
 
     #[test]
