@@ -200,6 +200,9 @@ fn repeat(mut stream: &TcpStream, bytes: &[u8], is_over: &AtomicBool) -> io::Res
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::egress::{self, Allowance, EgressMetrics, Guard, Owner, Rule, Waits};
+    use http_body_util::{BodyExt, Empty};
+    use hyper::Request;
     use std::io::Read;
 
     fn asked(outside: &Outside, path: &str) -> Vec<u8> {
@@ -222,7 +225,64 @@ mod tests {
         assert!(text("/redirect").contains(&to));
         assert_eq!(text("/endless-head").len(), 64 * 1024);
         assert_eq!(text("/endless-body").len(), 64 * 1024);
-        assert!(text("/bomb").contains("content-encoding: gzip"));
+    }
+
+    /// Asks for the bomb as a plugin would that may fetch so many bytes: what it gets, how that
+    /// ends, and what was counted.
+    async fn bombed(bytes_max: u64) -> (Vec<u8>, Option<String>, u64) {
+        let outside = Outside::open().unwrap();
+        let metrics = EgressMetrics::new().unwrap();
+        let (resolver, environment) = (Some(outside.resolver()), Arc::default());
+        let way = egress::Outside::new(resolver, None, environment, 1, metrics.clone()).unwrap();
+        let owner = Owner {
+            plugin: "pay".into(),
+            generation: 1,
+            ring: Arc::default(),
+            connections: 1,
+        };
+        let rule = format!(
+            "scheme = 'http'\nhost = 'still.example'\nport = {}\nmethods = ['GET']\n\
+             allow_private = ['127.0.0.1']",
+            outside.port()
+        );
+        let rule = Rule::parse(&toml::from_str(&rule).unwrap()).unwrap();
+        let guard = Guard::new(owner, vec![rule], Arc::new(way));
+        let uri = format!("http://still.example:{}/bomb", outside.port());
+        let empty = Empty::new().map_err(|never| match never {}).boxed_unsync();
+        let request = Request::get(uri).body(empty).unwrap();
+        let allowance = Arc::new(Allowance::new(1, bytes_max));
+        let sent = guard.send(request, Waits::MAX, allowance).await;
+        let (response, driver) = sent.unwrap();
+        let driving = tokio::spawn(driver);
+        assert_eq!(response.headers()["content-encoding"], "gzip");
+        let (mut body, mut bytes, mut end) = (response.into_body(), Vec::new(), None);
+        while let Some(frame) = body.frame().await {
+            match frame {
+                Ok(frame) => bytes.extend(frame.into_data().unwrap()),
+                Err(error) => end = Some(error.to_string()),
+            }
+        }
+        driving.abort();
+        (bytes, end, metrics.of("pay", 1).received.get())
+    }
+
+    #[tokio::test]
+    async fn a_bomb_is_handed_on_as_it_came_and_counted_as_it_came() {
+        let bomb = bomb::bomb();
+        let whole = bomb.len() as u64;
+        let (bytes, end, received) = bombed(whole).await;
+        assert!(bytes == bomb, "{} bytes came", bytes.len());
+        assert_eq!((end, received), (None, whole));
+        // One byte less is too much: the plugin gets what came until then, and no more.
+        let (bytes, end, received) = bombed(whole - 1).await;
+        assert!(bytes.len() < bomb.len() && bomb.starts_with(&bytes));
+        assert_eq!(received, bytes.len() as u64);
+        let said = format!(
+            "more than {} bytes in one call; send and fetch less or raise egress_bytes under \
+             [limits]",
+            whole - 1
+        );
+        assert_eq!(end, Some(said));
     }
 
     #[tokio::test]

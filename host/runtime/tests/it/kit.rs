@@ -1,7 +1,9 @@
 //! Every case of the hostile kit is answered as `plugins/hostile/kit.json` writes, and hurts nobody
 //! else.
 
-use crate::house::{House, digest, invoice, kit, progress, told, variant};
+use crate::house::{
+    House, digest, invoice, kit, passes_in_a_process_of_its_own, progress, told, variant,
+};
 use holdfast_runtime::Plugins;
 use holdfast_runtime::attack::{Arena, Isolation};
 use std::fs::File;
@@ -30,6 +32,48 @@ fn attack_all(isolation: Isolation) {
         .map(|attacked| format!("{attacked:#?}"))
         .collect();
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// Other tests would move this process's memory, so the bomb has one to itself.
+#[test]
+fn a_compressed_bomb_takes_no_memory() {
+    passes_in_a_process_of_its_own("kit::a_bomb_in_a_process_of_its_own");
+}
+
+/// The bomb unpacks to 256 MiB. Another answer comes first, for all that a call takes anyway.
+#[test]
+#[ignore = "run by a_compressed_bomb_takes_no_memory"]
+fn a_bomb_in_a_process_of_its_own() {
+    const GROWTH_KIB_MAX: u64 = 64 * 1024;
+    let kit = kit();
+    let dir = tempfile::tempdir().unwrap();
+    let arena = Arena::open(&kit, dir.path(), Isolation::Call).unwrap();
+    let attack = |name: &str| {
+        let mut cases = kit.cases().iter().filter(|case| case.name == name);
+        let attacked = arena.attack(&kit, cases.next().unwrap()).unwrap();
+        assert!(attacked.is_held, "{attacked:#?}");
+        resident_kib_most()
+    };
+    for kind in ["payment", "config"] {
+        let before = attack(&format!(
+            "{kind}: a name with a metadata address beside a good one"
+        ));
+        for bomb in [
+            "a compressed bomb in an answer",
+            "a compressed bomb that is too large as it comes",
+        ] {
+            let growth = attack(&format!("{kind}: {bomb}")) - before;
+            assert!(growth <= GROWTH_KIB_MAX, "{kind}: {bomb}: {growth} KiB");
+        }
+    }
+}
+
+/// KiB of memory that this process has had at most.
+fn resident_kib_most() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = line.unwrap().split_whitespace().next().unwrap();
+    number.parse().unwrap()
 }
 
 /// What the kit's own server keeps waiting waits alone: a fair payment plugin, on the same threads,
