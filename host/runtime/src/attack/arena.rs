@@ -95,9 +95,9 @@ impl Arena {
         )?;
         place(&self.dir, &file("wasm"), &bytes, case.file.grow_to_bytes)?;
         self.plugins.rescan();
-        let mut said = self.said(case);
+        let (is_taken_in, mut said) = self.said(case);
         let expected = case.answer.text();
-        let mut is_held = fits(expected, &said);
+        let mut is_held = case.is_held_by(is_taken_in, &said);
         let while_there = self.hurt_beside(case.target);
         for ending in ["wasm", "toml"] {
             let path = self.dir.join(file(ending));
@@ -118,18 +118,22 @@ impl Arena {
         })
     }
 
-    /// What the host says to a case that lies in the folder.
-    fn said(&self, case: &Case) -> String {
+    /// Whether the host took in a case that lies in the folder, and what it says to it.
+    fn said(&self, case: &Case) -> (bool, String) {
         let infos = self.plugins.list();
         let Some(info) = infos.into_iter().rfind(|info| info.name == ATTACKER) else {
-            return "it is not listed".into();
+            return (false, "it is not listed".into());
         };
         match (&case.answer, info.error) {
-            (Answer::Refused(_), Some(error)) => return error,
-            (Answer::Refused(_), None) => return format!("it was taken in: {}", info.state),
-            (_, Some(error)) => return format!("it was refused: {error}"),
-            (_, None) => {}
+            (Answer::Refused(_), Some(error)) => (false, error),
+            (Answer::Refused(_), None) => (true, format!("it was taken in: {}", info.state)),
+            (_, Some(error)) => (false, format!("it was refused: {error}")),
+            (_, None) => (true, self.called(case, info.generation)),
         }
+    }
+
+    /// What a case that was taken in comes to when it is called.
+    fn called(&self, case: &Case, generation: u64) -> String {
         let mut said = String::new();
         for call in 1..=CALLS {
             self.outside.begin();
@@ -139,7 +143,7 @@ impl Arena {
                 return again;
             }
             said = again;
-            if let Some(how) = self.log_is_not(case, info.generation, call) {
+            if let Some(how) = self.log_is_not(case, generation, call) {
                 return format!("{said}; {how}");
             }
         }

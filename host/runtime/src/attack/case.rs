@@ -156,10 +156,11 @@ impl Case {
         }
     }
 
-    /// Whether what the host says is what it must say.
+    /// Whether what the host did and says is what it must do and say. A refusal is never taken for
+    /// an answer, whatever its words.
     #[must_use]
-    pub fn is_held_by(&self, said: &str) -> bool {
-        fits(self.expected(), said)
+    pub fn is_held_by(&self, is_taken_in: bool, said: &str) -> bool {
+        is_taken_in != self.is_to_be_refused() && fits(self.expected(), said)
     }
 
     /// Its `NAME.toml`, where the kit's server has this port.
@@ -296,6 +297,27 @@ mod tests {
         assert!(replace(&mut bytes, b"ab", b"xy"));
         assert_eq!(bytes, b"-xy-xy-");
         assert!(!replace(&mut bytes, b"ab", b"xy"));
+    }
+
+    #[test]
+    fn a_refusal_is_no_answer_and_an_answer_no_refusal() {
+        let case = |answer: &str| -> Case {
+            let text =
+                format!("{{\"name\": \"x\", \"target\": \"pricing\", \"answer\": {answer}}}");
+            serde_json::from_str(&text).unwrap()
+        };
+        for (answer, held_if_taken_in, held_if_refused) in [
+            ("{\"fails\": \"*\"}", true, false),
+            ("{\"fails\": \"no\"}", true, false),
+            ("{\"refused\": \"*\"}", false, true),
+            ("{\"refused\": \"no\"}", false, true),
+        ] {
+            let case = case(answer);
+            assert_eq!(case.is_held_by(true, "no"), held_if_taken_in, "{answer}");
+            assert_eq!(case.is_held_by(false, "no"), held_if_refused, "{answer}");
+        }
+        assert!(case("\"harmless\"").is_held_by(true, ""));
+        assert!(!case("\"harmless\"").is_held_by(false, ""));
     }
 
     #[test]

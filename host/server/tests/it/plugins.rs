@@ -9,6 +9,7 @@ mod trying;
 
 use crate::support::host::Host;
 use serde_json::Value;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -50,15 +51,20 @@ fn plugin(dir: &Path, arguments: &[&str]) -> Ended {
 
 /// Runs `holdfast plugin` against a host, as whoever has the key.
 async fn call(host: &Host, key: &str, dir: &Path, arguments: &[&str]) -> Ended {
+    call_at(host.address, key, dir, arguments).await
+}
+
+/// The same against whatever host listens at an address.
+async fn call_at(address: SocketAddr, key: &str, dir: &Path, arguments: &[&str]) -> Ended {
     let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
     command
         .current_dir(dir)
         .env_clear()
-        .env("HOLDFAST_URL", format!("http://{}", host.address))
+        .env("HOLDFAST_URL", format!("http://{address}"))
         .env("HOLDFAST_KEY", key)
         .arg("plugin")
         .args(arguments);
-    // The host runs on this thread.
+    // The host may run on this thread.
     let run = tokio::task::spawn_blocking(move || ended(command.output().unwrap()));
     run.await.unwrap()
 }

@@ -1,22 +1,29 @@
 //! The hostile kit against a running host, from the command line.
 
-use super::{Ended, call, put};
+use super::{Ended, call, call_at, plugin, put};
 use crate::psa::pin_named;
 use crate::support::host::{Host, Options};
 use crate::support::plugins::dist;
+use crate::support::process::{Holdfast, Plan};
 use holdfast::api::Settings;
 use holdfast_model::Role;
 use serde_json::{Value, json};
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use tempfile::tempdir;
 
 /// Runs `holdfast plugin attack` against a host.
 async fn attack(host: &Host, key: &str, dir: &Path, arguments: &[&str]) -> Ended {
+    attack_at(host.address, key, dir, arguments).await
+}
+
+/// The same against whatever host listens at an address.
+async fn attack_at(address: SocketAddr, key: &str, dir: &Path, arguments: &[&str]) -> Ended {
     let kit = dist().to_str().unwrap().to_owned();
-    let url = format!("http://{}", host.address);
+    let url = format!("http://{address}");
     let of_all = ["attack", "--kit", &kit, "--host", &url];
-    call(host, key, dir, &[&of_all, arguments].concat()).await
+    call_at(address, key, dir, &[&of_all, arguments].concat()).await
 }
 
 #[tokio::test]
@@ -148,4 +155,113 @@ async fn a_candidate_alone_is_asked_made_up_questions() {
         (&tried["is_answered"], &tried["said"]),
         (&json!(true), &json!("the price is 12"))
     );
+}
+
+/// A host that takes signed plugins only, and an operator's key for it. In the folder there are
+/// private keys: `ours.key`, which it trusts for all kinds, `prices.key`, which it trusts for
+/// pricing alone, and `theirs.key`, which it does not know. A plugin that is signed serves.
+fn strict(dir: &Path) -> (Holdfast, String) {
+    let made = |name: &str| {
+        let made = plugin(dir, &["keygen", name, "--json"]).json();
+        made["public_key"].as_str().unwrap().to_owned()
+    };
+    let [ours, prices, _] = ["ours.key", "prices.key", "theirs.key"].map(made);
+    let served = dir.join("served");
+    fs::create_dir(&served).unwrap();
+    put(&served, "pricing-tiered", "price");
+    plugin(
+        &served,
+        &["sign", "price.wasm", "--key-file", "../ours.key"],
+    )
+    .good();
+    let host = Holdfast::start_with(Plan {
+        kubo_api: "http://127.0.0.1:1".to_owned(),
+        roles: vec!["api"],
+        file: format!(
+            "[plugins]\nrequire_signatures = true\n[plugins.trusted_keys]\n\
+             authorizer = [\"{ours}\"]\npricing = [\"{ours}\", \"{prices}\"]\n\
+             payment = [\"{ours}\"]\nconfig = [\"{ours}\"]\n"
+        ),
+        variables: vec![(
+            "HOLDFAST_PLUGINS__DIR".to_owned(),
+            served.display().to_string(),
+        )],
+        ..Plan::default()
+    });
+    let wanted = json!({"account": "default/ops", "roles": ["operator"], "label": "operator"});
+    let (status, key) = host.ask(&host.key, "POST", "/v1/keys", Some(&wanted));
+    assert_eq!(status, 201, "{key}");
+    (host, key["secret"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn a_host_that_wants_signatures_is_attacked_by_whom_it_trusts() {
+    let dir = tempdir().unwrap();
+    let dir = dir.path();
+    let (host, operator) = strict(dir);
+    let (_, before) = host.ask(&operator, "GET", "/v1/plugins", None);
+    assert_eq!(before["plugins"][0]["state"], "live", "{before}");
+    for only in [
+        "file: ",
+        "pricing: a trap in",
+        "authorizer: an endless loop in",
+        "authorizer: a flood of log lines",
+        "payment: a million",
+        "config: a refusal",
+    ] {
+        let arguments = ["--yes", "--json", "--key-file", "ours.key", "--only", only];
+        let ended = attack_at(host.addr, &operator, dir, &arguments).await;
+        let report = ended.json();
+        let attacks = report["attacks"].as_array().unwrap();
+        assert!(!attacks.is_empty(), "{report}");
+        let is_held = |one: &Value| one["is_held"] == true;
+        assert!(attacks.iter().all(is_held), "{report:#}");
+        assert_eq!((ended.code, &report["broken"]), (0, &json!(0)));
+    }
+    let (_, after) = host.ask(&operator, "GET", "/v1/plugins", None);
+    let fields = ["name", "state", "generation", "digest", "error"];
+    let told = |listed: &Value| fields.map(|field| listed["plugins"][0][field].clone());
+    assert_eq!(told(&after), told(&before));
+    assert_eq!(after["plugins"].as_array().unwrap().len(), 1, "{after}");
+}
+
+#[tokio::test]
+async fn a_host_that_wants_signatures_is_not_taken_for_one_that_was_attacked() {
+    let dir = tempdir().unwrap();
+    let dir = dir.path();
+    let (host, operator) = strict(dir);
+    // One whose answer may be any, one that must be refused, and one that must answer well.
+    let cases = [
+        "authorizer: a flood of log lines",
+        "authorizer: a trap in init",
+        "payment: a flood of log lines",
+    ];
+    for (key, said) in [
+        (
+            &[][..],
+            &["--key-file", "hostile.sig is missing", "nothing was tried"][..],
+        ),
+        (
+            &["--key-file", "theirs.key"],
+            &["not trusted", "all four kinds"],
+        ),
+        (&["--key-file", "prices.key"], &["not trusted for its kind"]),
+    ] {
+        for case in cases {
+            for form in [&[][..], &["--json"]] {
+                let arguments = [&["--yes", "--only", case], key, form].concat();
+                let ended = attack_at(host.addr, &operator, dir, &arguments).await;
+                assert_eq!(ended.out, "", "{case}: nothing is told of as an attack");
+                let told = ended.failed();
+                assert!(said.iter().all(|said| told.contains(said)), "{told}");
+            }
+        }
+    }
+    let signed = ["--key-file", "prices.key"];
+    let prices = ["--yes", "--only", "pricing: a trap in rate"];
+    let prices = [&prices[..], &signed].concat();
+    let told = attack_at(host.addr, &operator, dir, &prices).await.good();
+    assert!(told.contains("1 attacks, 0 not held"), "{told}");
+    let (_, listed) = host.ask(&operator, "GET", "/v1/plugins", None);
+    assert_eq!(listed["plugins"].as_array().unwrap().len(), 1, "{listed}");
 }

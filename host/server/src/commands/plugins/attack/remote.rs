@@ -4,7 +4,7 @@
 
 use crate::commands::Failure;
 use crate::commands::client::{Target, cell, refusal, rows};
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use holdfast_runtime::SigningKey;
@@ -20,6 +20,9 @@ const NAME: &str = "hostile";
 const PLUGINS: &str = "/v1/plugins";
 const PLUGIN: &str = "/v1/plugins/hostile";
 const ATTEMPT: &str = "/v1/plugins/hostile/try";
+
+/// The stage at which a host refuses what nobody whom it trusts has signed.
+const SIGNATURE: &str = "signature";
 
 /// A call is made twice: what the first one spoils must not be there for the second.
 const CALLS: usize = 2;
@@ -108,8 +111,8 @@ impl<'a> Remote<'a> {
         });
         let said = self.said(case, &package).await;
         self.remove().await?;
-        let mut said = said?;
-        let mut is_held = case.is_held_by(&said);
+        let (is_taken_in, mut said) = said?;
+        let mut is_held = case.is_held_by(is_taken_in, &said);
         if let Some(how) = self.hurt().await? {
             is_held = false;
             said.push_str("; and beside it: ");
@@ -124,22 +127,27 @@ impl<'a> Remote<'a> {
         }))
     }
 
-    /// What the host says to a case.
-    async fn said(&self, case: &Case, package: &Value) -> Result<String, Failure> {
+    /// Whether the host takes a case in, and what it says to it.
+    async fn said(&self, case: &Case, package: &Value) -> Result<(bool, String), Failure> {
         let install = self.target.try_call(Method::PUT, PLUGIN, Some(package));
         let (status, answer) = install.await?;
         if !status.is_success() {
             let told = refusal(status, &answer).to_string();
+            let (stage, why) = stage_and_why(&told);
+            if stage == Some(SIGNATURE) {
+                return Err(self.unsigned(why));
+            }
             return Ok(match case.is_to_be_refused() {
-                true => without_stage(&told).to_owned(),
-                false => format!("it was refused: {told}"),
+                true => (false, why.to_owned()),
+                false => (false, format!("it was refused: {told}")),
             });
         }
         if status == StatusCode::ACCEPTED && !self.is_there_in_time().await? {
-            return Ok("it is still being installed, or was refused out of sight".to_owned());
+            let said = "it is still being installed, or was refused out of sight";
+            return Ok((false, said.to_owned()));
         }
         if case.is_to_be_refused() {
-            return Ok("it was taken in".to_owned());
+            return Ok((true, "it was taken in".to_owned()));
         }
         let mut said = String::new();
         for _ in 0..CALLS {
@@ -147,11 +155,28 @@ impl<'a> Remote<'a> {
             let is_answered = tried.get("is_answered").and_then(Value::as_bool);
             let is_answered = is_answered.context("the host does not say whether it answered")?;
             said = case.heard(&cell(&tried, "/said"), is_answered);
-            if !case.is_held_by(&said) {
+            if !case.is_held_by(true, &said) {
                 break;
             }
         }
-        Ok(said)
+        Ok((true, said))
+    }
+
+    /// No case is about signatures: a host that looks no further than there was not attacked.
+    fn unsigned(&self, why: &str) -> Failure {
+        let url = self.target.url();
+        match self.key {
+            None => anyhow!(
+                "{url} takes signed plugins only, so nothing was tried on it; add --key-file with a \
+                 private key whose public key it trusts for all four kinds, under \
+                 [plugins.trusted_keys]. It says: {why}"
+            ),
+            Some(_) => anyhow!(
+                "{url} does not take what the key in --key-file has signed, so the attack ends \
+                 here; have the host trust it for all four kinds, under [plugins.trusted_keys]. It \
+                 says: {why}"
+            ),
+        }
     }
 
     async fn is_there_in_time(&self) -> Result<bool, Failure> {
@@ -196,9 +221,12 @@ fn serving(listed: &Value) -> Vec<Value> {
     rows(listed, "/plugins").iter().map(told).collect()
 }
 
-/// A refusal as a folder's would be listed: without the name and the stage that the API says first.
-fn without_stage(told: &str) -> &str {
+/// The stage at which a plugin was refused, if that was it, and the refusal as a folder's would be
+/// listed: without the name and the stage, which the API says first.
+fn stage_and_why(told: &str) -> (Option<&str>, &str) {
     let begin = told.strip_prefix("plugin hostile was refused (");
-    let rest = begin.and_then(|rest| rest.split_once("): "));
-    rest.map_or(told, |(_, why)| why)
+    match begin.and_then(|rest| rest.split_once("): ")) {
+        Some((stage, why)) => (Some(stage), why),
+        None => (None, told),
+    }
 }
