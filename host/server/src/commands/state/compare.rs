@@ -1,26 +1,26 @@
 //! `holdfast state check`: the store by itself, or the pins of two places side by side.
 //!
 //! Two places are compared without holding either: first a count and a sum of digests for each of
-//! 256 prefixes, of which almost all agree; then, of the prefixes that do not, the pins themselves,
-//! as many prefixes at a time as memory is set aside for.
+//! 256 prefixes, of which almost all agree; then, of the prefixes that do not, the pins themselves.
+//! Where these are too many to hold, digests of them are: a place is never read again and again for
+//! some thousands of pins at a time.
+
+mod apart;
 
 use super::bar::{Bar, Whole};
 use super::place::{Opened, Place, Purpose, Reach};
 use super::source::{self, Position};
 use crate::commands::{Failure, terminal};
 use anyhow::bail;
+use apart::Room;
 use clap::Args;
 use holdfast_model::{Cid, Pin};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
 use std::process::ExitCode;
 
 /// Prefixes that pins are spread over.
 const PREFIXES: usize = 256;
-
-/// Pins of differing prefixes that are held at once: some 200 MiB.
-const ROWS_AT_ONCE: u64 = 200_000;
 
 /// Differences that are told; all are counted.
 const TOLD_MAX: usize = 100;
@@ -150,93 +150,88 @@ pub(super) async fn compare(
     reach: &Reach,
     opened: Option<&Opened>,
 ) -> Result<Report, Failure> {
-    let mut sums = [Sums::new(), Sums::new()];
-    for (place, sums) in places.into_iter().zip(&mut sums) {
-        walk(place, reach, opened, |pin| sums.add(&pin)).await?;
+    let sides = Places {
+        places,
+        reach,
+        opened,
+    };
+    compare_sides(&sides, Room::USUAL).await
+}
+
+/// Two sides, each of which can be read from its beginning any number of times.
+trait Sides {
+    /// What a side is called.
+    fn name(&self, side: Side) -> String;
+
+    /// Hands each pin of a side on.
+    async fn read(&self, side: Side, take: impl FnMut(Pin)) -> Result<(), Failure>;
+}
+
+/// One side of two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    First,
+    Second,
+}
+
+/// The sides as they are named on the command line.
+struct Places<'a> {
+    places: [&'a Place; 2],
+    reach: &'a Reach,
+    opened: Option<&'a Opened>,
+}
+
+impl Places<'_> {
+    const fn place(&self, side: Side) -> &Place {
+        let [first, second] = self.places;
+        match side {
+            Side::First => first,
+            Side::Second => second,
+        }
     }
-    let [first, second] = &sums;
+}
+
+impl Sides for Places<'_> {
+    fn name(&self, side: Side) -> String {
+        self.place(side).to_string()
+    }
+
+    async fn read(&self, side: Side, take: impl FnMut(Pin)) -> Result<(), Failure> {
+        walk(self.place(side), self.reach, self.opened, take).await
+    }
+}
+
+async fn compare_sides(sides: &impl Sides, room: Room) -> Result<Report, Failure> {
+    let (mut first, mut second) = (Sums::new(), Sums::new());
+    sides.read(Side::First, |pin| first.add(&pin)).await?;
+    sides.read(Side::Second, |pin| second.add(&pin)).await?;
     let mut report = Report {
         pins: [first.count(), second.count()],
         ..Report::default()
     };
     // Where one side is empty, as before a first migration, all is known: millions of pins that
-    // only the other has are not read again and again for it.
+    // only the other has are not read again for it.
     if report.pins.contains(&0) {
         let [pins_of_first, pins_of_second] = report.pins;
         (report.only_first, report.only_second) = (pins_of_first, pins_of_second);
-        for (place, sums) in places.into_iter().zip(&sums) {
-            for cid in &sums.first {
-                report.tell(*cid, format!("only in {place}"));
+        for (side, sums) in [(Side::First, first), (Side::Second, second)] {
+            let what = format!("only in {}", sides.name(side));
+            for cid in sums.first {
+                report.tell(cid, what.clone());
             }
         }
         return Ok(report);
     }
-    for prefixes in groups(first, second) {
-        rows(places, reach, opened, &prefixes, &mut report).await?;
-    }
+    apart::tell(sides, &differing(&first, &second), room, &mut report).await?;
     Ok(report)
 }
 
-/// The prefixes that differ, some at a time.
-fn groups(first: &Sums, second: &Sums) -> Vec<Vec<usize>> {
-    let mut groups = Vec::new();
-    let (mut group, mut held) = (Vec::new(), 0);
-    for (prefix, (one, other)) in first.prefixes.iter().zip(&second.prefixes).enumerate() {
-        if one == other {
-            continue;
-        }
-        if held > 0 && held + one.0 > ROWS_AT_ONCE {
-            groups.push(std::mem::take(&mut group));
-            held = 0;
-        }
-        held += one.0;
-        group.push(prefix);
-    }
-    if !group.is_empty() {
-        groups.push(group);
-    }
-    groups
-}
-
-/// Compares the pins of some prefixes.
-async fn rows(
-    places: [&Place; 2],
-    reach: &Reach,
-    opened: Option<&Opened>,
-    prefixes: &[usize],
-    report: &mut Report,
-) -> Result<(), Failure> {
-    let [first, second] = places;
-    let mut held = HashMap::new();
-    walk(first, reach, opened, |pin| {
-        if prefixes.contains(&prefix(&pin.cid)) {
-            held.insert(pin.cid, pin.into_stored());
-        }
-    })
-    .await?;
-    walk(second, reach, opened, |pin| {
-        if !prefixes.contains(&prefix(&pin.cid)) {
-            return;
-        }
-        let other = pin.into_stored();
-        match held.remove(&other.cid) {
-            None => {
-                report.only_second += 1;
-                report.tell(other.cid, format!("only in {second}"));
-            }
-            Some(one) if one.to_proto() != other.to_proto() => {
-                report.different += 1;
-                report.tell(other.cid, what_differs(&one, &other));
-            }
-            Some(_) => {}
-        }
-    })
-    .await?;
-    for cid in held.into_keys() {
-        report.only_first += 1;
-        report.tell(cid, format!("only in {first}"));
-    }
-    Ok(())
+/// The prefixes that differ, and how many pins of the first side they have.
+fn differing(first: &Sums, second: &Sums) -> Vec<(usize, u64)> {
+    let both = first.prefixes.iter().zip(&second.prefixes).enumerate();
+    both.filter(|(_, (one, other))| one != other)
+        .map(|(prefix, (one, _))| (prefix, one.0))
+        .collect()
 }
 
 /// Hands each pin of a place on, whatever there is of them.
@@ -260,42 +255,17 @@ pub(super) async fn walk(
     Ok(())
 }
 
-/// Names what two pins of a CID do not have alike.
-fn what_differs(one: &Pin, other: &Pin) -> String {
-    let (a, b) = (&one.options, &other.options);
-    let fields = [
-        ("type", one.pin_type != other.pin_type),
-        ("allocations", one.allocations != other.allocations),
-        ("max_depth", one.max_depth != other.max_depth),
-        ("reference", one.reference != other.reference),
-        ("timestamp", one.timestamp != other.timestamp),
-        (
-            "replication_factor_min",
-            a.replication_factor_min != b.replication_factor_min,
-        ),
-        (
-            "replication_factor_max",
-            a.replication_factor_max != b.replication_factor_max,
-        ),
-        ("name", a.name != b.name),
-        ("shard_size", a.shard_size != b.shard_size),
-        ("expire_at", a.expire_at != b.expire_at),
-        ("metadata", a.metadata != b.metadata),
-        ("pin_update", a.pin_update != b.pin_update),
-        ("origins", a.origins != b.origins),
-    ];
-    let named = fields.iter().filter(|(_, differs)| *differs);
-    let named: Vec<&str> = named.map(|(name, _)| *name).collect();
-    format!("{} differ", named.join(", "))
-}
-
 impl Report {
     pub(super) const fn is_same(&self) -> bool {
         self.only_first == 0 && self.only_second == 0 && self.different == 0
     }
 
+    const fn can_tell_more(&self) -> bool {
+        self.differences.len() < TOLD_MAX
+    }
+
     fn tell(&mut self, cid: Cid, what: String) {
-        if self.differences.len() < TOLD_MAX {
+        if self.can_tell_more() {
             self.differences.push(Difference { cid, what });
         }
     }
