@@ -21,12 +21,10 @@ pub(super) fn host() -> (Holdfast, String) {
     (host, key)
 }
 
-/// A peer with pins that it was given by its own import.
-pub(super) fn peer(desk: &Desk, text: &str) -> IpfsCluster {
-    let cluster = IpfsCluster::new();
+/// Gives a peer pins, by its own import.
+pub(super) fn seed(desk: &Desk, peer: &IpfsCluster, text: &str) {
     let file = desk.write("seed.json", text);
-    cluster.must(&["state", "import", "--force", file.to_str().unwrap()]);
-    cluster
+    peer.must(&["state", "import", "--force", file.to_str().unwrap()]);
 }
 
 fn migrate(dir: &Path, key: &str, from: &str, to: &str) -> Command {
@@ -43,7 +41,8 @@ fn a_cluster_is_moved_while_it_pins_and_unpins() {
     const PINS: u64 = 5_000;
     let desk = Desk::new();
     let (host, key) = host();
-    let mut cluster = peer(&desk, &lines(0..PINS));
+    let mut cluster = IpfsCluster::new();
+    seed(&desk, &cluster, &lines(0..PINS));
     cluster.run();
     let from = format!("cluster+{}", cluster.url());
     let to = format!("http://{}", host.addr);

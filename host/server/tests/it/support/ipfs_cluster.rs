@@ -1,4 +1,4 @@
-//! A private IPFS Cluster of one peer: the real program, on ports of its own, with no Kubo behind.
+//! Private IPFS Cluster peers: the real program, on ports of their own, with no Kubo behind.
 
 use super::kubo::free_port;
 use std::io::{Read, Write};
@@ -30,12 +30,26 @@ pub(crate) struct IpfsCluster {
 impl IpfsCluster {
     /// A new peer that has never run, with nothing pinned.
     pub(crate) fn new() -> Self {
+        Self::begin("crdt", None)
+    }
+
+    /// Two peers that may be one cluster. Neither has run, nor knows where the other is.
+    pub(crate) fn two(consensus: &str) -> [Self; 2] {
+        // Their own: peers with one secret find each other on the machine, whoever started them.
+        let half = || uuid::Uuid::now_v7().simple();
+        let secret = format!("{}{}", half(), half());
+        [(); 2].map(|()| Self::begin(consensus, Some(&secret)))
+    }
+
+    fn begin(consensus: &str, secret: Option<&str>) -> Self {
         let cluster = Self {
             dir: tempfile::tempdir().unwrap(),
             port: free_port(),
             daemon: None,
         };
-        cluster.must(&["init", "--consensus", "crdt", "--randomports"]);
+        let mut command = cluster.command();
+        command.envs(secret.map(|secret| ("CLUSTER_SECRET", secret)));
+        succeed(command.args(["init", "--consensus", consensus, "--randomports"]));
         cluster
     }
 
@@ -49,21 +63,36 @@ impl IpfsCluster {
         self.dir.path()
     }
 
+    /// Where other peers reach it.
+    pub(crate) fn address(&self) -> String {
+        let file = |name: &str| -> serde_json::Value {
+            let text = std::fs::read(self.dir().join(name)).unwrap();
+            serde_json::from_slice(&text).unwrap()
+        };
+        let (settings, identity) = (file("service.json"), file("identity.json"));
+        let listens = settings["cluster"]["listen_multiaddress"][0].as_str();
+        let listens = listens.unwrap().replace("0.0.0.0", "127.0.0.1");
+        format!("{listens}/p2p/{}", identity["id"].as_str().unwrap())
+    }
+
     /// Runs `ipfs-cluster-service`, which must succeed.
     pub(crate) fn must(&self, arguments: &[&str]) -> Output {
-        let ran = self.command().args(arguments).output().unwrap();
-        let said = String::from_utf8_lossy(&ran.stderr);
-        assert!(ran.status.success(), "{arguments:?}: {said}");
-        ran
+        succeed(self.command().args(arguments))
     }
 
     /// Starts the peer, and waits until it answers.
     pub(crate) fn run(&mut self) {
+        let mut command = self.command();
+        command.arg("daemon");
+        self.run_as(command);
+    }
+
+    /// Starts the peer by a command of one's own, and waits until it answers.
+    pub(crate) fn run_as(&mut self, mut command: Command) {
         let written = self.dir().join("log");
         let log = std::fs::File::create(&written).unwrap();
-        let mut command = self.command();
         command
-            .arg("daemon")
+            .envs(self.environment())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .stdin(Stdio::null());
@@ -94,14 +123,36 @@ impl IpfsCluster {
         ask_peer(self.port, method, path)
     }
 
+    /// How many pins it has; none while it does not answer.
+    pub(crate) fn pins(&self) -> usize {
+        let (_, pins) = self.ask("GET", "/allocations");
+        pins.lines().filter(|line| line.contains("\"cid\"")).count()
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new(program());
-        command.env("IPFS_CLUSTER_PATH", self.dir()).env(
-            "CLUSTER_RESTAPI_HTTPLISTENMULTIADDRESS",
-            format!("/ip4/127.0.0.1/tcp/{}", self.port),
-        );
+        command.envs(self.environment());
         command
     }
+
+    /// What its program is told beside its files.
+    fn environment(&self) -> [(&'static str, String); 3] {
+        let listens = format!("/ip4/127.0.0.1/tcp/{}", self.port);
+        [
+            ("IPFS_CLUSTER_PATH", self.dir().display().to_string()),
+            ("CLUSTER_RESTAPI_HTTPLISTENMULTIADDRESS", listens),
+            // With CRDT it tells others what it has once a minute, if it is not told otherwise.
+            ("CLUSTER_CRDT_REBROADCASTINTERVAL", "1s".to_owned()),
+        ]
+    }
+}
+
+/// Runs a command that must succeed.
+fn succeed(command: &mut Command) -> Output {
+    let ran = command.output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "{command:?}: {said}");
+    ran
 }
 
 impl Drop for IpfsCluster {
