@@ -206,13 +206,18 @@ async fn a_name_that_leads_inside_is_not_called() {
 #[test]
 fn what_is_needed_and_not_granted_keeps_it_out() {
     let yard = Yard::new(KEY);
-    let settings = "[settings]\nurl = \"http://127.0.0.1:9/pay\"\n";
+    // Of an address in one's own network no lines are told that would open it.
+    let inside = "[settings]\nurl = \"http://127.0.0.1:9/pay\"\n";
+    let why = refusal(yard.install(WEBHOOK, inside));
+    assert!(why.contains("127.0.0.1 (loopback)"), "{why}");
+    assert!(!why.contains("[[egress]]"), "{why}");
+    let settings = "[settings]\nurl = \"http://pay.example:9/pay\"\n";
     let why = refusal(yard.install(WEBHOOK, settings));
     for line in [
         "payment-webhook.toml",
         "[[egress]]",
         "scheme = \"http\"",
-        "host = \"127.0.0.1\"",
+        "host = \"pay.example\"",
         "port = 9",
         "methods = [\"POST\"]",
         "path_prefix = \"/pay\"",
