@@ -8,6 +8,7 @@ mod bar;
 mod compare;
 mod export;
 mod import;
+mod journal;
 mod known;
 mod migrate;
 mod place;

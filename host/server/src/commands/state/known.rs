@@ -6,13 +6,46 @@
 
 use super::compare::digest;
 use holdfast_model::{Cid, Pin};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// Somebody else's, as far as is known: it was there before, and the cluster has not listed it.
 const OTHERS: u64 = 0;
 
+/// Written by an earlier run, and not met in the target yet.
+const WRITTEN: u64 = 3;
+
+/// Listed by the cluster in a round before the first of this run.
+const LISTED_BEFORE: u64 = 1;
+
 /// The byte that holds the mark.
 const MARK: u64 = 0xff;
+
+/// Bytes of a [`Record`].
+pub(super) const RECORD_BYTES: usize = 16;
+
+/// A pin that is written, or of which the CID is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Record {
+    key: u64,
+    /// The pin's digest; 0 if it is removed.
+    value: u64,
+}
+
+impl Record {
+    pub(super) fn to_bytes(self) -> [u8; RECORD_BYTES] {
+        let both = u128::from(self.key) << 64 | u128::from(self.value);
+        both.to_be_bytes()
+    }
+
+    pub(super) fn from_bytes(bytes: [u8; RECORD_BYTES]) -> Self {
+        let both = u128::from_be_bytes(bytes);
+        let half = |both: u128| u64::try_from(both & u128::from(u64::MAX)).unwrap_or_default();
+        Self {
+            key: half(both >> 64),
+            value: half(both),
+        }
+    }
+}
 
 /// Pins of the target, and which of them are the cluster's.
 #[derive(Debug, Default)]
@@ -25,22 +58,31 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// A pin that the target has: marked as [`OTHERS`], whose mark is 0.
-    pub(super) fn add(&mut self, pin: &Pin) {
-        self.pins.insert(key(&pin.cid), value(pin));
+    /// What an earlier run has written or removed, before the target's pins are met.
+    pub(super) fn wrote(&mut self, record: Record) {
+        match record.value {
+            0 => self.pins.remove(&record.key),
+            value => self.pins.insert(record.key, value & !MARK | WRITTEN),
+        };
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.pins.is_empty()
+    /// Meets a pin that the target has: the cluster's if an earlier run has written it, and just
+    /// so; else it is of [`OTHERS`], who have put it or changed it since.
+    pub(super) fn meet(&mut self, pin: &Pin) {
+        let (key, value) = (key(&pin.cid), value(pin));
+        let before = self.pins.get(&key);
+        let is_ours =
+            before.is_some_and(|before| before & MARK != OTHERS && before & !MARK == value);
+        let mark = if is_ours { LISTED_BEFORE } else { OTHERS };
+        self.pins.insert(key, value | mark);
     }
 
-    /// All of them have come from the cluster: then those that it lists no more may go.
-    pub(super) fn are_the_clusters(&mut self) {
-        self.next_round();
-        for value in self.pins.values_mut() {
-            *value = *value & !MARK | self.turn;
-        }
-        self.listed = u64::try_from(self.pins.len()).unwrap_or(u64::MAX);
+    /// All that the target has is met. What was written and is not there is forgotten.
+    pub(super) fn are_met(&mut self) {
+        self.pins.retain(|_, value| *value & MARK != WRITTEN);
+        let of_cluster = self.pins.values().filter(|value| *value & MARK != OTHERS);
+        self.listed = u64::try_from(of_cluster.count()).unwrap_or(u64::MAX);
+        self.turn = LISTED_BEFORE;
     }
 
     /// How many pins the cluster has listed last.
@@ -54,34 +96,46 @@ impl Known {
         self.listed = 0;
     }
 
-    /// The cluster lists a pin; says whether the target has it otherwise, or not at all.
-    pub(super) fn list(&mut self, pin: &Pin) -> bool {
-        let value = value(pin);
-        let before = self.pins.insert(key(&pin.cid), value | self.turn);
+    /// The cluster lists a pin; answers what is to be written down of it if the target has it
+    /// otherwise, or not at all.
+    pub(super) fn list(&mut self, pin: &Pin) -> Option<Record> {
+        let (key, value) = (key(&pin.cid), value(pin));
+        let before = self.pins.insert(key, value | self.turn);
         let is_again = before.is_some_and(|before| before & MARK == self.turn);
         self.listed += u64::from(!is_again);
-        before.is_none_or(|before| before & !MARK != value)
+        let is_new = before.is_none_or(|before| before & !MARK != value);
+        is_new.then_some(Record { key, value })
     }
 
     /// Forgets what the cluster has listed before and not in this round, and answers it.
     pub(super) fn take_gone(&mut self) -> Gone {
         let turn = self.turn;
         let is_gone = |_: &u64, value: &mut u64| ![OTHERS, turn].contains(&(*value & MARK));
-        Gone(self.pins.extract_if(is_gone).map(|(key, _)| key).collect())
+        let gone = self.pins.extract_if(is_gone);
+        Gone(gone.map(|(key, value)| (key, value & !MARK)).collect())
     }
 }
 
-/// Pins that the cluster has no more.
+/// Pins that the cluster has no more, as it had them.
 #[derive(Debug)]
-pub(super) struct Gone(HashSet<u64>);
+pub(super) struct Gone(HashMap<u64, u64>);
 
 impl Gone {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub(super) fn contains(&self, cid: &Cid) -> bool {
-        self.0.contains(&key(cid))
+    /// Whether it is this pin that has gone, and not what somebody else has made of it since.
+    pub(super) fn contains(&self, pin: &Pin) -> bool {
+        self.0.get(&key(&pin.cid)) == Some(&value(pin))
+    }
+}
+
+/// What is to be written down of a pin that is removed.
+pub(super) fn removed(cid: &Cid) -> Record {
+    Record {
+        key: key(cid),
+        value: 0,
     }
 }
 
@@ -108,6 +162,13 @@ mod tests {
         pin
     }
 
+    fn record(pin: &Pin) -> Record {
+        Record {
+            key: key(&pin.cid),
+            value: value(pin),
+        }
+    }
+
     #[test]
     fn only_what_the_cluster_has_listed_before_can_be_gone() {
         let (others, stays, goes) = (
@@ -116,33 +177,56 @@ mod tests {
             pin("bafkqaalb", "goes"),
         );
         let mut known = Known::default();
-        known.add(&others);
+        known.meet(&others);
+        known.are_met();
         known.next_round();
-        assert!(known.list(&stays) && known.list(&goes) && !known.list(&goes));
+        assert_eq!(known.list(&stays), Some(record(&stays)));
+        assert!(known.list(&goes).is_some() && known.list(&goes).is_none());
         assert_eq!(known.listed(), 2);
         assert!(known.take_gone().is_empty());
         for _ in 0..3 {
             known.next_round();
-            assert!(!known.list(&stays));
+            assert!(known.list(&stays).is_none());
             let gone = known.take_gone();
-            assert!(!gone.contains(&others.cid) && !gone.contains(&stays.cid));
+            assert!(!gone.contains(&others) && !gone.contains(&stays));
         }
-        assert!(known.list(&goes), "what has gone and comes again is new");
-        assert!(known.list(&pin("bafkqaaik", "changed")));
+        assert!(
+            known.list(&goes).is_some(),
+            "what has gone and comes again is new"
+        );
+        assert!(known.list(&pin("bafkqaaik", "changed")).is_some());
     }
 
     #[test]
-    fn a_target_that_was_empty_has_the_cluster_s_pins_only() {
-        let (stays, goes) = (pin("bafkqaaa", "stays"), pin("bafkqaaik", "goes"));
+    fn what_an_earlier_run_wrote_may_go_while_it_is_as_it_was_written() {
+        let [stays, goes, changed, back, lost] = [
+            "bafkqaaa",
+            "bafkqaaik",
+            "bafkqaalb",
+            "bafkqaamm",
+            "bafkqaan2",
+        ]
+        .map(|cid| pin(cid, "ours"));
         let mut known = Known::default();
-        known.add(&stays);
-        known.add(&goes);
-        known.are_the_clusters();
+        for pin in [&stays, &goes, &changed, &back, &lost] {
+            known.wrote(record(pin));
+        }
+        known.wrote(removed(&back.cid));
+        let theirs = pin("bafkqaalb", "theirs");
+        for pin in [&stays, &goes, &theirs, &back] {
+            known.meet(pin);
+        }
+        known.are_met();
         assert_eq!(known.listed(), 2);
         known.next_round();
-        assert!(!known.list(&stays));
+        assert!(known.list(&stays).is_none());
         let gone = known.take_gone();
-        assert!(gone.contains(&goes.cid) && !gone.contains(&stays.cid));
+        assert!(gone.contains(&goes));
+        let mut now = goes.clone();
+        now.options.name = "put again by somebody else".to_owned();
+        for other in [&stays, &theirs, &changed, &back, &lost, &now] {
+            assert!(!gone.contains(other), "{other:?}");
+        }
         assert!(known.take_gone().is_empty(), "it is told once");
     }
 }

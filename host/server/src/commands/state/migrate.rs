@@ -5,22 +5,22 @@
 //! nothing. Then both sides are compared, pin by pin. What rounds must remember is in [`Known`].
 //!
 //! A run that was killed is begun again: what is here already and alike is passed over. What the
-//! cluster has unpinned meanwhile is removed only if the target was empty when the first run began,
-//! which a file remembers: nothing of anybody else's is ever removed.
+//! cluster has unpinned meanwhile is removed only if it is what an earlier run has written, which
+//! its [`Journal`] remembers: nothing of anybody else's is ever removed.
 
 use super::bar::{Bar, Whole};
 use super::compare::{compare, walk};
-use super::known::{Gone, Known};
+use super::journal::{Beginning, Journal};
+use super::known::{Gone, Known, removed};
 use super::place::{Opened, Place, Purpose, Reach};
 use super::source::{self, PIECE_PINS, Position};
 use super::target::{Done, Target};
 use crate::commands::{Failure, terminal};
 use crate::pins::state::{Entry, Step};
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Args;
 use holdfast_model::Pin;
 use holdfast_store::Expect;
-use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -44,21 +44,12 @@ pub(in crate::commands) struct Migrate {
     /// Seconds between two rounds.
     #[arg(long, value_name = "SECONDS", default_value_t = 1)]
     pause: u64,
-    /// Where it is kept how the migration began.
+    /// Where it is kept how the migration began; beside it, in FILE.written, what it wrote.
     #[arg(long, value_name = "FILE", default_value = "holdfast-migrate.progress")]
     progress: PathBuf,
     /// For machines.
     #[arg(long)]
     json: bool,
-}
-
-/// How a migration began.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Beginning {
-    from: String,
-    to: String,
-    /// Whether the target had no pins: then all that it has are of this migration.
-    was_empty: bool,
 }
 
 /// What a round did.
@@ -86,9 +77,10 @@ impl Migrate {
     }
 
     async fn migrate(&self, opened: Option<&Opened>) -> Result<ExitCode, Failure> {
+        let mut journal = None;
         if !self.dry_run {
             let target = Target::of(&self.to, &self.reach, opened)?;
-            let copy = async || self.copy(&target, opened).await;
+            let mut copy = async || self.copy(&target, opened, &mut journal).await;
             match opened {
                 Some(store) => {
                     let what = format!("state migrate from {}", self.from);
@@ -107,22 +99,31 @@ impl Migrate {
             // That they differ yet is no failure.
             return Ok(ExitCode::SUCCESS);
         }
-        if report.is_same() {
-            forget(&self.progress)?;
+        if let Some(journal) = journal.filter(|_| report.is_same()) {
+            journal.forget()?;
         }
         Ok(terminal::code(report.is_same()))
     }
 
     /// Copies until a round finds nothing to do.
-    async fn copy(&self, target: &Target<'_>, opened: Option<&Opened>) -> Result<Round, Failure> {
+    async fn copy(
+        &self,
+        target: &Target<'_>,
+        opened: Option<&Opened>,
+        journal: &mut Option<Journal>,
+    ) -> Result<Round, Failure> {
         let mut known = Known::default();
-        walk(&self.to, &self.reach, opened, |pin| known.add(&pin)).await?;
-        if self.begin(known.is_empty())? {
-            known.are_the_clusters();
-        }
+        let beginning = Beginning {
+            from: self.from.to_string(),
+            to: self.to.to_string(),
+        };
+        let left = Journal::open(&self.progress, &beginning, |record| known.wrote(record))?;
+        let journal = journal.insert(left);
+        walk(&self.to, &self.reach, opened, |pin| known.meet(&pin)).await?;
+        known.are_met();
         let mut all = Round::default();
         for n in 1..=self.rounds {
-            let round = self.round(target, opened, &mut known).await?;
+            let round = self.round(target, opened, &mut known, journal).await?;
             terminal::note(&format!(
                 "round {n}: {} written, {} removed",
                 terminal::grouped(round.written),
@@ -142,42 +143,13 @@ impl Migrate {
         Ok(all)
     }
 
-    /// Whether what is here and not there may be removed; remembered from the first run on.
-    fn begin(&self, is_empty: bool) -> Result<bool, Failure> {
-        let fresh = Beginning {
-            from: self.from.to_string(),
-            to: self.to.to_string(),
-            was_empty: is_empty,
-        };
-        let shown = self.progress.display();
-        match std::fs::read(&self.progress) {
-            Ok(text) => {
-                let left: Beginning = serde_json::from_slice(&text)
-                    .with_context(|| format!("{shown} is no progress file; delete it"))?;
-                if left.from != fresh.from || left.to != fresh.to {
-                    bail!(
-                        "{shown} is of a migration from {} to {}; finish that, or delete it",
-                        left.from,
-                        left.to
-                    );
-                }
-                Ok(left.was_empty)
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                std::fs::write(&self.progress, serde_json::to_vec_pretty(&fresh)?)
-                    .with_context(|| format!("{shown} cannot be written; set --progress"))?;
-                Ok(is_empty)
-            }
-            Err(error) => Err(error).with_context(|| format!("{shown} cannot be read")),
-        }
-    }
-
     /// One round.
     async fn round(
         &self,
         target: &Target<'_>,
         opened: Option<&Opened>,
         known: &mut Known,
+        journal: &mut Journal,
     ) -> Result<Round, Failure> {
         let whole = match known.listed() {
             0 => Whole::Unknown,
@@ -193,8 +165,15 @@ impl Migrate {
                 bail!("{} told something that is no pin: {}", self.from, bad.why);
             }
             let count = piece.pins.len();
-            let news = piece.pins.into_iter().filter(|pin| known.list(pin));
-            round.written += write(target, news.map(put).collect()).await?;
+            let (mut records, mut news) = (Vec::new(), Vec::new());
+            for pin in piece.pins {
+                if let Some(record) = known.list(&pin) {
+                    records.push(record);
+                    news.push(put(pin));
+                }
+            }
+            journal.write(&records)?;
+            round.written += write(target, news).await?;
             at += u64::try_from(count).unwrap_or(u64::MAX);
             bar.moved(count, at);
         }
@@ -202,7 +181,7 @@ impl Migrate {
         // Only a list that ended well tells what has gone.
         let gone = known.take_gone();
         if !gone.is_empty() {
-            round.removed = self.remove(target, opened, &gone).await?;
+            round.removed = self.remove(target, opened, &gone, journal).await?;
         }
         Ok(round)
     }
@@ -213,10 +192,11 @@ impl Migrate {
         target: &Target<'_>,
         opened: Option<&Opened>,
         gone: &Gone,
+        journal: &mut Journal,
     ) -> Result<u64, Failure> {
         let mut entries = Vec::new();
         walk(&self.to, &self.reach, opened, |pin| {
-            if gone.contains(&pin.cid) {
+            if gone.contains(&pin) {
                 entries.push(Entry {
                     step: Step::Delete(pin.cid),
                     expect: Expect::Any,
@@ -224,12 +204,14 @@ impl Migrate {
             }
         })
         .await?;
-        let mut removed = 0;
+        let mut count = 0;
         while !entries.is_empty() {
             let rest = entries.split_off(entries.len().min(PIECE_PINS));
-            removed += write(target, std::mem::replace(&mut entries, rest)).await?;
+            let records: Vec<_> = entries.iter().map(|entry| removed(&entry.cid())).collect();
+            count += write(target, std::mem::replace(&mut entries, rest)).await?;
+            journal.write(&records)?;
         }
-        Ok(removed)
+        Ok(count)
     }
 }
 
@@ -250,11 +232,4 @@ async fn write(target: &Target<'_>, entries: Vec<Entry>) -> Result<u64, Failure>
         written += 1;
     }
     Ok(written)
-}
-
-fn forget(path: &std::path::Path) -> Result<(), Failure> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-        _ => Ok(()),
-    }
 }

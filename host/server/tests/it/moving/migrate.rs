@@ -104,3 +104,57 @@ fn what_was_here_before_is_never_removed() {
     let all = desk.state(&["export"]).with(0);
     assert_eq!(all.lines().count(), 20);
 }
+
+/// What other nodes pin here after the first run has begun is theirs: not after a kill, and not
+/// after a run that ended with differences, does the next run take it for the cluster's.
+#[test]
+fn what_others_pin_meanwhile_is_never_removed() {
+    const PINS: u64 = 5_000;
+    let desk = Desk::new();
+    let (host, key) = host();
+    let to = format!("http://{}", host.addr);
+    desk.write("theirs.json", lines(0..PINS));
+    let run = || migrate(desk.dir.path(), &key, "theirs.json", &to);
+    let path = |n: u64| format!("/v1/state/pins/{}", super::cid(n));
+    let has = |n: u64| host.ask(&key, "GET", &path(n), None).0;
+    let put = |pin: &holdfast_model::Pin| {
+        let wanted = serde_json::to_value(pin).unwrap();
+        let path = format!("/v1/state/pins/{}", pin.cid);
+        assert_eq!(host.ask(&key, "PUT", &path, Some(&wanted)).0, 204);
+    };
+
+    let mut first = run().spawn().unwrap();
+    crate::support::process::until("the first pin", || has(0), |status| *status == 200);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    put(&super::pin(PINS));
+
+    // It removes what it wrote itself before it was killed, and nothing else.
+    desk.write("theirs.json", lines(1..PINS));
+    let report: Value = serde_json::from_str(&ran(&mut run()).with(1)).unwrap();
+    assert_eq!(report["pins"], json!([PINS - 1, PINS]), "{report}");
+    assert_eq!((has(0), has(PINS)), (404, 200));
+
+    // Others add a pin and change one of the cluster's, which then unpins that one and another.
+    put(&super::pin(PINS + 1));
+    let mut ours = super::pin(1);
+    ours.options.name = "ours now".to_owned();
+    put(&ours);
+    desk.write("theirs.json", lines(3..PINS));
+    let report: Value = serde_json::from_str(&ran(&mut run()).with(1)).unwrap();
+    assert_eq!(report["pins"], json!([PINS - 3, PINS]), "{report}");
+    let there = [0, 1, 2, 3, PINS, PINS + 1].map(has);
+    assert_eq!(there, [404, 200, 404, 200, 200, 200]);
+
+    // They go: then both are the same, and what was remembered is forgotten.
+    for n in [1, PINS, PINS + 1] {
+        assert_eq!(host.ask(&key, "DELETE", &path(n), None).0, 204);
+    }
+    ran(&mut run()).with(0);
+    for name in [
+        "holdfast-migrate.progress",
+        "holdfast-migrate.progress.written",
+    ] {
+        assert!(!desk.path(name).exists(), "{name}");
+    }
+}
