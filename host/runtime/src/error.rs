@@ -27,7 +27,8 @@ pub enum PluginError {
         /// Which bound was reached.
         why: String,
     },
-    /// It only failed of late, so it is not asked for a while.
+    /// It only failed of late, so it is not asked for a while; or it served before a restart and
+    /// cannot be loaded, and nothing else may answer in its place.
     #[error("plugin {plugin} {why}")]
     Open {
         /// Which.
@@ -45,6 +46,14 @@ impl PluginError {
             Self::None(_) | Self::Open { .. } => ErrorKind::Unavailable,
             Self::Failed { .. } => ErrorKind::Internal,
             Self::Overloaded { .. } => ErrorKind::Overloaded,
+        }
+    }
+
+    /// It served before a restart, and cannot be loaded now.
+    pub(crate) fn missing(plugin: &str) -> Self {
+        Self::Open {
+            plugin: plugin.to_owned(),
+            why: "served before the restart and cannot be loaded now; mend it (`holdfast plugin list` says what is wrong), or remove its files".to_owned(),
         }
     }
 

@@ -45,13 +45,7 @@ impl Foundry {
         engine: &Engine,
         wasm: &[u8],
     ) -> Result<Component, String> {
-        let most = candidate.limits.wasm_bytes;
-        if wasm.len() > most {
-            return Err(format!(
-                "has {} bytes, and this plugin may have {most}; build it with --release, opt-level = \"s\" and strip = true, or raise wasm_bytes under [limits]",
-                wasm.len()
-            ));
-        }
+        candidate.limits.check_size(wasm)?;
         self.compilation.component(recipe, engine, wasm)
     }
 }

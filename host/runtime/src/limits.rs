@@ -123,6 +123,18 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
+    /// Whether a component is small enough. The error says how to make it so.
+    pub(crate) fn check_size(&self, wasm: &[u8]) -> Result<(), String> {
+        let most = self.wasm_bytes;
+        if wasm.len() > most {
+            return Err(format!(
+                "has {} bytes, and this plugin may have {most}; build it with --release, opt-level = \"s\" and strip = true, or raise wasm_bytes under [limits]",
+                wasm.len()
+            ));
+        }
+        Ok(())
+    }
+
     /// What a plugin of this kind may use if the operator says nothing else.
     pub(crate) fn of(kind: Kind) -> Self {
         let hot = Self {

@@ -148,6 +148,9 @@ impl Plugins {
         mut tell: impl FnMut(&Candidate, &'static str),
     ) -> Result<Verdict, PluginError> {
         let serving = self.registry.serving();
+        if let Some(missing) = &serving.missing_authorizer {
+            return Err(PluginError::missing(missing));
+        }
         for generation in &serving.authorizers {
             let answer = generation.call(|plugin| plugin.authorize(call));
             let word = match &answer {
@@ -173,11 +176,14 @@ impl Plugins {
         Ok(Verdict::Allow)
     }
 
-    /// Whether any authorizer is live or on trial (so that callers can skip gathering facts).
+    /// Whether any authorizer is live, on trial, or missing though it served before a restart (so
+    /// that callers can skip gathering facts).
     #[must_use]
     pub fn has_authorizers(&self) -> bool {
         let serving = self.registry.serving();
-        !serving.authorizers.is_empty() || !serving.new_authorizer_trials.is_empty()
+        !serving.authorizers.is_empty()
+            || !serving.new_authorizer_trials.is_empty()
+            || serving.missing_authorizer.is_some()
     }
 
     /// Asks the live pricing component.
@@ -187,6 +193,9 @@ impl Plugins {
     pub fn quote(&self, call: &QuoteCall<'_>) -> Result<Quote, PluginError> {
         // An owned hold: a quote may take half a second, and guards are for short stays.
         let serving = Arc::clone(&self.registry.serving());
+        if let Some(missing) = &serving.missing_pricing {
+            return Err(PluginError::missing(missing));
+        }
         let pricing = serving.pricing.as_ref();
         let generation = pricing.ok_or(PluginError::None("pricing"))?;
         let quote = generation.call(|plugin| plugin.quote(call))?;

@@ -22,6 +22,7 @@ use crate::foundry::Foundry;
 use crate::generation::{Bell, Generation};
 use crate::info::PluginInfo;
 use crate::job::{JobPlugin, Jobs};
+use crate::kind::Kind;
 use crate::logs::{LogLine, Logs};
 use crate::plugin::Plugin;
 use crate::shadow::{AuthorizerTrial, PricingTrial, Shadow, ShadowReport};
@@ -54,6 +55,11 @@ pub(crate) struct Serving {
     pub(crate) payments: BTreeMap<String, Arc<Generation<JobPlugin<Payment>>>>,
     /// In the order of their names.
     pub(crate) configs: Vec<Arc<Generation<JobPlugin<Config>>>>,
+    /// An authorizer that served before a restart and cannot be loaded: nothing is allowed without
+    /// it.
+    pub(crate) missing_authorizer: Option<String>,
+    /// The same of what priced: nothing else prices in its place.
+    pub(crate) missing_pricing: Option<String>,
     /// Candidates that shadow the authorizer of their name.
     pub(crate) authorizer_trials: Vec<Arc<AuthorizerTrial>>,
     /// Candidates for whose name there is no authorizer yet: without one, everything is allowed.
@@ -277,6 +283,10 @@ impl Registry {
     }
 
     fn refuse_unread(&self, name: &str, why: String) {
+        let was_known = std::mem::replace(&mut self.shelf.lock().slot(name).is_restored, true);
+        if !was_known {
+            self.restore(name, None);
+        }
         let mut shelf = self.shelf.lock();
         let slot = shelf.slot(name);
         if slot.refused.as_ref().is_some_and(|known| known.why == why) {
@@ -295,13 +305,19 @@ impl Registry {
     }
 
     fn refuse(&self, name: &str, slot: &mut Slot, refusal: Refusal) {
-        let stays = slot.live.is_some();
+        let then = match (&slot.live, slot.missing()) {
+            (Some(_), _) => "what was loaded before under its name stays live",
+            (None, Some(_)) => {
+                "it served before the restart: what it had a say in is refused until it is mended or its files are removed"
+            }
+            (None, None) => "nothing serves under its name",
+        };
         tracing::error!(
             plugin = name,
             stage = refusal.stage.as_str(),
             why = refusal.why,
-            stays,
-            "plugin refused; what was loaded before under its name stays live"
+            then,
+            "plugin refused"
         );
         self.count_reload("refused");
         self.metrics.refused(refusal.stage);
@@ -374,6 +390,11 @@ fn serving(shelf: &Shelf) -> Serving {
             Some(Loaded::Config(generation)) => serving.configs.push(Arc::clone(generation)),
             Some(Loaded::Pricing(_)) | None => {}
         }
+        match slot.missing() {
+            Some(Kind::Authorizer) => serving.missing_authorizer = Some(name.clone()),
+            Some(Kind::Pricing) => serving.missing_pricing = Some(name.clone()),
+            Some(Kind::Payment | Kind::Config) | None => {}
+        }
         match &slot.candidate {
             Some(Candidacy::Authorizer(trial)) => match slot.live {
                 Some(_) => serving.authorizer_trials.push(Arc::clone(trial)),
@@ -382,6 +403,9 @@ fn serving(shelf: &Shelf) -> Serving {
             Some(Candidacy::Pricing(trial)) => serving.pricing_trials.push(Arc::clone(trial)),
             Some(Candidacy::Waiting(..)) | None => {}
         }
+    }
+    if serving.missing_pricing.is_some() {
+        serving.pricing = None;
     }
     serving
 }

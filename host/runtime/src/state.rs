@@ -14,6 +14,7 @@
 //! after, and goes through the same stages as one from the folder, signature included.
 
 use crate::folder::{self, Unread};
+use crate::kind::Kind;
 use crate::package::{Fingerprint, Package};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,9 @@ pub(crate) struct Kept {
     /// Of what was rolled back, or did not pass its shadow, and why: it is not tried again by
     /// itself.
     pub(crate) rejected: Option<Rejected>,
+    /// As what it serves, if calls must not be answered without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) duty: Option<Kind>,
 }
 
 /// What must not come back by itself.

@@ -139,6 +139,7 @@ impl Workbench {
     pub fn take(&self, name: &str, wasm: &[u8], manifest: &str) -> Result<Piece, String> {
         let in_wasm = |why: String| format!("{name}.wasm {why}");
         let (kind, candidate, grants) = read(name, wasm, manifest)?;
+        candidate.limits.check_size(wasm).map_err(in_wasm)?;
         let candidate = Candidate {
             limits: unhurried(kind, candidate.limits),
             ..candidate

@@ -34,7 +34,7 @@ impl Registry {
         let package = &found.package;
         let was_known = std::mem::replace(&mut self.shelf.lock().slot(name).is_restored, true);
         if !was_known {
-            self.restore(name, package);
+            self.restore(name, Some(package));
         }
         let mut shelf = self.shelf.lock();
         let slot = shelf.slot(name);
@@ -137,16 +137,22 @@ impl Registry {
         Ok(())
     }
 
-    /// Loads what served under a name before a restart, if the folder holds something else by now.
-    fn restore(&self, name: &str, in_folder: &Package) {
+    /// Loads what served under a name before a restart, if the folder holds something else by now,
+    /// or nothing that can be read.
+    pub(super) fn restore(&self, name: &str, in_folder: Option<&Package>) {
         let kept = self.ground.keep.of(name);
-        let is_other = |live: &String| *live != in_folder.fingerprint.hex();
-        let live = kept.live.filter(is_other).map(|fingerprint| {
-            let package = self.ground.keep.get(&fingerprint);
+        let in_folder = in_folder.map(|package| package.fingerprint.hex());
+        let other = kept
+            .live
+            .as_ref()
+            .filter(|live| in_folder.as_ref() != Some(live));
+        let live = other.map(|fingerprint| {
+            let package = self.ground.keep.get(fingerprint);
             package.and_then(|package| self.prepare(name, &package).map_err(|r| r.why))
         });
         let mut shelf = self.shelf.lock();
         let slot = shelf.slot(name);
+        slot.miss(&kept);
         slot.previous = kept.previous.map(Previous::Kept);
         slot.rejected = kept.rejected;
         match live {

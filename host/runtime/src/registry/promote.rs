@@ -6,6 +6,7 @@ use super::refusal::{Refusal, ReloadError, Stage};
 use super::shelf::{Previous, Shelf, Slot, Watched};
 use crate::folder;
 use crate::generation::Sample;
+use crate::kind::Kind;
 use crate::promotion::Ruling;
 use crate::state::Rejected;
 use std::time::{Duration, Instant};
@@ -160,6 +161,13 @@ impl Registry {
         let number = loaded.member().number();
         let promotion = *loaded.member().promotion();
         let from = loaded.member().sample();
+        let has_served =
+            self.ground.keep.of(name).live == Some(loaded.member().fingerprint().hex());
+        if matches!(loaded, Loaded::Pricing(_)) && !has_served {
+            // It was chosen anew: what priced before a restart need not come back first.
+            let all = shelf.slots.values_mut();
+            all.for_each(|slot| slot.excuse(Kind::Pricing));
+        }
         let slot = shelf.slot(name);
         let before = slot.live.replace(loaded);
         slot.since = Instant::now();

@@ -4,6 +4,7 @@ use super::loaded::{Candidacy, Loaded};
 use super::refusal::Refusal;
 use crate::generation::{Member, Sample};
 use crate::info::{GenerationInfo, PluginInfo};
+use crate::kind::Kind;
 use crate::package::Fingerprint;
 use crate::promotion::{Health, PromoteBy};
 use crate::shadow::ShadowReport;
@@ -53,6 +54,17 @@ pub(super) struct Slot {
     pub(super) was_open: bool,
     /// When the component was last written.
     pub(super) modified: SystemTime,
+    /// What served under this name before a restart, until something does again.
+    pub(super) missed: Option<Missed>,
+}
+
+/// What served before a restart.
+#[derive(Debug)]
+pub(super) struct Missed {
+    /// Its fingerprint.
+    fingerprint: String,
+    /// As what, if calls must not be answered without it.
+    duty: Option<Kind>,
 }
 
 /// A generation that can be gone back to.
@@ -145,9 +157,17 @@ impl Shelf {
     /// not be loaded keeps its record.
     pub(super) fn kept(&self, mut before: BTreeMap<String, Kept>) -> BTreeMap<String, Kept> {
         before.retain(|name, _| self.names.contains(name));
+        let prices = self.live_pricing();
         for (name, slot) in &self.slots {
+            let duty = slot.duty(prices == Some(name));
             if slot.live.is_some() || slot.candidate.is_some() {
-                before.insert(name.clone(), slot.kept());
+                let kept = Kept {
+                    duty,
+                    ..slot.kept()
+                };
+                before.insert(name.clone(), kept);
+            } else if let Some(record) = before.get_mut(name) {
+                record.duty = duty;
             }
         }
         before
@@ -160,7 +180,9 @@ impl Shelf {
         for (name, slot) in &self.slots {
             let is_standby = matches!(slot.live, Some(Loaded::Pricing(_))) && live != Some(name);
             infos.extend(self.served(name, slot, is_standby));
-            infos.extend(slot.refused.as_ref().map(|refusal| refused(name, refusal)));
+            let missing = slot.missing();
+            let refused = |refusal| refused(name, refusal, missing);
+            infos.extend(slot.refused.as_ref().map(refused));
         }
         infos
     }
@@ -255,6 +277,41 @@ impl Slot {
             is_restored: false,
             was_open: false,
             modified: SystemTime::UNIX_EPOCH,
+            missed: None,
+        }
+    }
+
+    /// Remembers what served before a restart.
+    pub(super) fn miss(&mut self, kept: &Kept) {
+        self.missed = kept.live.clone().map(|fingerprint| Missed {
+            fingerprint,
+            duty: kept.duty,
+        });
+    }
+
+    /// Nobody needs to wait for it any more: another has been chosen in its place.
+    pub(super) fn excuse(&mut self, kind: Kind) {
+        if let Some(missed) = &mut self.missed {
+            missed.duty = missed.duty.filter(|duty| *duty != kind);
+        }
+    }
+
+    /// As what something served before a restart that does not serve now, and without which calls
+    /// must not be answered.
+    pub(super) fn missing(&self) -> Option<Kind> {
+        let missed = self.missed.as_ref().filter(|_| self.live.is_none());
+        missed.and_then(|missed| missed.duty)
+    }
+
+    /// As what it serves, or has to, if calls must not be answered without it. Payments are not
+    /// among it: they wait in their queue.
+    fn duty(&self, is_live_pricing: bool) -> Option<Kind> {
+        match &self.live {
+            Some(Loaded::Authorizer(_)) => Some(Kind::Authorizer),
+            Some(Loaded::Config(_)) => Some(Kind::Config),
+            Some(Loaded::Pricing(_)) if is_live_pricing => Some(Kind::Pricing),
+            Some(Loaded::Pricing(_) | Loaded::Payment(_)) => None,
+            None => self.missing(),
         }
     }
 
@@ -266,14 +323,20 @@ impl Slot {
 
     fn kept(&self) -> Kept {
         let hex = |loaded: &Loaded| loaded.member().fingerprint().hex();
+        let missed = self.missed.as_ref();
         Kept {
-            live: self.live.as_ref().map(hex),
+            live: self
+                .live
+                .as_ref()
+                .map(hex)
+                .or_else(|| missed.map(|missed| missed.fingerprint.clone())),
             previous: self.previous.as_ref().map(|previous| match previous {
                 Previous::Warm(loaded) => hex(loaded),
                 Previous::Kept(fingerprint) => fingerprint.clone(),
             }),
             candidate: self.candidate.as_ref().map(|c| hex(&c.loaded())),
             rejected: self.rejected.clone(),
+            duty: None,
         }
     }
 }
@@ -301,11 +364,19 @@ fn info(member: &dyn Member, state: &str, since: Instant, note: Option<String>) 
     }
 }
 
-fn refused(name: &str, refusal: &Refusal) -> PluginInfo {
+fn refused(name: &str, refusal: &Refusal, missing: Option<Kind>) -> PluginInfo {
+    let stage = refusal.stage.as_str();
+    let note = match missing {
+        Some(kind) => format!(
+            "refused at the stage {stage}; it served as {kind} before the restart, and what it had a say in is refused until it is mended or its files are removed"
+        ),
+        None => format!("refused at the stage {stage}"),
+    };
     PluginInfo {
         name: name.to_owned(),
         kind: refusal
             .kind
+            .or(missing)
             .map_or_else(String::new, |kind| kind.to_string()),
         version: String::new(),
         digest: refusal.digest.clone(),
@@ -313,7 +384,7 @@ fn refused(name: &str, refusal: &Refusal) -> PluginInfo {
         isolation: String::new(),
         state: "refused".to_owned(),
         error: Some(refusal.why.clone()),
-        note: Some(format!("refused at the stage {}", refusal.stage.as_str())),
+        note: Some(note),
         generations: Vec::new(),
     }
 }
@@ -326,7 +397,6 @@ fn millis(since: Instant) -> u64 {
 mod tests {
     use super::*;
     use crate::breaker::Breaker;
-    use crate::kind::Kind;
     use crate::plugin::Candidate;
     use crate::promotion::Promotion;
     use crate::world::Description;

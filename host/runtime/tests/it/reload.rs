@@ -1,5 +1,6 @@
 //! Replacing plugins while they serve.
 
+mod missing;
 mod rollback;
 mod shadow;
 mod shipped;

@@ -116,7 +116,10 @@ impl Registry {
         let trust = &self.ground.trust;
         let unsigned =
             |kind, why: String| refusal(Stage::Signature, kind, format!("{name}.sig {why}"));
-        trust.check(package).map_err(|why| unsigned(None, why))?;
+        // Its kind is named all the same, if it has one: without some kinds a host must not go on.
+        trust
+            .check(package)
+            .map_err(|why| unsigned(admit(&package.wasm).ok(), why))?;
         let kind = admit(&package.wasm)
             .map_err(|why| refusal(Stage::Admit, None, format!("{name}.wasm {why}")))?;
         trust

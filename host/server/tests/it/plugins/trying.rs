@@ -91,6 +91,10 @@ fn what_is_wrong_is_named_with_its_mend() {
     file("p.toml", b"[settings]\ncurrency = 'euro'");
     let told = plugin(dir.path(), &["check", "p.wasm"]).failed();
     assert!(told.contains("init: ") && told.contains("EUR"), "{told}");
+    file("p.toml", b"[limits]\nwasm_bytes = 1000");
+    let told = plugin(dir.path(), &["check", "p.wasm"]).failed();
+    assert!(told.contains("may have 1000; build it"), "{told}");
+    file("p.toml", b"[settings]\ncurrency = 'euro'");
     let told = plugin(dir.path(), &["test", "p.wasm"]).failed();
     assert!(told.contains("plugin record"), "{told}");
     let told = plugin(dir.path(), &["test", "p.toml"]).failed();
