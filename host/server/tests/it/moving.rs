@@ -2,6 +2,7 @@
 
 mod guide;
 mod import;
+mod large;
 mod migrate;
 
 use holdfast_model::audit::{AuditHead, verify};

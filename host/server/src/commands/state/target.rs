@@ -4,17 +4,18 @@ use super::place::{Opened, Place, Reach};
 use crate::commands::Failure;
 use crate::pins::state::{self, Entry, Step};
 use anyhow::{Context, anyhow, bail};
-use holdfast_model::{Cid, Pin};
+use holdfast_model::Invalid;
 use holdfast_store::Expect;
 use http_body_util::{BodyExt, Limited};
 use hyper::{Method, StatusCode};
-use serde::{Deserialize, Serialize};
+use prost::Message;
+use serde::Deserialize;
 use std::time::Duration;
 
 /// Entries of a batch over HTTP: half of what a host takes.
 const BATCH_ENTRIES: usize = 5_000;
 
-/// Bytes of a batch, likewise.
+/// Bytes of a batch, likewise, unless a single pin has more: that fits too.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
 /// Attempts at what may pass: a host that is restarted is back within this.
@@ -77,14 +78,19 @@ impl<'a> Target<'a> {
     /// Writes entries; all that is answered `Applied` is durable.
     pub(super) async fn write(&self, entries: Vec<Entry>) -> Result<Vec<Done>, Failure> {
         match self {
-            Self::Nothing => Ok(vec![Done::Applied; entries.len()]),
+            Self::Nothing => Ok(entries.iter().map(tried).collect()),
             Self::Store(opened) => {
                 let answers = state::commit(&opened.store, &opened.may_write, entries).await;
                 answers.into_iter().map(done).collect()
             }
-            Self::Host { place, reach } => to_host(place, reach, &entries).await,
+            Self::Host { place, reach } => to_host(place, reach, entries).await,
         }
     }
+}
+
+/// What would become of an entry where nothing stands in its way.
+fn tried(entry: &Entry) -> Done {
+    refusal(entry).map_or(Done::Applied, |why| Done::Refused(why.to_string()))
 }
 
 fn done(answer: Result<Option<u64>, holdfast_store::StoreError>) -> Result<Done, Failure> {
@@ -98,52 +104,98 @@ fn done(answer: Result<Option<u64>, holdfast_store::StoreError>) -> Result<Done,
     }
 }
 
-async fn to_host(place: &Place, reach: &Reach, entries: &[Entry]) -> Result<Vec<Done>, Failure> {
-    let mut all = Vec::with_capacity(entries.len());
-    let mut rest = entries;
-    while !rest.is_empty() {
-        let mut body = Vec::new();
-        let mut count = 0;
-        for entry in rest.iter().take(BATCH_ENTRIES) {
-            if count > 0 && body.len() > BATCH_BYTES {
-                break;
-            }
-            serde_json::to_writer(&mut body, &line(entry))?;
-            body.push(b'\n');
-            count += 1;
-        }
-        let (batch, beyond) = rest.split_at(count);
-        all.extend(patiently(place, reach, batch.len(), &body).await?);
-        rest = beyond;
+/// Why an entry can be stored nowhere, if so.
+pub(super) fn refusal(entry: &Entry) -> Option<Invalid> {
+    match &entry.step {
+        Step::Put(pin) => pin.clone().into_stored_form().err(),
+        Step::Delete(_) => None,
     }
+}
+
+/// Sends entries in batches. As protobuf a pin that can be stored fits into one; as JSON it might
+/// not, with all its escapes.
+async fn to_host(place: &Place, reach: &Reach, entries: Vec<Entry>) -> Result<Vec<Done>, Failure> {
+    let mut all = Vec::with_capacity(entries.len());
+    let mut batch = Batch::default();
+    for entry in entries {
+        let (message, done) = match message(entry) {
+            Ok(message) => (message, Done::Applied),
+            Err(invalid) => (Vec::new(), Done::Refused(invalid.to_string())),
+        };
+        if !batch.has_room_for(&message) {
+            batch.send(place, reach, &mut all).await?;
+        }
+        if done == Done::Applied {
+            batch.body.extend_from_slice(&message);
+            batch.places.push(all.len());
+        }
+        all.push(done);
+    }
+    batch.send(place, reach, &mut all).await?;
     Ok(all)
 }
 
-/// One entry, as a batch has it.
-#[derive(Default, Serialize)]
-struct Line<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    put: Option<&'a Pin>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    delete: Option<&'a Cid>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    if_version: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    if_absent: Option<bool>,
+/// Entries that are sent together.
+#[derive(Default)]
+struct Batch {
+    body: Vec<u8>,
+    /// Which entries they are.
+    places: Vec<usize>,
 }
 
-fn line(entry: &Entry) -> Line<'_> {
-    let mut line = Line::default();
-    match &entry.step {
-        Step::Put(pin) => line.put = Some(pin),
-        Step::Delete(cid) => line.delete = Some(cid),
+impl Batch {
+    fn has_room_for(&self, message: &[u8]) -> bool {
+        let has_bytes = self.body.len() + message.len() <= BATCH_BYTES;
+        self.places.is_empty() || has_bytes && self.places.len() < BATCH_ENTRIES
+    }
+
+    /// Sends what there is and begins anew.
+    async fn send(
+        &mut self,
+        place: &Place,
+        reach: &Reach,
+        all: &mut [Done],
+    ) -> Result<(), Failure> {
+        let Self { body, places } = std::mem::take(self);
+        if places.is_empty() {
+            return Ok(());
+        }
+        let answers = patiently(place, reach, places.len(), &body).await?;
+        for (index, answer) in places.into_iter().zip(answers) {
+            if let Some(done) = all.get_mut(index) {
+                *done = answer;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One entry, as a batch has it.
+#[derive(Message)]
+struct EntryMessage {
+    #[prost(bytes = "vec", optional, tag = "1")]
+    put: Option<Vec<u8>>,
+    #[prost(bytes = "vec", optional, tag = "2")]
+    delete: Option<Vec<u8>>,
+    #[prost(uint64, tag = "3")]
+    if_version: u64,
+    #[prost(bool, tag = "4")]
+    if_absent: bool,
+}
+
+/// One entry with its length ahead.
+fn message(entry: Entry) -> Result<Vec<u8>, Invalid> {
+    let mut message = EntryMessage::default();
+    match entry.step {
+        Step::Put(pin) => message.put = Some(pin.into_stored_form()?.1),
+        Step::Delete(cid) => message.delete = Some(cid.to_bytes()),
     }
     match entry.expect {
         Expect::Any => {}
-        Expect::Absent => line.if_absent = Some(true),
-        Expect::Version(version) => line.if_version = Some(version),
+        Expect::Absent => message.if_absent = true,
+        Expect::Version(version) => message.if_version = version,
     }
-    line
+    Ok(message.encode_length_delimited_to_vec())
 }
 
 /// Sends a batch until nothing of it is left that may pass. Sending again what was applied changes
@@ -177,7 +229,7 @@ async fn once(
     body: &[u8],
 ) -> Result<Result<Vec<Done>, Failure>, Failure> {
     let call = (Method::POST, "/v1/state/batch");
-    let kind = "application/x-ndjson";
+    let kind = "application/x-protobuf";
     let response = match reach.call(place, call, (kind, body.to_vec())).await {
         Ok(response) => response,
         Err(error) => return Ok(Err(error)),
@@ -190,6 +242,12 @@ async fn once(
         Ok(answer) => answer.to_bytes(),
         Err(error) => return Ok(Err(anyhow!("{place} broke its answer off: {error}"))),
     };
+    if status == StatusCode::PAYLOAD_TOO_LARGE && count == 1 {
+        // Of this pin: those after it may fare better. It may be no host's bound, but a proxy's.
+        let said = String::from_utf8_lossy(&answer);
+        let why = format!("is too large for {place}, which answered {status}: {said}");
+        return Ok(Ok(vec![Done::Refused(why)]));
+    }
     if status != StatusCode::OK {
         let said = String::from_utf8_lossy(&answer);
         let error = anyhow!("{place} answered {status}: {said}");
