@@ -59,6 +59,18 @@ pub(super) struct Report {
     pub(super) different: u64,
     /// The first of them.
     pub(super) differences: Vec<Difference>,
+    /// Lines of the one and of the other that are no pins.
+    pub(super) bad: [u64; 2],
+    /// The first of them, and why.
+    pub(super) bad_lines: Vec<String>,
+}
+
+/// Lines of a place that are no pins.
+#[derive(Debug, Default)]
+pub(super) struct Unread {
+    count: u64,
+    /// The first of them, and why.
+    first: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -163,8 +175,8 @@ trait Sides {
     /// What a side is called.
     fn name(&self, side: Side) -> String;
 
-    /// Hands each pin of a side on.
-    async fn read(&self, side: Side, take: impl FnMut(Pin)) -> Result<(), Failure>;
+    /// Hands each pin of a side on, and tells what is none.
+    async fn read(&self, side: Side, take: impl FnMut(Pin)) -> Result<Unread, Failure>;
 }
 
 /// One side of two.
@@ -196,17 +208,21 @@ impl Sides for Places<'_> {
         self.place(side).to_string()
     }
 
-    async fn read(&self, side: Side, take: impl FnMut(Pin)) -> Result<(), Failure> {
+    async fn read(&self, side: Side, take: impl FnMut(Pin)) -> Result<Unread, Failure> {
         walk(self.place(side), self.reach, self.opened, take).await
     }
 }
 
 async fn compare_sides(sides: &impl Sides, room: Room) -> Result<Report, Failure> {
     let (mut first, mut second) = (Sums::new(), Sums::new());
-    sides.read(Side::First, |pin| first.add(&pin)).await?;
-    sides.read(Side::Second, |pin| second.add(&pin)).await?;
+    let unread = [
+        sides.read(Side::First, |pin| first.add(&pin)).await?,
+        sides.read(Side::Second, |pin| second.add(&pin)).await?,
+    ];
     let mut report = Report {
         pins: [first.count(), second.count()],
+        bad: unread.each_ref().map(|unread| unread.count),
+        bad_lines: unread.into_iter().flat_map(|unread| unread.first).collect(),
         ..Report::default()
     };
     // Where one side is empty, as before a first migration, all is known: millions of pins that
@@ -234,30 +250,48 @@ fn differing(first: &Sums, second: &Sums) -> Vec<(usize, u64)> {
         .collect()
 }
 
-/// Hands each pin of a place on, whatever there is of them.
+/// Hands each pin of a place on, whatever there is of them, and tells what is none.
 pub(super) async fn walk(
     place: &Place,
     reach: &Reach,
     opened: Option<&Opened>,
     mut take: impl FnMut(Pin),
-) -> Result<(), Failure> {
+) -> Result<Unread, Failure> {
+    let mut unread = Unread::default();
     let mut pieces = source::open(place, reach, opened, Position::default())?;
     let mut bar = Bar::begin(&format!("read {place}"), Whole::Unknown);
     while let Some(piece) = pieces.recv().await {
         let piece = piece?;
-        if let Some(bad) = piece.bad.first() {
-            bail!("line {} of {place} is no pin: {}", bad.line, bad.why);
+        for bad in piece.bad {
+            unread.count += 1;
+            if unread.first.len() < TOLD_MAX {
+                let told = format!("line {} of {place} is no pin: {}", bad.line, bad.why);
+                unread.first.push(told);
+            }
         }
         bar.moved(piece.pins.len(), 0);
         piece.pins.into_iter().for_each(&mut take);
     }
     bar.end();
-    Ok(())
+    Ok(unread)
+}
+
+impl Unread {
+    /// Refuses a place that has anything but pins.
+    pub(super) fn must_be_nothing(&self) -> Result<(), Failure> {
+        match self.first.first() {
+            Some(told) => bail!("{told}"),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Report {
+    /// Whether the one has what the other has. Nobody knows that of lines that are no pins.
     pub(super) const fn is_same(&self) -> bool {
-        self.only_first == 0 && self.only_second == 0 && self.different == 0
+        let differ = self.only_first + self.only_second + self.different;
+        let [of_first, of_second] = self.bad;
+        differ + of_first + of_second == 0
     }
 
     const fn can_tell_more(&self) -> bool {
@@ -290,6 +324,11 @@ impl Report {
         let all = self.only_first + self.only_second + self.different;
         if all > u64::try_from(self.differences.len()).unwrap_or(u64::MAX) {
             text += "and more\n";
+        }
+        let bad: u64 = self.bad.iter().sum();
+        if bad > 0 {
+            text += &format!("{} lines are no pins and were left out:\n", number(bad));
+            text += &self.bad_lines.join("\n");
         }
         Ok(terminal::say(&text)?)
     }

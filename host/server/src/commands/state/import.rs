@@ -5,12 +5,12 @@ use super::place::{Opened, Place, Purpose, Reach};
 use super::progress::{Counts, Kept, Progress, beside};
 use super::rejects::Rejects;
 use super::source::{self, Piece, Position};
-use super::target::{Done, Target};
+use super::target::{Done, Target, refusal};
 use crate::commands::{Failure, terminal};
 use crate::pins::state::{self, Entry, Step};
 use anyhow::{Context, bail};
 use clap::Args;
-use holdfast_model::PeerId;
+use holdfast_model::{Invalid, PeerId, Pin};
 use holdfast_store::Expect;
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -215,19 +215,28 @@ impl Import {
     async fn must_be_whole(&self) -> Result<(), Failure> {
         let mut pieces = source::open(&self.source(), &self.reach, None, Position::default())?;
         while let Some(piece) = pieces.recv().await {
-            if let Some(bad) = piece?.bad.first() {
+            if let Some((line, why)) = self.first_bad(&piece?) {
                 bail!(
-                    "line {} of {} is bad ({}), so nothing was removed; mend it, or import without --clear",
-                    bad.line,
+                    "line {line} of {} is bad ({why}), so nothing was removed; mend it, or import without --clear",
                     self.file.display(),
-                    bad.why
                 );
             }
         }
         Ok(())
     }
 
-    fn entry(&self, mut pin: holdfast_model::Pin) -> Entry {
+    /// The first line of a piece that is no pin, or one that can be stored nowhere, and why.
+    fn first_bad(&self, piece: &Piece) -> Option<(u64, Invalid)> {
+        let bad = piece.bad.iter().map(|bad| (bad.line, bad.why.clone()));
+        let pins = piece.lines.iter().zip(&piece.pins);
+        let refused = pins.filter_map(|(line, pin)| {
+            let why = refusal(&self.entry(pin.clone()))?;
+            Some((*line, why))
+        });
+        bad.chain(refused).min_by_key(|(line, _)| *line)
+    }
+
+    fn entry(&self, mut pin: Pin) -> Entry {
         let options = &mut pin.options;
         options.replication_factor_min = self.rmin.unwrap_or(options.replication_factor_min);
         options.replication_factor_max = self.rmax.unwrap_or(options.replication_factor_max);
@@ -298,7 +307,13 @@ async fn clear(opened: Option<&Opened>, place: &Place) -> Result<u64, Failure> {
 }
 
 impl Run<'_> {
-    async fn take(&mut self, piece: Piece) -> Result<(), Failure> {
+    async fn take(&mut self, mut piece: Piece) -> Result<(), Failure> {
+        let rejected_before = self.rejects.count;
+        if self.import.stop_on_reject
+            && let Some((line, _)) = self.import.first_bad(&piece)
+        {
+            piece.end_with(line);
+        }
         for bad in &piece.bad {
             self.rejects.bad(bad)?;
             if self.rejects.count <= TOLD_MAX {
@@ -307,29 +322,30 @@ impl Run<'_> {
         }
         let count = piece.pins.len();
         let cids: Vec<_> = piece.pins.iter().map(|pin| pin.cid).collect();
+        let cids = piece.lines.into_iter().zip(cids);
         let entries = piece.pins.into_iter().map(|pin| self.import.entry(pin));
         let done = self.target.write(entries.collect()).await?;
         let counts = &mut self.progress.counts;
-        for (cid, done) in cids.into_iter().zip(done) {
+        for ((line, cid), done) in cids.zip(done) {
             match done {
                 Done::Applied => counts.imported += 1,
                 Done::Kept => counts.kept += 1,
-                Done::Refused(why) => self.rejects.refused(&cid.to_string(), &why)?,
+                Done::Refused(why) => self.rejects.refused(line, cid, &why)?,
             }
         }
-        counts.upgraded += piece.old;
-        counts.rejected = self.rejects.count;
-        self.progress.at = piece.at;
-        self.bar.moved(count, piece.at.bytes);
-        let stops = self.import.stop_on_reject && self.rejects.count > 0;
-        self.keep(stops)?;
-        if stops {
+        if self.import.stop_on_reject && self.rejects.count > rejected_before {
+            // The piece is read again when it is gone on, so the progress does not tell of it.
+            self.rejects.flush()?;
             bail!(
                 "stopped at a bad line, as was asked; what came before it is imported, and it is in {}",
                 self.rejects.path().display()
             );
         }
-        Ok(())
+        counts.upgraded += piece.old;
+        counts.rejected = self.rejects.count;
+        self.progress.at = piece.at;
+        self.bar.moved(count, piece.at.bytes);
+        self.keep(false)
     }
 
     fn keep(&mut self, must: bool) -> Result<(), Failure> {

@@ -107,6 +107,11 @@ impl Known {
         is_new.then_some(Record { key, value })
     }
 
+    /// Forgets a pin that the target did not take: what it has of it, if anything, stays.
+    pub(super) fn forget(&mut self, cid: &Cid) {
+        self.pins.remove(&key(cid));
+    }
+
     /// Forgets what the cluster has listed before and not in this round, and answers it.
     pub(super) fn take_gone(&mut self) -> Gone {
         let turn = self.turn;

@@ -13,7 +13,8 @@ use super::compare::{compare, walk};
 use super::journal::{Beginning, Journal};
 use super::known::{Gone, Known, removed};
 use super::place::{Opened, Place, Purpose, Reach};
-use super::source::{self, PIECE_PINS, Position};
+use super::rejects::Rejects;
+use super::source::{self, PIECE_PINS, Piece, Position};
 use super::target::{Done, Target};
 use crate::commands::{Failure, terminal};
 use crate::pins::state::{Entry, Step};
@@ -47,6 +48,9 @@ pub(in crate::commands) struct Migrate {
     /// Where it is kept how the migration began; beside it, in FILE.written, what it wrote.
     #[arg(long, value_name = "FILE", default_value = "holdfast-migrate.progress")]
     progress: PathBuf,
+    /// Where that goes which the last round found to be no pin, or could not store.
+    #[arg(long, value_name = "FILE", default_value = "holdfast-migrate.rejects")]
+    rejects: PathBuf,
     /// For machines.
     #[arg(long)]
     json: bool,
@@ -57,12 +61,18 @@ pub(in crate::commands) struct Migrate {
 struct Round {
     written: u64,
     removed: u64,
+    /// What was no pin or was not taken, of the last round.
+    rejected: u64,
 }
 
 impl Round {
     /// How it ended, for the audit log.
     fn told(&self) -> String {
-        format!("written {}, removed {}", self.written, self.removed)
+        let told = format!("written {}, removed {}", self.written, self.removed);
+        match self.rejected {
+            0 => told,
+            rejected => format!("{told}, rejected {rejected}"),
+        }
     }
 }
 
@@ -119,7 +129,8 @@ impl Migrate {
         };
         let left = Journal::open(&self.progress, &beginning, |record| known.wrote(record))?;
         let journal = journal.insert(left);
-        walk(&self.to, &self.reach, opened, |pin| known.meet(&pin)).await?;
+        let met = walk(&self.to, &self.reach, opened, |pin| known.meet(&pin)).await?;
+        met.must_be_nothing()?;
         known.are_met();
         let mut all = Round::default();
         for n in 1..=self.rounds {
@@ -129,18 +140,31 @@ impl Migrate {
                 terminal::grouped(round.written),
                 terminal::grouped(round.removed)
             ));
+            all.rejected = round.rejected;
             if round.written == 0 && round.removed == 0 {
+                self.tell_rejects(&all);
                 return Ok(all);
             }
             all.written += round.written;
             all.removed += round.removed;
             tokio::time::sleep(Duration::from_secs(self.pause)).await;
         }
+        self.tell_rejects(&all);
         terminal::note(&format!(
             "{} changed in each of {} rounds; what follows is what differs now",
             self.from, self.rounds
         ));
         Ok(all)
+    }
+
+    fn tell_rejects(&self, all: &Round) {
+        if all.rejected > 0 {
+            terminal::note(&format!(
+                "{} were rejected, see {}; while a line is no pin, nothing is removed",
+                terminal::grouped(all.rejected),
+                self.rejects.display()
+            ));
+        }
     }
 
     /// One round.
@@ -158,26 +182,24 @@ impl Migrate {
         known.next_round();
         let mut bar = Bar::begin("copy", whole);
         let (mut round, mut at) = (Round::default(), 0);
+        let mut rejects = Rejects::begin(self.rejects.clone())?;
+        let mut bad = 0;
         let mut pieces = source::open(&self.from, &self.reach, None, Position::default())?;
         while let Some(piece) = pieces.recv().await {
             let piece = piece?;
-            if let Some(bad) = piece.bad.first() {
-                bail!("{} told something that is no pin: {}", self.from, bad.why);
-            }
             let count = piece.pins.len();
-            let (mut records, mut news) = (Vec::new(), Vec::new());
-            for pin in piece.pins {
-                if let Some(record) = known.list(&pin) {
-                    records.push(record);
-                    news.push(put(pin));
-                }
-            }
-            journal.write(&records)?;
-            round.written += write(target, news).await?;
+            bad += piece.bad.len();
+            round.written += take(piece, target, known, journal, &mut rejects).await?;
             at += u64::try_from(count).unwrap_or(u64::MAX);
             bar.moved(count, at);
         }
         bar.end();
+        rejects.flush()?;
+        round.rejected = rejects.count;
+        if bad > 0 {
+            // Any of these lines may be a pin that is still there.
+            return Ok(round);
+        }
         // Only a list that ended well tells what has gone.
         let gone = known.take_gone();
         if !gone.is_empty() {
@@ -203,7 +225,8 @@ impl Migrate {
                 });
             }
         })
-        .await?;
+        .await?
+        .must_be_nothing()?;
         let mut count = 0;
         while !entries.is_empty() {
             let rest = entries.split_off(entries.len().min(PIECE_PINS));
@@ -215,6 +238,40 @@ impl Migrate {
     }
 }
 
+/// Takes in a piece of what the cluster lists; answers how many pins were written.
+async fn take(
+    piece: Piece,
+    target: &Target<'_>,
+    known: &mut Known,
+    journal: &mut Journal,
+    rejects: &mut Rejects,
+) -> Result<u64, Failure> {
+    for bad in &piece.bad {
+        rejects.bad(bad)?;
+    }
+    let (mut records, mut named, mut news) = (Vec::new(), Vec::new(), Vec::new());
+    for (line, pin) in piece.lines.into_iter().zip(piece.pins) {
+        if let Some(record) = known.list(&pin) {
+            records.push(record);
+            named.push((line, pin.cid));
+            news.push(put(pin));
+        }
+    }
+    journal.write(&records)?;
+    let mut written = 0;
+    for ((line, cid), done) in named.into_iter().zip(target.write(news).await?) {
+        match done {
+            Done::Refused(why) => {
+                rejects.refused(line, cid, &why)?;
+                // Each round tries it, and the last one rejects it.
+                known.forget(&cid);
+            }
+            _ => written += 1,
+        }
+    }
+    Ok(written)
+}
+
 fn put(pin: Pin) -> Entry {
     Entry {
         step: Step::Put(Box::new(pin)),
@@ -222,12 +279,12 @@ fn put(pin: Pin) -> Entry {
     }
 }
 
-/// Writes entries; all of them must be taken.
+/// Writes removals; all of them must be taken.
 async fn write(target: &Target<'_>, entries: Vec<Entry>) -> Result<u64, Failure> {
     let mut written = 0;
     for done in target.write(entries).await? {
         if let Done::Refused(why) = done {
-            bail!("a pin cannot be stored here: {why}");
+            bail!("a pin cannot be removed here: {why}");
         }
         written += 1;
     }

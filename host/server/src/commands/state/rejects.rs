@@ -3,9 +3,10 @@
 use super::source::Bad;
 use crate::commands::Failure;
 use anyhow::Context;
+use holdfast_model::Cid;
 use serde::Serialize;
 use std::fs::File;
-use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::io::{BufWriter, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// Characters of a bad line that are kept: enough to know it again.
@@ -46,6 +47,17 @@ impl Rejects {
         Ok(rejects)
     }
 
+    /// Begins anew: of what an earlier run had rejected, nothing stays.
+    pub(super) fn begin(path: PathBuf) -> Result<Self, Failure> {
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                let shown = path.display();
+                Err(error).with_context(|| format!("{shown} cannot be written over"))
+            }
+            _ => Self::resume(path, 0, 0),
+        }
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -57,8 +69,8 @@ impl Rejects {
     }
 
     /// A pin that the target does not take.
-    pub(super) fn refused(&mut self, cid: &str, reason: &str) -> Result<(), Failure> {
-        self.write(0, reason, cid.to_owned())
+    pub(super) fn refused(&mut self, line: u64, cid: Cid, reason: &str) -> Result<(), Failure> {
+        self.write(line, reason, cid.to_string())
     }
 
     fn write(&mut self, line: u64, reason: &str, text: String) -> Result<(), Failure> {

@@ -17,6 +17,12 @@ use tokio::sync::mpsc;
 /// Pins of a piece: several groups of the embedded store's commits.
 pub(super) const PIECE_PINS: usize = 4_096;
 
+/// Bytes of a piece that end it sooner: two pins of 10 MiB, and not thousands, make one.
+const PIECE_BYTES: usize = 16 * 1024 * 1024;
+
+/// Bytes that are kept of what is no pin: enough to know it again, and not all of a line of 20 MiB.
+const BAD_BYTES_MAX: usize = 16 * 1024;
+
 /// Pieces that are read ahead.
 const PIECES_AHEAD: usize = 2;
 
@@ -24,7 +30,11 @@ const PIECES_AHEAD: usize = 2;
 #[derive(Debug, Default)]
 pub(super) struct Piece {
     pub(super) pins: Vec<Pin>,
+    /// The line of each pin, or its entry of a snapshot, counted from 1; none of a store's.
+    pub(super) lines: Vec<u64>,
     pub(super) bad: Vec<Bad>,
+    /// How many bytes they were there.
+    bytes: usize,
     /// How many of the pins were of an old form.
     pub(super) old: u64,
     /// Where to go on in a file.
@@ -37,7 +47,7 @@ pub(super) struct Bad {
     /// The line, or the entry of a snapshot, counted from 1.
     pub(super) line: u64,
     pub(super) why: Invalid,
-    /// As it stands there.
+    /// How it begins there.
     pub(super) text: Vec<u8>,
 }
 
@@ -97,32 +107,45 @@ impl Piece {
     /// Takes a line in, whatever it is; `false` if it is empty.
     fn take_line(&mut self, line: &[u8], reader: &mut PinReader) {
         self.at.lines += 1;
+        self.bytes += line.len();
         let line = line.trim_ascii();
         if line.is_empty() {
             return;
         }
         match reader.line(line) {
             Ok((pin, is_old)) => {
-                self.pins.push(pin);
+                self.push(pin);
                 self.old += u64::from(is_old);
             }
             Err(why) => match several(line) {
-                Some(pins) => self.pins.extend(pins),
+                Some(pins) => pins.into_iter().for_each(|pin| self.push(pin)),
                 None => self.reject(why, line),
             },
         }
     }
 
+    /// Takes in a pin of the line that was read last.
+    fn push(&mut self, pin: Pin) {
+        self.pins.push(pin);
+        self.lines.push(self.at.lines);
+    }
+
     fn reject(&mut self, why: Invalid, text: &[u8]) {
-        self.bad.push(Bad {
-            line: self.at.lines,
-            why,
-            text: text.to_vec(),
-        });
+        let text = text.get(..BAD_BYTES_MAX).unwrap_or(text).to_vec();
+        let line = self.at.lines;
+        self.bad.push(Bad { line, why, text });
     }
 
     fn is_full(&self) -> bool {
-        self.pins.len() + self.bad.len() >= PIECE_PINS
+        self.pins.len() + self.bad.len() >= PIECE_PINS || self.bytes >= PIECE_BYTES
+    }
+
+    /// Leaves out what comes after a line.
+    pub(super) fn end_with(&mut self, line: u64) {
+        let pins = self.lines.partition_point(|one| *one <= line);
+        self.lines.truncate(pins);
+        self.pins.truncate(pins);
+        self.bad.retain(|bad| bad.line <= line);
     }
 
     /// Gives this piece away and begins the next where it ends.
@@ -164,6 +187,7 @@ mod tests {
         ] {
             piece.take_line(line.as_bytes(), &mut reader);
         }
+        assert_eq!(piece.lines, [1, 4, 4, 5]);
         assert_eq!(piece.pins.len(), 4);
         assert_eq!((piece.at.lines, piece.old), (5, 1));
         let bad: Vec<_> = piece
@@ -172,5 +196,18 @@ mod tests {
             .map(|bad| (bad.line, bad.text.as_slice()))
             .collect();
         assert_eq!(bad, [(3, &b"{"[..])]);
+    }
+
+    #[test]
+    fn a_piece_of_large_lines_is_full_early() {
+        let (mut piece, mut reader) = (Piece::default(), PinReader::default());
+        let line = vec![b'x'; PIECE_BYTES / 2];
+        piece.take_line(&line, &mut reader);
+        assert!(!piece.is_full());
+        piece.take_line(&line, &mut reader);
+        assert!(piece.is_full());
+        assert!(piece.bad.iter().all(|bad| bad.text.len() == BAD_BYTES_MAX));
+        piece.cut();
+        assert!(!piece.is_full());
     }
 }

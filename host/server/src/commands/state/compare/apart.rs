@@ -193,7 +193,7 @@ impl Untold {
                 report.tell(pin.cid, only_first.clone());
             }
         };
-        sides.read(Side::First, find).await
+        sides.read(Side::First, find).await.map(drop)
     }
 }
 
@@ -247,7 +247,7 @@ fn what_differs(one: &Pin, other: &Pin) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::state::compare::compare_sides;
+    use crate::commands::state::compare::{Unread, compare_sides};
     use holdfast_model::UnixMillis;
     use std::cell::Cell;
 
@@ -276,11 +276,11 @@ mod tests {
             format!("{side:?}")
         }
 
-        async fn read(&self, side: Side, take: impl FnMut(Pin)) -> Result<(), Failure> {
+        async fn read(&self, side: Side, take: impl FnMut(Pin)) -> Result<Unread, Failure> {
             let side = usize::from(side == Side::Second);
             self.reads[side].update(|reads| reads + 1);
             self.pins[side].iter().cloned().for_each(take);
-            Ok(())
+            Ok(Unread::default())
         }
     }
 

@@ -118,10 +118,11 @@ fn snapshot(mut input: impl Read, mut piece: Piece, send: &Sender) -> io::Result
             };
             piece.at.lines += 1;
             match entry {
-                Ok(pin) => piece.pins.push(pin),
+                Ok(pin) => piece.push(pin),
                 Err(why) => piece.reject(why, rest.get(..length).unwrap_or_default()),
             }
             taken += length;
+            piece.bytes += length;
             piece.at.bytes += u64::try_from(length).unwrap_or(u64::MAX);
             if piece.is_full() && send.blocking_send(Ok(piece.cut())).is_err() {
                 return Ok(());
