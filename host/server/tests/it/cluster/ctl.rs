@@ -3,8 +3,8 @@
 
 use super::calls::{Scene, program};
 use crate::support::kubo::KuboNode;
-use crate::support::process::until;
-use serde_json::Value;
+use crate::support::process::{try_ask, until};
+use serde_json::{Value, json};
 use std::process::{Command, Output};
 
 /// The client, as an operator runs it.
@@ -299,6 +299,8 @@ async fn the_cluster_tells_of_itself() {
     assert!(ctl.says(&["version"]).starts_with("1.0.8+holdfast."));
     assert_eq!(ctl.tells(&["peers", "ls"]).len(), 1);
     assert!(ctl.is_refused(&["peers", "rm", &peer]).contains("kubo.api"));
+    peers_are_taken_in_if_they_are_some(&scene, &peer);
+    every_protocol_has_its_bandwidth(&scene);
 
     assert!(ctl.says(&["health", "graph"]).contains("digraph cluster"));
     assert_eq!(
@@ -332,6 +334,40 @@ async fn the_cluster_tells_of_itself() {
         "{alerts}"
     );
     assert!(ctl.says(&["peers", "ls"]).contains("IPFS ERROR"));
+}
+
+/// The client has no command for it.
+fn peers_are_taken_in_if_they_are_some(scene: &Scene, peer: &str) {
+    let add = |peer: &str| {
+        let wanted = json!({ "peer_id": peer });
+        try_ask(scene.cluster, "POST", "/peers", &scene.key, Some(&wanted)).unwrap()
+    };
+    let (status, told) = add(peer);
+    assert_eq!((status, &told["id"]), (200, &peer.into()));
+    let (status, told) = add("12D3KooWGgnZjY6YDoSY3Ccwrg61H4QSnwmJhJJabAy3Y34Zvi5h");
+    assert_eq!(status, 501, "{told}");
+    assert!(
+        told["message"].as_str().unwrap().contains("kubo.api"),
+        "{told}"
+    );
+}
+
+/// Nor for this, in that release.
+fn every_protocol_has_its_bandwidth(scene: &Scene) {
+    let asked = try_ask(scene.cluster, "GET", "/health/bandwidth", &scene.key, None);
+    let (status, told) = asked.unwrap();
+    assert_eq!(status, 200, "{told}");
+    let protocols: Vec<_> = told.as_object().unwrap().iter().collect();
+    assert_eq!(protocols.len(), 4, "{told}");
+    for (name, measured) in protocols {
+        assert!(name.starts_with("/ipfs/"), "{told}");
+        for total in ["total_in", "total_out"] {
+            assert!(measured[total].is_u64(), "{told}");
+        }
+        for rate in ["rate_in", "rate_out"] {
+            assert!(measured[rate].is_f64(), "{told}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -457,6 +493,22 @@ async fn paths_and_names_lead_to_what_is_pinned() {
     let name = scene.node.ipfs(&["id", "--format=<id>"]);
     let pinned = ctl.says(&["pin", "add", "--no-status", &format!("/ipns/{name}")]);
     assert!(pinned.contains(&root), "{pinned}");
+    let allocation = format!("/allocations/{root}");
+    let by_path = |method: &str, path: &str, there: u16| {
+        let call = |method: &str, path: &str| {
+            try_ask(scene.cluster, method, path, &scene.key, None).unwrap()
+        };
+        let (status, told) = call(method, path);
+        assert_eq!(
+            (status, &told["cid"]),
+            (200, &root.clone().into()),
+            "{path}"
+        );
+        assert_eq!(call("GET", &allocation).0, there, "{method} {path}");
+    };
+    by_path("DELETE", &format!("/pins/ipns/{name}"), 404);
+    by_path("POST", &format!("/pins/ipld/{root}"), 200);
+    by_path("DELETE", &format!("/pins/ipld/{root}"), 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]
