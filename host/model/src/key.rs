@@ -90,7 +90,8 @@ pub struct ApiKey {
     pub scopes: Scopes,
     /// The key that was made in its place.
     pub successor: Option<KeyId>,
-    /// Who made it; with their roles, its own end. Nobody: it stands for itself.
+    /// Who made it, or the owner of the key that did; with their roles, its own end. Nobody: it
+    /// stands for itself.
     pub maker: Option<PrincipalId>,
 }
 

@@ -15,6 +15,7 @@ pub mod jwt;
 pub mod keys;
 mod known;
 mod login;
+pub mod owners;
 mod refusals;
 mod secrets;
 mod session;

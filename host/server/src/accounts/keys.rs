@@ -3,11 +3,12 @@
 use crate::accounts::AccountError;
 use crate::app::App;
 use crate::identity::keys::mint;
-use crate::identity::{KeyUse, Known};
+use crate::identity::{AuthError, KeyUse, Known, owners};
 use holdfast_model::action::{CreateKey, KeyRef, ListKeys, RevokeKey};
 use holdfast_model::principal::Proof;
 use holdfast_model::{
-    AccountId, ApiKey, Invalid, KeyId, Principal, Role, Roles, Scopes, TenantId, UnixMillis,
+    AccountId, ApiKey, Invalid, KeyId, Principal, PrincipalId, Role, Roles, Scopes, TenantId,
+    UnixMillis,
 };
 use holdfast_policy::{Context, Permit};
 use holdfast_store::{Expect, StoreError};
@@ -44,8 +45,8 @@ pub struct Minted {
     pub secret: String,
 }
 
-/// Makes a key for an account. It ends with its maker's rights: what the maker could not give away
-/// today, the key is not.
+/// Makes a key for an account. It is its maker's, or, where a key makes it, that key's owner's, and
+/// ends with their rights: what the owner could not give away today, the key is not.
 ///
 /// # Errors
 /// Roles that are not the maker's to give, a label or an expiry that cannot be used, or the store
@@ -67,14 +68,23 @@ pub async fn create(
     let minted = mint()?.hashed_with(&app.identity.secrets);
     let (mut key, secret) = minted.into_key(account, wanted.roles, wanted.label, now, expires);
     key.scopes = wanted.scopes.intersect(wanted.within);
-    key.maker = Some(maker.id.clone());
+    key.maker = Some(owner_of(app, maker, now).await?);
+    app.store.add_key(key.clone()).await?;
+    Ok(Minted { key, secret })
+}
+
+/// Whose the keys are that somebody makes.
+async fn owner_of(
+    app: &App,
+    maker: &Principal,
+    now: UnixMillis,
+) -> Result<PrincipalId, AccountError> {
     if let Proof::Token { .. } = &maker.proof {
-        // From now on what their issuer says of them counts for the key.
+        // From now on what their issuer says of them counts for the keys.
         let known = Known::of(maker);
         app.store.put_record(&known, Expect::Any, now).await?;
     }
-    app.store.add_key(key.clone()).await?;
-    Ok(Minted { key, secret })
+    Ok(owners::owner_of(&app.store, maker).await?)
 }
 
 fn check(wanted: &NewKey, now: UnixMillis, latest: UnixMillis) -> Result<(), Invalid> {
@@ -107,7 +117,9 @@ pub const OVERLAP_DEFAULT: Duration = Duration::from_secs(24 * 3_600);
 pub const OVERLAP_MAX: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// Makes a key in the place of another one, which stays good for a while. The new one is what the
-/// old one is, for as long as the old one was to be good from its beginning.
+/// old one is, for as long as the old one was to be good from its beginning. It is good for no more
+/// than `within`, what the caller's own proof is good for; and where somebody else than the old one
+/// or its owner gets to see it, it is theirs.
 ///
 /// # Errors
 /// It has a successor already, roles that are not the caller's to give, an overlap that is too
@@ -116,6 +128,7 @@ pub async fn rotate(
     app: &App,
     permits: (&Permit<RevokeKey>, &Permit<CreateKey>),
     overlap: Duration,
+    within: Scopes,
 ) -> Result<Minted, AccountError> {
     let now = app.clock.now();
     if overlap > OVERLAP_MAX {
@@ -135,14 +148,18 @@ pub async fn rotate(
     if let Some(role) = exceeding(caller, is_own_tenant, old.roles).filter(|_| !is_own) {
         return Err(AccountError::Exceeds(role));
     }
+    let (roles, maker) = match is_own {
+        true => (old.roles, old.maker.clone()),
+        false => handed_on(app, &old, caller, now).await?,
+    };
     let longest = millis(app.identity.terms.key_lifetime_max);
     let lifetime = old.expires.map(|end| end.millis_since(old.created));
     let expires = now.plus_millis(lifetime.unwrap_or(longest).min(longest));
     let minted = mint()?.hashed_with(&app.identity.secrets);
     let (account, label) = (old.account.clone(), old.label.clone());
-    let (mut key, secret) = minted.into_key(account, old.roles, label, now, Some(expires));
-    key.scopes = old.scopes;
-    key.maker = old.maker.clone();
+    let (mut key, secret) = minted.into_key(account, roles, label, now, Some(expires));
+    key.scopes = old.scopes.intersect(within);
+    key.maker = maker;
     app.store.add_key(key.clone()).await?;
     let end = now.plus_millis(millis(overlap));
     if let Err(error) = app.store.retire_key(&old.id, &key.id, end).await {
@@ -151,6 +168,26 @@ pub async fn rotate(
         return Err(error.into());
     }
     Ok(Minted { key, secret })
+}
+
+/// What a key that somebody else rotates is, and whose. Its owner's stay the owner's; who is not
+/// the owner gets what the key is now, not what it was made to be.
+async fn handed_on(
+    app: &App,
+    old: &ApiKey,
+    caller: &Principal,
+    now: UnixMillis,
+) -> Result<(Roles, Option<PrincipalId>), AccountError> {
+    let owner = Some(owner_of(app, caller, now).await?);
+    if owner == old.maker {
+        return Ok((old.roles, owner));
+    }
+    match owners::roles_now(&app.store, old, now).await {
+        Ok(roles) if !roles.is_empty() => Ok((roles, owner)),
+        Err(AuthError::Store(error)) => Err(error.into()),
+        // It opens nothing, so there is nothing to hand on.
+        _ => Err(StoreError::NotFound("key").into()),
+    }
 }
 
 /// When keys of a list were last used, give or take a minute.
@@ -268,7 +305,6 @@ pub async fn revoke(app: &App, permit: &Permit<RevokeKey>) -> Result<ApiKey, Acc
 #[cfg(test)]
 mod tests {
     use super::*;
-    use holdfast_model::PrincipalId;
 
     fn maker(roles: &[Role]) -> Principal {
         Principal {

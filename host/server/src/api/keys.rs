@@ -241,7 +241,7 @@ pub(crate) async fn rotate(call: &mut Call) -> Result<Reply, Problem> {
     let wanted: Rotation = call.json().await?;
     let overlap = wanted.overlap_seconds.map(Duration::from_secs);
     let overlap = overlap.unwrap_or(keys::OVERLAP_DEFAULT);
-    let minted = keys::rotate(call.app(), (&retired, &created), overlap).await?;
+    let minted = keys::rotate(call.app(), (&retired, &created), overlap, call.scopes()).await?;
     call.note(format!("key {id} rotated to {}", minted.key.id));
     let fresh = Fresh {
         key: KeyView::of(minted.key),

@@ -5,6 +5,7 @@ mod keycloak;
 mod keys;
 mod leaks;
 mod logins;
+mod owners;
 mod proofs;
 mod remote;
 mod tokens;

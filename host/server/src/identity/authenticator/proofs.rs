@@ -7,11 +7,12 @@ use crate::identity::jwt::{Issuers, TokenError, Verdict};
 use crate::identity::keys;
 use crate::identity::known::Known;
 use crate::identity::login;
+use crate::identity::owners;
 use crate::identity::session::{self, Began, EndedSession, Session};
 use crate::identity::users::{LoginOf, User};
 use holdfast_model::key::KeyHash;
 use holdfast_model::principal::Proof;
-use holdfast_model::{ApiKey, KeyId, Principal, PrincipalId, Roles, Scopes, UnixMillis};
+use holdfast_model::{ApiKey, KeyId, Principal, PrincipalId, Scopes, UnixMillis};
 use holdfast_store::{Expect, StoreError};
 use std::sync::Arc;
 
@@ -182,9 +183,7 @@ impl Inner {
         name: &str,
         now: UnixMillis,
     ) -> Result<Option<User>, AuthError> {
-        let kept = self.store.record::<User>(tenant, name, now).await;
-        let kept = kept.map_err(AuthError::Store)?;
-        Ok(kept.map(|kept| kept.value).filter(|user| !user.disabled))
+        owners::user(&self.store, tenant, name, now).await
     }
 
     async fn key(&self, token: &str, hash: &KeyHash, now: UnixMillis) -> Result<ApiKey, AuthError> {
@@ -218,13 +217,9 @@ impl Inner {
         self.of_key(key, now).await
     }
 
-    /// The holder of a key: what the key says, cut to what its maker could give away today.
+    /// The holder of a key: what the key says, cut to what its owner could give away today.
     async fn of_key(&self, key: ApiKey, now: UnixMillis) -> Result<Found, AuthError> {
-        let mut roles = key.roles;
-        if let Some(maker) = &key.maker {
-            let (theirs, is_own_tenant) = self.maker(maker, &key, now).await?;
-            roles = theirs.map_or(roles, |theirs| roles.given_by(theirs, is_own_tenant));
-        }
+        let roles = owners::roles_now(&self.store, &key, now).await?;
         let principal = Principal {
             id: PrincipalId::of_key(&key.id),
             account: key.account,
@@ -243,35 +238,6 @@ impl Inner {
             });
         }
         Ok(found)
-    }
-
-    /// The roles of who made a key, and whether they are of its tenant; nothing if nobody has seen
-    /// them since.
-    async fn maker(
-        &self,
-        maker: &PrincipalId,
-        key: &ApiKey,
-        now: UnixMillis,
-    ) -> Result<(Option<Roles>, bool), AuthError> {
-        let tenant = key.account.tenant();
-        if let Some((of, name)) = maker.user() {
-            let user = self.user(of, name, now).await?;
-            let user = user.ok_or(AuthError::MakerGone)?;
-            return Ok((Some(user.roles), &user.tenant == tenant));
-        }
-        if let Some(id) = maker.as_str().strip_prefix("key:") {
-            // A key's roles never change, and a rotated one's keys live on.
-            let id = KeyId::parse(id).map_err(|_| AuthError::MakerGone)?;
-            let made = self.store.key(&id).await.map_err(AuthError::Store)?;
-            let made = made.ok_or(AuthError::MakerGone)?;
-            return Ok((Some(made.roles), made.account.tenant() == tenant));
-        }
-        let digest = Known::digest_of(maker);
-        let kept = self.store.record::<Known>("", &digest, now).await;
-        let known = kept.map_err(AuthError::Store)?.map(|kept| kept.value);
-        Ok(known.map_or((None, false), |known| {
-            (Some(known.roles), &known.tenant == tenant)
-        }))
     }
 }
 
