@@ -68,7 +68,8 @@ pub async fn list(
     Ok(found)
 }
 
-/// Sets all attributes of a tenant; makes the tenant if there is none.
+/// Sets all attributes of a tenant; makes the tenant if there is none. The tenant, and what its
+/// attributes were.
 ///
 /// # Errors
 /// Too many or too long attributes, or the store fails.
@@ -76,16 +77,19 @@ pub async fn write(
     app: &App,
     permit: &Permit<WriteTenant>,
     attributes: BTreeMap<String, String>,
-) -> Result<Tenant, AccountError> {
+) -> Result<(Tenant, BTreeMap<String, String>), AccountError> {
     check(&attributes)?;
     let known = app.store.tenant(permit.on()).await?;
     let tenant = Tenant {
         id: permit.on().clone(),
-        created: known.map_or_else(|| app.clock.now(), |tenant| tenant.created),
+        created: known
+            .as_ref()
+            .map_or_else(|| app.clock.now(), |tenant| tenant.created),
         attributes,
     };
     app.store.put_tenant(tenant.clone()).await?;
-    Ok(tenant)
+    let before = known.map(|tenant| tenant.attributes);
+    Ok((tenant, before.unwrap_or_default()))
 }
 
 fn check(attributes: &BTreeMap<String, String>) -> Result<(), Invalid> {

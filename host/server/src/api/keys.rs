@@ -148,7 +148,9 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, Problem> {
         scopes: wanted.scopes,
         within: call.scopes(),
     };
+    call.note(format!("a key of {} for {}", wanted.roles, permit.on()));
     let minted = keys::create(call.app(), &permit, wanted).await?;
+    call.note(of_key(&minted.key));
     let fresh = Fresh {
         key: KeyView::of(minted.key),
         secret: minted.secret,
@@ -242,7 +244,7 @@ pub(crate) async fn rotate(call: &mut Call) -> Result<Reply, Problem> {
     let overlap = wanted.overlap_seconds.map(Duration::from_secs);
     let overlap = overlap.unwrap_or(keys::OVERLAP_DEFAULT);
     let minted = keys::rotate(call.app(), (&retired, &created), overlap, call.scopes()).await?;
-    call.note(format!("key {id} rotated to {}", minted.key.id));
+    call.note(format!("key {id} rotated to {}", of_key(&minted.key)));
     let fresh = Fresh {
         key: KeyView::of(minted.key),
         secret: minted.secret,
@@ -268,6 +270,18 @@ pub(crate) async fn revoke(call: &mut Call) -> Result<Reply, Problem> {
     let permit = call.permit::<RevokeKey>(reference)?;
     let key = keys::revoke(call.app(), &permit).await?;
     Reply::json(StatusCode::OK, &KeyView::of(key))
+}
+
+/// What the audit log is told of a key that is made.
+fn of_key(key: &ApiKey) -> String {
+    let scopes = match key.scopes.names() {
+        Some(names) => format!(", good for {}", names.join(", ")),
+        None => String::new(),
+    };
+    format!(
+        "key {} of {} for {}{scopes}",
+        key.id, key.roles, key.account
+    )
 }
 
 impl KeyView {

@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::{IntoParams, ToSchema};
 
+/// Characters of an attribute's value in the audit log.
+const VALUE_CHARS_TOLD: usize = 64;
+
 /// What an operator puts.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -98,8 +101,29 @@ pub(crate) async fn read(call: &mut Call) -> Result<Reply, Problem> {
 pub(crate) async fn write(call: &mut Call) -> Result<Reply, Problem> {
     let permit = call.permit::<WriteTenant>(named(call)?)?;
     let Attributes { attributes } = call.json().await?;
-    let tenant = tenants::write(call.app(), &permit, attributes).await?;
+    let (tenant, before) = tenants::write(call.app(), &permit, attributes).await?;
+    call.note(of_change(&before, &tenant.attributes));
     Reply::json(StatusCode::OK, &TenantView::of(tenant))
+}
+
+/// What the audit log is told of attributes: those that are another way now, and how they were.
+/// Long values are cut, so that many of them are told.
+fn of_change(before: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> String {
+    let cut = |value: &String| value.chars().take(VALUE_CHARS_TOLD).collect::<String>();
+    let set = now
+        .iter()
+        .filter_map(|(name, value)| match before.get(name) {
+            Some(was) if was == value => None,
+            Some(was) => Some(format!("{name} = {} (was {})", cut(value), cut(was))),
+            None => Some(format!("{name} = {}", cut(value))),
+        });
+    let gone = before.iter().filter(|(name, _)| !now.contains_key(*name));
+    let gone = gone.map(|(name, was)| format!("without {name} (was {})", cut(was)));
+    let told: Vec<String> = set.chain(gone).collect();
+    match told.is_empty() {
+        true => "attributes as they were".to_owned(),
+        false => format!("attributes {}", told.join("; ")),
+    }
 }
 
 /// The tenant that the path names. A name that none can have is one that is not there.

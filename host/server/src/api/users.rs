@@ -108,7 +108,6 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, Problem> {
         None => call.principal()?.tenant().clone(),
     };
     let permit = call.permit::<WriteUsers>(tenant)?;
-    call.note(format!("user {}", wanted.name));
     let roles = wanted.roles.unwrap_or_else(|| vec![Role::TenantUser]);
     let wanted = NewUser {
         name: wanted.name,
@@ -117,6 +116,7 @@ pub(crate) async fn create(call: &mut Call) -> Result<Reply, Problem> {
         password: wanted.password,
         logins: wanted.logins,
     };
+    call.note(of_new(&wanted));
     let user = users::create(call.app(), &permit, wanted).await?;
     Reply::json(StatusCode::CREATED, &UserView::of(user))
 }
@@ -165,7 +165,6 @@ pub(crate) async fn change(call: &mut Call) -> Result<Reply, Problem> {
     let permit = call.permit::<WriteUsers>(tenant(call, &query)?)?;
     let changed: Changed = call.json().await?;
     let name = call.segment().to_owned();
-    call.note(format!("user {name}"));
     let change = UserChange {
         roles: changed.roles.map(Into::into),
         password: changed.password,
@@ -173,6 +172,7 @@ pub(crate) async fn change(call: &mut Call) -> Result<Reply, Problem> {
         disabled: changed.disabled,
         unlock: changed.unlock,
     };
+    call.note(of_change(&name, &change));
     let user = users::change(call.app(), &permit, &name, change).await?;
     Reply::json(StatusCode::OK, &UserView::of(user))
 }
@@ -192,6 +192,46 @@ pub(crate) async fn delete(call: &mut Call) -> Result<Reply, Problem> {
     call.note(format!("user {name}"));
     users::delete(call.app(), &permit, &name).await?;
     Ok(Reply::empty(StatusCode::NO_CONTENT))
+}
+
+/// What the audit log is told of a new user: of a password, that there is one.
+fn of_new(wanted: &NewUser) -> String {
+    let mut told = vec![format!("roles {}", wanted.roles)];
+    if let Some(account) = &wanted.account {
+        told.push(format!("account {account}"));
+    }
+    if wanted.password.is_some() {
+        told.push("with a password".to_owned());
+    }
+    if !wanted.logins.is_empty() {
+        told.push(format!("logins {}", wanted.logins.join(", ")));
+    }
+    format!("user {}: {}", wanted.name, told.join("; "))
+}
+
+/// What the audit log is told that is to be another way.
+fn of_change(name: &str, change: &UserChange) -> String {
+    let mut told = Vec::new();
+    if let Some(roles) = change.roles {
+        told.push(format!("roles {roles}"));
+    }
+    if change.password.is_some() {
+        told.push("another password".to_owned());
+    }
+    match change.disabled {
+        Some(true) => told.push("disabled".to_owned()),
+        Some(false) => told.push("enabled".to_owned()),
+        None => {}
+    }
+    if change.unlock {
+        told.push("unlocked".to_owned());
+    }
+    match change.logins.as_deref() {
+        Some([]) => told.push("logins none".to_owned()),
+        Some(logins) => told.push(format!("logins {}", logins.join(", "))),
+        None => {}
+    }
+    format!("user {name}: {}", told.join("; "))
 }
 
 fn tenant(call: &Call, query: &Query) -> Result<TenantId, Problem> {
