@@ -282,6 +282,25 @@ fn production_refuses_what_is_unsafe_and_takes_what_is_safe() {
     Scene::new("[server]\nlisten = '0.0.0.0:8420'\n[audit]\nenabled = false").good();
 }
 
+/// Passwords that are kept here are for where there is no identity provider.
+#[test]
+fn production_takes_no_passwords_unless_it_is_told_to() {
+    let takes_passwords = |toml: &str, is_production| {
+        let mut config = Scene::new(toml).good();
+        config.general.production = is_production;
+        let identity = holdfast::identity::identity(&config);
+        identity
+            .map_err(|wrong| format!("{wrong:?}"))
+            .unwrap()
+            .terms
+            .passwords
+    };
+    assert!(!takes_passwords("", true));
+    assert!(takes_passwords("[auth]\npasswords = true", true));
+    assert!(takes_passwords("", false));
+    assert!(!takes_passwords("[auth]\npasswords = false", false));
+}
+
 #[test]
 fn a_reload_switches_everybody_or_nobody() {
     let scene = Scene::new("[kubo]\nconcurrency = 4\n");
@@ -375,6 +394,14 @@ fn issuers_are_checked_as_a_whole() {
         "\"king\" is no role",
     ] {
         assert!(problems.contains(words), "{words}\nis not in\n{problems}");
+    }
+    for audience in ["", "audience = []\n"] {
+        let anybodys = Scene::new(&format!(
+            "[auth.issuers.a]\nissuer = 'https://idp'\n{audience}tenant = 'a'\njwks = '{keys}'\n",
+        ));
+        let problems = config::load(&anybodys.sources, inspect).unwrap_err();
+        assert_eq!(problems.problems.len(), 1, "{problems}");
+        assert_eq!(problems.problems[0].key, "auth.issuers.a.audience");
     }
     let good = Scene::new(&format!(
         "[auth.issuers.a]\nissuer = 'https://idp'\naudience = 'x'\ntenant = 'a'\njwks = '{keys}'\n\
