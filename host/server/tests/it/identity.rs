@@ -1,6 +1,7 @@
 //! Who calls: keys, tokens, users, DIDs and wallets, good and bad.
 
 mod guesses;
+mod issuers;
 mod keycloak;
 mod keys;
 mod leaks;
