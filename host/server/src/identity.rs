@@ -36,6 +36,7 @@ pub use login::{
     LoginError, LoginNonce, Opened, SignedIn, begin_wallet, end_session, wanted_user,
     with_password, with_wallet,
 };
+pub use refusals::block;
 pub use secrets::{SECRET_CHARS_MIN, Secrets};
 pub use session::{Began, EndedSession, Session};
 pub use settings::{identity, issuers};

@@ -17,7 +17,7 @@ use crate::api::stream::STREAMS_MAX;
 use crate::api::trace;
 use crate::api::trail::{self, Decided};
 use crate::app::App;
-use crate::identity::{Approach, AuthError, Authenticator, Caller};
+use crate::identity::{Approach, AuthError, Authenticator, Caller, block};
 use crate::policies::Recorded;
 use axum::body::Body;
 use axum::extract::Request;
@@ -198,7 +198,7 @@ async fn serve(place: Place, request: Request, request_id: u128) -> Response {
 async fn answer(call: &mut Call) -> Result<Reply, Problem> {
     let address = trail::remote(&call.parts).map(|remote| remote.ip());
     if call.route.access == Access::Open {
-        call.count(address)?;
+        call.count(address.map(block))?;
     } else {
         let edge = Arc::clone(&call.station.edge);
         let caller = edge.authenticate(approach(&call.parts, address)).await?;

@@ -64,8 +64,9 @@ impl Refusals {
     }
 }
 
-/// Who has one IPv6 address has 2^64 of them.
-fn block(address: IpAddr) -> IpAddr {
+/// The addresses that are counted as one: who has one IPv6 address has 2^64 of them.
+#[must_use]
+pub fn block(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(address) => match address.to_ipv4_mapped() {

@@ -1,10 +1,16 @@
 //! Who guesses keys or passwords is slowed, and can be seen in the metrics and the audit log.
 
 use crate::support::host::{Host, Options};
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::Request;
+use holdfast::api::{Settings, router};
 use holdfast::clock::Clock;
 use holdfast::identity::{Identity, Terms};
 use holdfast_model::{Role, UnixMillis};
 use serde_json::{Value, json};
+use std::net::SocketAddr;
+use tower::ServiceExt;
 
 /// Wrong credentials a minute that an address may send here.
 const BOUND: u32 = 20;
@@ -113,4 +119,42 @@ async fn passwords_of_many_users_are_not_sprayed_from_one_address() {
             .iter()
             .all(|line| !line.to_string().contains("Winter2026"))
     );
+}
+
+/// Calls that need no key are counted by where they come from; who has one address of IPv6 has all
+/// that begin with the same 64 bits.
+#[tokio::test]
+async fn calls_without_a_key_are_counted_by_address() {
+    let host = host().await;
+    let settings = Settings {
+        calls_per_second: 1,
+        calls_burst: 2,
+        ..Settings::default()
+    };
+    let router = router(host.app.clone(), host.door.clone(), settings, &host.metrics);
+    let call = async |address: &str| {
+        let remote = SocketAddr::new(address.parse().unwrap(), 40_000);
+        let call = Request::get("/openapi.json").extension(ConnectInfo(remote));
+        let call = call.body(Body::empty()).unwrap();
+        let answer = router.clone().oneshot(call).await.unwrap();
+        let (left, status) = (
+            answer.headers().get("x-ratelimit-remaining"),
+            answer.status(),
+        );
+        let left = left.unwrap().to_str().unwrap().to_owned();
+        (status.as_u16(), left)
+    };
+    for (address, status, left) in [
+        ("192.0.2.1", 200, "1"),
+        ("192.0.2.1", 200, "0"),
+        ("192.0.2.1", 429, "0"),
+        ("::ffff:192.0.2.1", 429, "0"),
+        ("192.0.2.2", 200, "1"),
+        ("2001:db8::1", 200, "1"),
+        ("2001:db8::2", 200, "0"),
+        ("2001:db8::ffff:0:0:3", 429, "0"),
+        ("2001:db8:0:1::1", 200, "1"),
+    ] {
+        assert_eq!(call(address).await, (status, left.to_owned()), "{address}");
+    }
 }

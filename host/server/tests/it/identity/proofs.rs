@@ -3,15 +3,19 @@
 use crate::support::host::{Host, Options};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
 use ed25519_dalek::{Signer, SigningKey};
 use holdfast::clock::Clock;
 use holdfast::identity::{Chain, Identity, Terms, Web};
 use holdfast_model::{Role, UnixMillis};
 use serde_json::{Value, json};
 use sha3::{Digest, Keccak256};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
 const NOW: u64 = 1_800_000_000;
@@ -180,6 +184,68 @@ async fn a_wallet_signs_in_once_for_each_nonce() {
         message(&wallet, &nonce().await).replace("pins.example wants", "evil.example wants");
     log_in(other.clone(), wallet.sign(&other)).await.with(401);
     log_in("hello".to_owned(), "0x".to_owned()).await.with(400);
+}
+
+#[tokio::test]
+async fn a_nonce_waits_for_its_message_for_five_minutes() {
+    const WAITS_MILLIS: u64 = 300_000;
+    let (host, admin) = host().await;
+    let Clock::Manual(millis) = &host.app.clock else {
+        panic!("the clock goes by itself");
+    };
+    let wallet = Wallet(k256::ecdsa::SigningKey::from_slice(&[9; 32]).unwrap());
+    let login = format!("did:pkh:eip155:1:{}", wallet.address());
+    user(&host, &admin, &login).await;
+    for (passed, status) in [(WAITS_MILLIS - 1, 201), (WAITS_MILLIS, 401)] {
+        millis.store(NOW * 1_000, Ordering::SeqCst);
+        let told = host.call("POST", "/v1/login/nonce", None, None).await;
+        let told = told.with(201);
+        // The message itself is good for longer than that.
+        let text = message(&wallet, told["nonce"].as_str().unwrap());
+        let text = text.replace("08:05:00Z", "08:09:00Z");
+        millis.fetch_add(passed, Ordering::SeqCst);
+        let body = json!({ "message": text, "signature": wallet.sign(&text) });
+        let said = host
+            .call("POST", "/v1/login/wallet", None, Some(body))
+            .await;
+        let said = said.with(status);
+        if status == 401 {
+            assert!(said["detail"].as_str().unwrap().contains("nonce"), "{said}");
+        }
+    }
+}
+
+/// A contract may sign in as many bytes as it likes; it is asked about so many only.
+#[tokio::test]
+async fn a_signature_over_4_kib_is_not_shown_to_its_contract() {
+    const YES: &str =
+        r#"{"result":"0x1626ba7e00000000000000000000000000000000000000000000000000000000"}"#;
+    let asked = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&asked);
+    let node = axum::Router::new().fallback(async move |_: Bytes| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        YES
+    });
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let rpc = format!("http://{}/", socket.local_addr().unwrap());
+    let serving = axum::serve(socket, node).into_future();
+    let _serving = AbortOnDropHandle::new(tokio::spawn(serving));
+    let rpc = Some(Url::parse(&rpc).unwrap());
+    let (host, admin) = host_of(vec![Chain { id: 5, rpc }]).await;
+    let contract = Wallet(k256::ecdsa::SigningKey::from_slice(&[9; 32]).unwrap());
+    let login = format!("did:pkh:eip155:5:{}", contract.address());
+    user(&host, &admin, &login).await;
+    for (bytes, status, calls) in [(4_096, 201, 1), (4_097, 401, 1), (8_193, 401, 1)] {
+        let told = host.call("POST", "/v1/login/nonce", None, None).await;
+        let nonce = told.with(201)["nonce"].clone();
+        let text = message_on(5, &contract, nonce.as_str().unwrap());
+        let body = json!({ "message": text, "signature": "ab".repeat(bytes) });
+        let said = host
+            .call("POST", "/v1/login/wallet", None, Some(body))
+            .await;
+        said.with(status);
+        assert_eq!(asked.load(Ordering::SeqCst), calls, "{bytes}");
+    }
 }
 
 /// Chains' nodes that do not answer as they should. Each takes whoever comes.
