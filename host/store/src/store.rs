@@ -275,7 +275,8 @@ impl Store {
     }
 
     /// Pins after `after`, each once, in an order of the backend's own that never changes. A pin
-    /// that comes or goes meanwhile may be met or not.
+    /// that comes or goes meanwhile may be met or not. A page of large pins may be shorter than
+    /// `limit`; only an empty one is the end.
     pub async fn pins(&self, after: Option<&Cid>, limit: u32) -> Result<Vec<StoredPin>> {
         dispatch!(self, Pins, plain pins(after, limit))
     }

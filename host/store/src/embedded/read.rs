@@ -17,6 +17,10 @@ use holdfast_model::{
 };
 use std::ops::Bound;
 
+/// Bytes of rows that end a page of pins before its limit does: a thousand pins of 10 MiB are more
+/// than a host should hold for one reader.
+const PAGE_BYTES: usize = 16 * 1024 * 1024;
+
 impl Tables {
     pub(super) fn pin(&self, cid: &Cid) -> Result<Option<StoredPin>> {
         let row = self.get(Table::Pins, &cid.to_bytes())?;
@@ -27,6 +31,12 @@ impl Tables {
         let range = page(after.map(Cid::to_bytes).as_deref());
         let view = self.view();
         let rows = view.range(Table::Pins, range).take(limit as usize);
+        let mut bytes = 0;
+        let rows = rows.take_while(|row| {
+            let has_room = bytes < PAGE_BYTES;
+            bytes += row.as_ref().map_or(0, |(_, row)| row.len());
+            has_room
+        });
         rows.map(|row| stored_pin(&row?.1)).collect()
     }
 

@@ -12,4 +12,5 @@ mod crash;
 mod directory;
 mod disk;
 mod oracle;
+mod pages;
 mod speed;
