@@ -1,9 +1,9 @@
 //! The reconcilers: they follow the change feed and make the world what the store says.
 //!
 //! `placement` follows the feed and writes what each peer is to do; one `tracker` per Kubo node
-//! does it and reports; `reconcile` compares in full now and then; `expiry` and `retention` clear
-//! away. None has input beyond a wake-up: all derive their work from the store, so a lost wake-up
-//! or a crash delays work and loses none.
+//! does it and reports; `reconcile` compares in full now and then; `expiry` clears away. None has
+//! input beyond a wake-up: all derive their work from the store, so a lost wake-up or a crash
+//! delays work and loses none. `retention` trims the feed on hosts without the others too.
 //!
 //! *Architecture invariants:* workers change pins, requests and placements only through the verbs
 //! in `pins`; a node that is down never stops the API.
@@ -16,7 +16,7 @@ mod node;
 pub mod peers;
 mod placement;
 mod reconcile;
-mod retention;
+pub mod retention;
 mod tracker;
 pub mod tuning;
 
@@ -122,8 +122,7 @@ impl Workers {
         }
         tasks.spawn(placement::run(crew.clone(), stop.clone()));
         tasks.spawn(reconcile::run(crew.clone(), nodes, asked, stop.clone()));
-        tasks.spawn(expiry::run(crew.clone(), stop.clone()));
-        tasks.spawn(retention::run(crew, stop.clone()));
+        tasks.spawn(expiry::run(crew, stop.clone()));
         Ok(Self {
             tasks,
             stop,

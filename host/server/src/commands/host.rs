@@ -23,6 +23,7 @@ use crate::ops::profile::Profiler;
 use crate::ops::telemetry::{self, Telemetry};
 use crate::ops::tls::{self, Certificate};
 use crate::workers::metrics::WorkMetrics;
+use crate::workers::retention::{self, Kept};
 use crate::workers::{Handles, Workers};
 use anyhow::anyhow;
 use doors::Doors;
@@ -32,6 +33,7 @@ use reload::Reloader;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -76,8 +78,9 @@ pub struct Host {
     /// The listener of IPFS Cluster's interface, if this process has it.
     cluster: Option<Serving>,
     ops: Serving,
-    /// Ends the watching of files and plugins, and the writing down of keys' uses.
-    watching: [AbortOnDropHandle<()>; 3],
+    /// Ends the watching of files and plugins, the writing down of keys' uses, and the trimming of
+    /// the feed.
+    watching: [AbortOnDropHandle<()>; 4],
 }
 
 /// The workers, while there are some.
@@ -193,9 +196,7 @@ impl Host {
         let tls = certificate.clone().map(tls::server_config).transpose()?;
         let (metrics, stop) = (Metrics::new()?, CancellationToken::new());
         let health = Health::starting(stop.clone());
-        let desk = desk::router(health.clone(), metrics.clone(), Profiler::of(&live));
-        let ops_bounds = settings::ops_bounds(&config);
-        let ops = serve(ops, desk, None, ops_bounds, CancellationToken::new());
+        let ops = serve_desk(ops, &live, &health, &metrics);
         let doors = Doors::bind(&config, main, tls, stop).await?;
 
         let opened = open::open(&live, plugins, &clock, &health).await?;
@@ -208,6 +209,7 @@ impl Host {
         let api_metrics = ApiMetrics::new(work_metrics.kubo.clone())?;
         register(&metrics, &app, &authenticator, &api_metrics, &work_metrics)?;
         let (workers, kubo): (Crew, _) = (Arc::default(), work_metrics.kubo.clone());
+        let (feed_kept, trimming) = trim(&config, &app, &work_metrics);
         if does(Role::Worker) || does(Role::Reconciler) {
             let tuning = settings::tuning(&config);
             *workers.lock() = Some(Workers::spawn(Handles::from(&app), tuning, work_metrics)?);
@@ -217,7 +219,8 @@ impl Host {
             false => None,
         };
         let reloader = Arc::new(Reloader::new(live, &app, metrics));
-        reloader.subscribe_all(&authenticator, certificate.as_ref(), &workers, telemetry);
+        let certificate = certificate.as_ref();
+        reloader.subscribe_all(&authenticator, certificate, &workers, feed_kept, telemetry);
         reloader.subscribe_store(&app.store, opened.cluster);
         let behind = doors::Behind {
             app: &app,
@@ -230,8 +233,7 @@ impl Host {
         // Not before they are open: whoever hears that the host is ready calls at once.
         health.begin(parts(&app, &workers));
         let writing = tokio::spawn(write_uses(authenticator));
-        let watching = [reloader.watch(), reloader.follow_plugins(), writing];
-        let watching = watching.map(AbortOnDropHandle::new);
+        let watching = beside(&reloader, writing, trimming);
         let host = Self {
             app,
             auditor,
@@ -388,6 +390,23 @@ async fn collect(
     Ok(AbortOnDropHandle::new(tokio::spawn(working)))
 }
 
+/// Has the change feed trimmed, whatever the roles are: no other process may be there to do it.
+fn trim(config: &Config, app: &App, metrics: &WorkMetrics) -> (Kept, JoinHandle<()>) {
+    let kept = Kept::new(settings::feed_kept(config));
+    let trimming = retention::run(app.store.clone(), kept.clone(), metrics.clone());
+    (kept, tokio::spawn(trimming))
+}
+
+/// What goes on beside the calls until the host ends.
+fn beside(
+    reloader: &Arc<Reloader>,
+    writing: JoinHandle<()>,
+    trimming: JoinHandle<()>,
+) -> [AbortOnDropHandle<()>; 4] {
+    let (files, plugins) = (reloader.watch(), reloader.follow_plugins());
+    [files, plugins, writing, trimming].map(AbortOnDropHandle::new)
+}
+
 /// Writes down now and then when keys were last used.
 async fn write_uses(authenticator: Authenticator) {
     loop {
@@ -405,6 +424,13 @@ fn parts(app: &App, workers: &Crew) -> Parts {
         audit: app.audit.clone(),
         others: Arc::new(move || of_workers(workers.lock().as_ref())),
     }
+}
+
+/// Answers those who run the host.
+fn serve_desk(listener: Listener, live: &Arc<Live>, health: &Health, metrics: &Metrics) -> Serving {
+    let desk = desk::router(health.clone(), metrics.clone(), Profiler::of(live));
+    let bounds = settings::ops_bounds(&live.get());
+    serve(listener, desk, None, bounds, CancellationToken::new())
 }
 
 fn serve(

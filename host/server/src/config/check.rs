@@ -9,8 +9,19 @@ const BOOTSTRAP_KEY_BYTES_MIN: usize = 16;
 /// Characters of what tokens are signed with: HS256 wants 256 bits (RFC 7518, section 3.2).
 const TOKEN_SECRET_BYTES_MIN: usize = 32;
 
+/// The shortest time for which the feed is kept: a list of a hundred million pins takes minutes,
+/// and whoever has read it then follows the feed from where the list began.
+const FEED_KEPT_MILLIS_MIN: u64 = 3_600_000;
+
 pub(super) fn check(config: &Config) -> Vec<Complaint> {
     let mut wrong = Vec::new();
+    if config.store.feed_kept.0 < FEED_KEPT_MILLIS_MIN {
+        wrong.push(Complaint::new(
+            "store.feed_kept",
+            "is shorter than an hour",
+            "write \"1h\" or more, so that who lists all pins can go on from where that began",
+        ));
+    }
     if config.store.kind == StoreKind::Cql {
         cql(&config.store.cql, &mut wrong);
     }

@@ -125,6 +125,13 @@ section! {
         kind: StoreKind = StoreKind::Embedded, Restart;
         /// The embedded store's directory; `store` in the data directory if it is not set.
         dir: Option<PathBuf> = None, Restart;
+        /// For how long the feed of changes is kept on a CQL store, an hour at least. Who follows
+        /// it and was away for longer lists all pins anew. What the workers of this store have
+        /// still to read is kept in any case.
+        feed_kept: Millis = Millis::seconds(3 * 86_400), Live;
+        /// The same for the embedded store and the one in memory, which count steps instead of
+        /// time: a change takes one, and so does what a worker writes of a pin.
+        feed_kept_steps: Bounded<1_000, 1_000_000_000_000> = Bounded::new(10_000_000), Live;
         /// The cluster.
         cql: Cql = Cql::default(), Live;
     }
@@ -133,7 +140,8 @@ section! {
 section! {
     /// The Kubo nodes that hold the content.
     Kubo {
-        /// Addresses of their RPC APIs.
+        /// Addresses of their RPC APIs: the same on every process with workers over one store,
+        /// since what is placed on any other node is forgotten.
         api: Vec<String> = vec!["http://127.0.0.1:5001".to_owned()], Restart;
         /// Multiaddrs to show clients as delegates, each ending in /p2p/…; if there are none, what
         /// the nodes say of themselves.

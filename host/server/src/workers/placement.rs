@@ -9,7 +9,7 @@ use super::crew::{Crew, PAUSE, WorkError, together};
 use super::reconcile::Asked;
 use crate::pins::place::{Fleet, Occasion, place};
 use holdfast_model::action::DriveWork;
-use holdfast_model::{Change, Cid, Cursor};
+use holdfast_model::{Change, Cid};
 use holdfast_policy::Permit;
 use holdfast_store::StoreError;
 use std::collections::HashSet;
@@ -68,10 +68,11 @@ async fn batch(crew: &Crew) -> Result<bool, WorkError> {
     }
     let changes = match crew.store.changes(cursor, BATCH_ROWS).await {
         Err(StoreError::CursorTooOld { oldest }) => {
+            // The first worker of a store that others filled finds it so: see `retention`.
             tracing::warn!(
                 ?cursor,
                 ?oldest,
-                "the change feed was trimmed too early; all pins are read once"
+                "the change feed was trimmed before placement read it; all pins are read once"
             );
             Asked::and_wait(&crew.rounds).await;
             crew.store.save_follower(FOLLOWER, oldest).await?;
@@ -131,9 +132,4 @@ async fn one(
         }
         other => Ok(other?),
     }
-}
-
-/// How far placement has read.
-pub(super) async fn cursor(crew: &Crew) -> Result<Cursor, StoreError> {
-    crew.store.follower(FOLLOWER).await
 }

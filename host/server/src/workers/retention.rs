@@ -1,34 +1,59 @@
-//! Trims the change feed: entries go when every worker that follows it has read them and they lie
-//! farther behind the head than the operator wants for those who follow from outside.
+//! Trims the change feed: entries go when the placement worker has read them and they lie farther
+//! behind the head than the operator wants for those who follow from outside.
+//!
+//! Every host does it, whatever its role: a store that only cluster nodes use may have no worker at
+//! all. One would be enough; several do no harm, since trimming twice changes nothing.
 //!
 //! On CQL the feed's cursors are times and what is kept is an age. The embedded feed knows no
 //! times: there it is a number of steps.
 
-use super::crew::{Crew, WorkError};
+use super::metrics::WorkMetrics;
 use super::placement;
 use holdfast_model::Cursor;
-use tokio_util::sync::CancellationToken;
+use holdfast_store::{Retention, Store, StoreError};
+use std::time::Duration;
+use tokio::sync::watch;
 
 const WORKER: &str = "retention";
 
-/// Trims until `stop`.
-pub(super) async fn run(crew: Crew, stop: CancellationToken) {
+/// How often the feed is trimmed. Nobody keeps less than an hour of it.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// How much is kept, as it may be changed while the host runs.
+pub type Kept = watch::Sender<Retention>;
+
+/// Trims at once, then again and again, and whenever `kept` changes. What it is about when it is
+/// dropped, the next one does.
+pub async fn run(store: Store, kept: Kept, metrics: WorkMetrics) {
+    let mut changes = kept.subscribe();
     loop {
-        if let Err(error) = round(&crew).await {
-            crew.failed(WORKER, &error);
+        let now = *changes.borrow_and_update();
+        if let Err(error) = round(&store, now).await {
+            metrics.failures.with_label_values(&[WORKER]).inc();
+            tracing::error!(
+                kind = %error.kind(),
+                %error,
+                "the change feed could not be trimmed; it will be tried again"
+            );
         }
         tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(crew.tuning().retention) => {}
+            // It cannot end: `kept` is held here.
+            _ = changes.changed() => {}
+            () = tokio::time::sleep(EVERY) => {}
         }
     }
 }
 
-async fn round(crew: &Crew) -> Result<(), WorkError> {
-    let read = placement::cursor(crew).await?;
-    let upto = crew.store.outdated(crew.tuning().feed_kept).min(read);
+async fn round(store: &Store, kept: Retention) -> Result<(), StoreError> {
+    let outdated = store.outdated(kept);
+    let upto = match store.follower(placement::FOLLOWER).await? {
+        // No worker has ever placed a pin here, and perhaps none ever will. The first one that
+        // does finds the feed trimmed and reads all pins once.
+        Cursor::START => outdated,
+        read => outdated.min(read),
+    };
     if upto > Cursor::START {
-        crew.store.trim_changes(upto).await?;
+        store.trim_changes(upto).await?;
     }
     Ok(())
 }

@@ -2,7 +2,6 @@
 //! workers run; what is under way ends as it began.
 
 use super::kubo::Patience;
-use holdfast_store::Retention;
 use std::time::Duration;
 
 /// The settings. The defaults suit one Kubo node beside the host.
@@ -28,10 +27,6 @@ pub struct Tuning {
     pub reconcile: Duration,
     /// How often expired requests and pins are looked for.
     pub expiry: Duration,
-    /// How often the change feed is trimmed.
-    pub retention: Duration,
-    /// How much of the change feed is kept for those who follow it from outside.
-    pub feed_kept: Retention,
     /// Whether this process alone drives the nodes: then it takes over at its start what a dead
     /// predecessor was about, and need not wait for the leases to end.
     pub alone: bool,
@@ -57,11 +52,6 @@ impl Default for Tuning {
             progress: Duration::from_secs(10),
             reconcile: Duration::from_secs(30 * 60),
             expiry: Duration::from_secs(10),
-            retention: MINUTE,
-            feed_kept: Retention {
-                age: Duration::from_secs(3 * 24 * 60 * 60),
-                steps: 10_000_000,
-            },
             alone: true,
             exclusive: false,
         }

@@ -365,11 +365,26 @@ fn what_fits_together_alone_is_checked_as_a_whole() {
             "[cluster]\ncors_origins = ['https://app.example/page']",
             "cluster.cors_origins has something in it that is no origin",
         ),
+        (
+            "[store]\nfeed_kept = '59m'",
+            "store.feed_kept is shorter than an hour → write \"1h\" or more",
+        ),
+        (
+            "[store]\nfeed_kept = 3",
+            "store.feed_kept 3 is no span of time →",
+        ),
+        (
+            "[store]\nfeed_kept_steps = 999",
+            "store.feed_kept_steps 999 is no number from 1000 to",
+        ),
     ] {
         let wrong = Scene::new(toml).wrong();
         assert!(wrong.contains(words), "{toml}: {wrong}");
     }
     Scene::new("[server]\ncors_origins = ['https://app.example', '*']").good();
+    let kept = Scene::new("[store]\nfeed_kept = '1h'\nfeed_kept_steps = 1000").good();
+    assert_eq!(kept.store.feed_kept.get().as_secs(), 3_600);
+    assert_eq!(kept.store.feed_kept_steps.get(), 1_000);
 }
 
 #[test]

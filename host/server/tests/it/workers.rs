@@ -6,6 +6,7 @@ mod mending;
 mod outage;
 mod pinning;
 mod placing;
+mod retention;
 mod settling;
 
 use crate::support::kubo::KuboNode;
@@ -19,7 +20,7 @@ use holdfast_model::{
     AccountId, Cid, NewRequest, PinRequest, Placement, PlacementState, RequestId, RequestStatus,
 };
 use holdfast_policy::Gate;
-use holdfast_store::{RequestDraft, Retention, Store};
+use holdfast_store::{RequestDraft, Store};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -189,11 +190,6 @@ fn brisk() -> Tuning {
         progress: Duration::from_millis(50),
         reconcile: Duration::from_secs(3_600),
         expiry: Duration::from_millis(50),
-        retention: Duration::from_secs(3_600),
-        feed_kept: Retention {
-            age: Duration::from_secs(3_600),
-            steps: 1_000_000,
-        },
         alone: true,
         exclusive: false,
     }

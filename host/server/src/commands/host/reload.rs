@@ -10,6 +10,7 @@ use crate::ops::audit::{Audit, Event, Outcome};
 use crate::ops::metrics::Metrics;
 use crate::ops::telemetry::{self, Telemetry};
 use crate::ops::tls::{self, Certificate};
+use crate::workers::retention::Kept;
 use holdfast_policy::Gate;
 use holdfast_runtime::{PluginInfo, PluginKind, Plugins};
 use holdfast_store::{Candidate, Cql, CqlSettings, Store, StoreError};
@@ -68,6 +69,7 @@ impl Reloader {
         authenticator: &Authenticator,
         certificate: Option<&Arc<Certificate>>,
         workers: &Crew,
+        feed_kept: Kept,
         telemetry: Option<Telemetry>,
     ) {
         let authenticator = authenticator.clone();
@@ -98,6 +100,7 @@ impl Reloader {
                 }
             }) as Commit)
         }));
+        self.subscribe_feed(feed_kept);
         if let Some(telemetry) = telemetry {
             self.live.subscribe(Box::new(move |config| {
                 let level = telemetry::filter(&config.log)?;
@@ -105,6 +108,16 @@ impl Reloader {
                 Ok(Box::new(move || telemetry.set(level)) as Commit)
             }));
         }
+    }
+
+    /// Has the feed's trimmer told of how much is to be kept.
+    fn subscribe_feed(&self, kept: Kept) {
+        self.live.subscribe(Box::new(move |config| {
+            let (next, kept) = (settings::feed_kept(config), kept.clone());
+            Ok(Box::new(move || {
+                kept.send_if_modified(|now| std::mem::replace(now, next) != next);
+            }) as Commit)
+        }));
     }
 
     /// Has the store go over to another session when anything about the cluster changes: its

@@ -11,6 +11,7 @@ use crate::workers::tuning::{Retry, Tuning};
 use holdfast_model::Origin;
 use holdfast_policy::{GateSettings, Keeper, Seal};
 use holdfast_runtime::{PublicKey, Signature};
+use holdfast_store::Retention;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -152,6 +153,14 @@ pub(super) fn tuning(config: &Config) -> Tuning {
         // A cluster is there to be shared: another process may hold what a dead one left.
         alone: config.store.kind != StoreKind::Cql,
         ..Tuning::default()
+    }
+}
+
+/// How much of the change feed is kept.
+pub(super) fn feed_kept(config: &Config) -> Retention {
+    Retention {
+        age: config.store.feed_kept.get(),
+        steps: config.store.feed_kept_steps.get(),
     }
 }
 

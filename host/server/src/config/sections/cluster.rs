@@ -15,7 +15,8 @@ pub type Copies = Bounded<0, 1_000>;
 
 section! {
     /// IPFS Cluster's REST API on a listener of its own, for ipfs-cluster-ctl and what else speaks
-    /// to a cluster. Its peers are the Kubo nodes of `[kubo]`. docs/cluster.md tells more.
+    /// to a cluster. Its peers are the Kubo nodes of `[kubo]`; a host without workers shows none.
+    /// docs/cluster.md tells more.
     ClusterApi {
         /// Where it listens; 127.0.0.1:9094 is where clients look. Not set: nowhere.
         listen: Option<SocketAddr> = None, Restart;

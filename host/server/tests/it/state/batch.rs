@@ -14,7 +14,7 @@ async fn entries_are_atomic_each_on_each_store() {
     }
 }
 
-fn put(pin: &Pin) -> Value {
+pub(super) fn put(pin: &Pin) -> Value {
     json!({ "put": pin })
 }
 
@@ -106,15 +106,7 @@ async fn a_batch_of_more_than_ten_thousand_changes_nothing() {
 #[test]
 fn a_host_that_dies_in_a_batch_loses_nothing_that_it_answered() {
     const BATCH: u64 = 1_000;
-    let mut host = Holdfast::start_with(Plan {
-        kubo_api: "http://127.0.0.1:1".to_owned(),
-        roles: vec!["api"],
-        ..Plan::default()
-    });
-    let wanted = json!({"account": "default/cluster", "roles": ["cluster-node"], "label": "node"});
-    let (status, made) = host.ask(&host.key, "POST", "/v1/keys", Some(&wanted));
-    assert_eq!(status, 201, "{made}");
-    let key = made["secret"].as_str().unwrap().to_owned();
+    let (mut host, key) = program();
     let body = |from: u64| -> String {
         let pins = (from..from + BATCH).map(|n| named(n, &format!("n{n}")));
         pins.map(|pin| format!("{}\n", put(&pin))).collect()
@@ -150,6 +142,20 @@ fn a_host_that_dies_in_a_batch_loses_nothing_that_it_answered() {
     assert_eq!(has(3 * BATCH - 1).0, 200);
 }
 
+/// The program with the role `api` alone, and a node's key for it.
+pub(super) fn program() -> (Holdfast, String) {
+    let host = Holdfast::start_with(Plan {
+        kubo_api: "http://127.0.0.1:1".to_owned(),
+        roles: vec!["api"],
+        ..Plan::default()
+    });
+    let wanted = json!({"account": "default/cluster", "roles": ["cluster-node"], "label": "node"});
+    let (status, made) = host.ask(&host.key, "POST", "/v1/keys", Some(&wanted));
+    assert_eq!(status, 201, "{made}");
+    let key = made["secret"].as_str().unwrap().to_owned();
+    (host, key)
+}
+
 fn begin(host: &Holdfast, key: &str, body: &str) -> TcpStream {
     let mut stream = TcpStream::connect(host.addr).unwrap();
     let head = format!(
@@ -163,7 +169,7 @@ fn begin(host: &Holdfast, key: &str, body: &str) -> TcpStream {
     stream
 }
 
-fn commit(host: &Holdfast, key: &str, body: &str) -> std::io::Result<String> {
+pub(super) fn commit(host: &Holdfast, key: &str, body: &str) -> std::io::Result<String> {
     let mut answer = String::new();
     begin(host, key, body).read_to_string(&mut answer)?;
     Ok(answer)

@@ -1,7 +1,9 @@
 //! Following what changes.
 
+use super::batch::{commit, program, put};
 use super::{Node, PATIENCE, cid, named, path, pin};
 use crate::support::host::Options;
+use crate::support::process::until;
 use holdfast::api::Settings;
 use holdfast_model::Cursor;
 use holdfast_store::Expect;
@@ -142,6 +144,27 @@ async fn a_cursor_that_cannot_be_gone_on_from_is_refused_with_the_mend() {
             node.call("GET", &path, &[], "").await.with(400);
         }
     }
+}
+
+/// A host with the role `api` has no worker that would trim, and perhaps nobody else has one: it
+/// trims by itself, and takes up at once that it is to keep less.
+#[test]
+fn a_host_without_workers_trims_the_feed() {
+    const PINS: u64 = 1_200;
+    let (host, key) = program();
+    let body: String = (0..PINS).map(|n| format!("{}\n", put(&pin(n)))).collect();
+    let answered = commit(&host, &key, &body).unwrap();
+    assert!(answered.contains("\"applied\":1200"), "{answered}");
+    let after = |cursor: u64| format!("/v1/state/changes?after={cursor}&limit=1000");
+    let begin = || host.ask(&key, "GET", &after(0), None);
+    assert_eq!(begin().0, 200);
+    host.write("holdfast.toml", "[store]\nfeed_kept_steps = 1000\n");
+    let (_, gone) = until("the feed is trimmed", begin, |(status, _)| *status == 410);
+    assert_eq!(gone["code"], "CURSOR_TOO_OLD", "{gone}");
+    let (oldest, head) = (gone["oldest"].as_u64(), gone["head"].as_u64());
+    assert_eq!(oldest.unwrap() + 1_000, head.unwrap(), "{gone}");
+    let (status, rest) = host.ask(&key, "GET", &after(oldest.unwrap()), None);
+    assert_eq!((status, &rest["cursor"]), (200, &gone["head"]), "{rest}");
 }
 
 #[tokio::test]

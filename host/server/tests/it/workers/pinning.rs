@@ -1,6 +1,8 @@
 //! What a node that is well does.
 
+use super::retention::{steps, trimming};
 use super::*;
+use holdfast::workers::retention::Kept;
 use holdfast_model::Cursor;
 use holdfast_model::pin::{MaxDepth, Pin};
 use holdfast_store::Expect;
@@ -223,8 +225,6 @@ async fn what_has_expired_goes() {
 async fn the_feed_is_trimmed_behind_those_who_read_it() {
     let node = KuboNode::start().await;
     let mut scene = Scene::new(&node.api(), brisk());
-    scene.tuning.retention = Duration::from_millis(20);
-    scene.tuning.feed_kept.steps = 2;
     scene.begin_with_node().await;
     for n in 0..6_u8 {
         let cid = node.add(&[n; 9]);
@@ -233,6 +233,7 @@ async fn the_feed_is_trimmed_behind_those_who_read_it() {
     }
     let head = *scene.store.head().borrow();
     let kept = Cursor(head.0 - 2);
+    let _trimming = trimming(&scene.store, &Kept::new(steps(2)));
     until("old entries are gone", async || {
         scene.store.changes(Cursor::START, 10).await.is_err()
     })

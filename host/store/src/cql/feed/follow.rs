@@ -9,6 +9,10 @@ use crate::rules::{check_follower_name, check_not_in_future};
 use holdfast_model::{Change, Cursor};
 use std::time::Duration;
 
+/// What is outdated moves in steps of 2^26 microseconds, some 67 seconds: every process of a
+/// cluster trims, and all but the first find that it has been done.
+const OUTDATED_STEP_BITS: u32 = 26;
+
 impl Cql {
     pub(crate) async fn changes(&self, after: Cursor, limit: u32) -> Result<Vec<Change>> {
         self.shared.feed.changes(after, limit).await
@@ -21,6 +25,7 @@ impl Cql {
     pub(crate) fn outdated(&self, age: Duration) -> Cursor {
         let age = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
         let end = self.shared.clock.reached().saturating_sub(age);
+        let end = (end >> OUTDATED_STEP_BITS) << OUTDATED_STEP_BITS;
         Cursor(end).min(*self.head().borrow())
     }
 

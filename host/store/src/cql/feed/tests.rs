@@ -335,6 +335,43 @@ async fn trimming_forgets_whole_slots_and_leaves_the_rest() {
     assert_eq!(rows.get("change_feed"), None);
 }
 
+/// By a clock that is set: what is older than it is to be kept goes, two may trim at once, and who
+/// stood there is told so.
+#[tokio::test]
+async fn what_is_older_than_is_to_be_kept_is_forgotten() {
+    const HOUR: Duration = Duration::from_secs(3_600);
+    const KEPT: Duration = Duration::from_secs(3 * 24 * 3_600);
+    let scene = Scene::of_its_own();
+    let process = scene.process().await;
+    for n in [1, 2] {
+        announce(&process, n).await.done().await;
+    }
+    let old = read(&process, Cursor::START).await;
+    process.shared.clock.set_forward(KEPT - HOUR);
+    beats(&process, 2).await;
+    announce(&process, 3).await.done().await;
+    assert!(process.outdated(KEPT) < old[0].cursor, "an hour too early");
+    process.shared.clock.set_forward(2 * HOUR);
+    beats(&process, 2).await;
+    let other = scene.process().await;
+    let ends = [process.outdated(KEPT), other.outdated(KEPT)];
+    assert!(ends[0] >= old[1].cursor, "an hour late");
+    let (one, two) = tokio::join!(process.trim_changes(ends[0]), other.trim_changes(ends[1]));
+    one.and(two).unwrap();
+    beats(&other, 2).await;
+    for process in [&process, &other] {
+        let stale = process.changes(old[0].cursor, 10).await;
+        let is_told = |oldest| ends.contains(&oldest);
+        assert!(
+            matches!(stale, Err(StoreError::CursorTooOld { oldest }) if is_told(oldest)),
+            "{stale:?}"
+        );
+        assert_eq!(read_numbers(process, ends[0].max(ends[1])).await, [3]);
+    }
+    other.close().await;
+    process.close().await;
+}
+
 /// Four writers in two processes, two readers that follow: nothing is lost, nothing comes twice,
 /// and what one writer announced comes in its order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -258,8 +258,8 @@ fn other_partitions() -> [(&'static str, &'static str, f64, f64); 18] {
         ),
         (
             "feed_slots",
-            "all, kept for 30 days",
-            30.0 * DAY / slot("feed.rs", 1e6),
+            "all, kept for 3 days",
+            3.0 * DAY / slot("feed.rs", 1e6),
             INDEX_ROW_RAW,
         ),
         (
@@ -373,12 +373,12 @@ pub(super) fn growth() -> String {
 
 pub(super) fn bounded() -> String {
     let mut text = heading(&["table", "bounded by", "at", "a replica"]);
-    let feed = 1e4 * 30.0 * DAY * FEED_DISK;
+    let feed = 1e4 * 3.0 * DAY * FEED_DISK;
     let audit = 1e4 * 400.0 * DAY * AUDIT_RAW / 2.0;
     for (table, by, at, bytes) in [
         (
             "change_feed",
-            "its retention, here 30 days",
+            "`store.feed_kept`, here its default of 3 days",
             "10,000 changes a second",
             feed,
         ),
