@@ -53,6 +53,7 @@ const ROWS: &[(&str, Measure)] = &[
     ("decide_10", policy::decide_10),
     ("decide_10000", policy::decide_10000),
     ("decide_new", policy::decide_new),
+    ("decide_new_10000", policy::decide_new_10000),
     ("decide_opa", opa::decide_opa),
     ("hot_identity", identity::hot_identity),
     ("import", state::import),

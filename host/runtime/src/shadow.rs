@@ -15,6 +15,7 @@ use crate::error::Fault;
 use crate::generation::{Bell, Generation, Member};
 use crate::guest::printable;
 use crate::plugin::Plugin;
+use crate::priority::step_back;
 use crate::promotion::Ruling;
 use crate::registry::ReloadMetrics;
 use authorizer::Flips;
@@ -186,7 +187,11 @@ impl Shadow {
         let of_thread = metrics.clone();
         std::thread::Builder::new()
             .name("plugin-shadow".into())
-            .spawn(move || run(&jobs, &bell, &of_thread))?;
+            .spawn(move || {
+                // Nobody waits for what a candidate says.
+                step_back();
+                run(&jobs, &bell, &of_thread);
+            })?;
         Ok(Self { queue, metrics })
     }
 

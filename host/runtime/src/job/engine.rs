@@ -2,6 +2,7 @@
 //! a job that runs wild takes none that serve calls.
 
 use crate::limits::WASM_STACK_BYTES;
+use crate::priority::step_back;
 use std::sync::mpsc;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
@@ -65,6 +66,8 @@ impl Crew {
             .worker_threads(THREADS)
             .max_blocking_threads(LOOKUP_THREADS_MAX)
             .thread_name("plugin-job")
+            // Nobody's request waits for money to be collected, nor for configuration.
+            .on_thread_start(step_back)
             .enable_all()
             .build()?;
         Ok(Self(Some(runtime)))

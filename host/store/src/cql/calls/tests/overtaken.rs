@@ -7,14 +7,16 @@
 use super::*;
 use crate::contract::Backend;
 use crate::contract::audit::run;
-use crate::contract::sample::{at, cid, key, peer, placement};
+use crate::contract::sample::{at, cid, draft, key, peer, placement, request_id};
 use crate::cql::trail::TRAIL_MAX;
 use crate::cql::trial::Trial;
 use crate::cql::{Cql, Statement, Stop};
 use crate::record::{RawRecord, RecordKey};
 use crate::rules::begin_tenant;
-use crate::{Expect, StoreError};
-use holdfast_model::{AuditHead, Cid, Pin, Placement, StoredPin, TenantId};
+use crate::{Expect, RequestDraft, StoreError};
+use holdfast_model::{
+    AccountId, AuditHead, Cid, Pin, Placement, RequestFilter, StoredPin, TenantId,
+};
 use scylla::errors::{DbError, WriteType};
 use std::future::Future;
 use tokio::task::JoinHandle;
@@ -304,6 +306,49 @@ async fn what_was_not_written_is_known_not_to_be() {
     assert!(written.version > before.version);
     let found = meeting.others.pin(&of(2)).await.unwrap();
     assert_eq!(found, Some(written));
+}
+
+/// Requests of accounts that others make requests for too: the first of one, which makes the
+/// account's head, and one more of another, which moves it.
+#[tokio::test]
+async fn a_request_is_recognised_behind_others_of_its_account() {
+    let mut meeting = Meeting::start().await;
+    let others = meeting.others.clone();
+    let accounts = ["acme/web", "acme/new"].map(|name| AccountId::parse(name).unwrap());
+    let asked = |id, account: &AccountId| RequestDraft {
+        account: account.clone(),
+        ..draft(id, id).unwrap()
+    };
+    let made = |id, account| others.create_request(asked(id, account), at(id));
+    made(1, &accounts[0]).await.unwrap();
+
+    let of_heads = Condition::BodyContainsCaseSensitive(b"accounts".as_slice().into());
+    meeting.hush_what(answers_a_condition().and(of_heads));
+    let mut mine = Vec::new();
+    for (id, account) in (2..).zip(&accounts) {
+        let (store, draft) = (meeting.mine.clone(), asked(id, account));
+        mine.push(meeting.begin(async move { store.create_request(draft, at(id)).await }));
+        let before = u64::from(id == 2);
+        let has_moved = async || others.status_counts(account).await.unwrap().total() > before;
+        until(has_moved).await;
+        made(10 + id, account).await.unwrap();
+        made(20 + id, account).await.unwrap();
+    }
+    meeting.rig.proxy.turn_off_rules();
+    for (id, made) in (2..).zip(mine) {
+        assert_eq!(made.await.unwrap().unwrap().id, request_id(id));
+    }
+    let all = RequestFilter::default();
+    let wanted: [&[u64]; 2] = [&[22, 12, 2, 1], &[23, 13, 3]];
+    for (account, wanted) in accounts.iter().zip(wanted) {
+        let listed = others.requests(account, &all, 10);
+        let ids: Vec<_> = listed.await.unwrap().iter().map(|one| one.id).collect();
+        let wanted: Vec<_> = wanted.iter().map(|id| request_id(*id)).collect();
+        assert_eq!(ids, wanted);
+        let counts = others.status_counts(account).await.unwrap();
+        assert_eq!(counts.total(), wanted.len() as u64);
+    }
+    assert_eq!(others.check().await.unwrap(), [""; 0]);
 }
 
 /// A tenant that was written is not written again over what others have made of it since.
