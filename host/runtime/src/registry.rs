@@ -283,10 +283,7 @@ impl Registry {
     }
 
     fn refuse_unread(&self, name: &str, why: String) {
-        let was_known = std::mem::replace(&mut self.shelf.lock().slot(name).is_restored, true);
-        if !was_known {
-            self.restore(name, None);
-        }
+        self.restore(name, None);
         let mut shelf = self.shelf.lock();
         let slot = shelf.slot(name);
         if slot.refused.as_ref().is_some_and(|known| known.why == why) {

@@ -32,10 +32,7 @@ impl Registry {
     /// Takes in what the folder has under a name, unless it was tried already.
     pub(super) fn take_in(&self, name: &str, found: &Found) {
         let package = &found.package;
-        let was_known = std::mem::replace(&mut self.shelf.lock().slot(name).is_restored, true);
-        if !was_known {
-            self.restore(name, Some(package));
-        }
+        self.restore(name, Some(package));
         let mut shelf = self.shelf.lock();
         let slot = shelf.slot(name);
         let is_touched = slot.modified != found.modified;
@@ -138,8 +135,11 @@ impl Registry {
     }
 
     /// Loads what served under a name before a restart, if the folder holds something else by now,
-    /// or nothing that can be read.
+    /// or nothing that can be read. Only the first time that a name is met.
     pub(super) fn restore(&self, name: &str, in_folder: Option<&Package>) {
+        if std::mem::replace(&mut self.shelf.lock().slot(name).is_restored, true) {
+            return;
+        }
         let kept = self.ground.keep.of(name);
         let in_folder = in_folder.map(|package| package.fingerprint.hex());
         let other = kept
