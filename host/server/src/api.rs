@@ -45,3 +45,4 @@ pub use openapi::document;
 pub use router::{Settings, router};
 pub use routes::{Access, Operation, ROUTES, Route, Shape};
 pub use starting::starting;
+pub(crate) use state::EntryMessage;

@@ -13,6 +13,7 @@ mod mark;
 pub(super) mod several;
 mod wire;
 
+pub(crate) use batch::EntryMessage;
 pub(crate) use describe::{
     BatchEntry, BatchOutcome, BatchRefusal, Change, ChangePage, Protobuf, StatePin,
 };

@@ -45,7 +45,7 @@ struct NamedPin {
 
 /// One entry as protobuf.
 #[derive(Message)]
-struct EntryMessage {
+pub(crate) struct EntryMessage {
     #[prost(bytes = "vec", optional, tag = "1")]
     put: Option<Vec<u8>>,
     #[prost(bytes = "vec", optional, tag = "2")]
@@ -176,6 +176,24 @@ impl Line {
 }
 
 impl EntryMessage {
+    /// An entry as clients write it.
+    ///
+    /// # Errors
+    /// A pin that is too large.
+    pub(crate) fn of(entry: Entry) -> Result<Self, Invalid> {
+        let mut message = Self::default();
+        match entry.step {
+            Step::Put(pin) => message.put = Some(pin.into_stored_form()?.1),
+            Step::Delete(cid) => message.delete = Some(cid.to_bytes()),
+        }
+        match entry.expect {
+            Expect::Any => {}
+            Expect::Absent => message.if_absent = true,
+            Expect::Version(version) => message.if_version = version,
+        }
+        Ok(message)
+    }
+
     fn into_entry(self) -> Read {
         let step = match (self.put, self.delete) {
             (Some(pin), None) => Step::Put(Box::new(Pin::from_proto(&pin).map_err(|e| (None, e))?)),

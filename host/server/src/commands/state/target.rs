@@ -1,11 +1,11 @@
 //! Pins into a place.
 
 use super::place::{Opened, Place, Reach};
+use crate::api::EntryMessage;
 use crate::commands::Failure;
 use crate::pins::state::{self, Entry, Step};
 use anyhow::{Context, anyhow, bail};
 use holdfast_model::Invalid;
-use holdfast_store::Expect;
 use http_body_util::{BodyExt, Limited};
 use hyper::{Method, StatusCode};
 use prost::Message;
@@ -170,32 +170,9 @@ impl Batch {
     }
 }
 
-/// One entry, as a batch has it.
-#[derive(Message)]
-struct EntryMessage {
-    #[prost(bytes = "vec", optional, tag = "1")]
-    put: Option<Vec<u8>>,
-    #[prost(bytes = "vec", optional, tag = "2")]
-    delete: Option<Vec<u8>>,
-    #[prost(uint64, tag = "3")]
-    if_version: u64,
-    #[prost(bool, tag = "4")]
-    if_absent: bool,
-}
-
 /// One entry with its length ahead.
 fn message(entry: Entry) -> Result<Vec<u8>, Invalid> {
-    let mut message = EntryMessage::default();
-    match entry.step {
-        Step::Put(pin) => message.put = Some(pin.into_stored_form()?.1),
-        Step::Delete(cid) => message.delete = Some(cid.to_bytes()),
-    }
-    match entry.expect {
-        Expect::Any => {}
-        Expect::Absent => message.if_absent = true,
-        Expect::Version(version) => message.if_version = version,
-    }
-    Ok(message.encode_length_delimited_to_vec())
+    Ok(EntryMessage::of(entry)?.encode_length_delimited_to_vec())
 }
 
 /// Sends a batch until nothing of it is left that may pass. Sending again what was applied changes
