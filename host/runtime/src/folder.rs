@@ -68,14 +68,13 @@ pub(crate) fn check_name(name: &str) -> Result<(), String> {
 
 /// Reads one plugin's files.
 pub(crate) fn read(dir: &Path, name: &str) -> Result<Found, Unread> {
-    let (wasm, modified) = read_settled(&dir.join(format!("{name}.wasm")), WASM_BYTES_CEILING)?;
-    let beside = |file: String, most: usize| match read_settled(&dir.join(&file), most) {
+    let (wasm, modified) = read_settled(dir, &format!("{name}.wasm"), WASM_BYTES_CEILING)?;
+    let beside = |file: String, most: usize| match read_settled(dir, &file, most) {
         Ok((bytes, _)) => String::from_utf8(bytes)
             .map(Some)
             .map_err(|_| Unread::Wrong(format!("{file} is no UTF-8; write it again"))),
         Err(Unread::Gone) => Ok(None),
-        Err(Unread::Wrong(why)) => Err(Unread::Wrong(format!("{file} {why}"))),
-        Err(Unread::Unsettled) => Err(Unread::Unsettled),
+        Err(unread) => Err(unread),
     };
     let manifest = beside(format!("{name}.toml"), MANIFEST_BYTES_MAX)?.unwrap_or_default();
     let signature = beside(format!("{name}.sig"), SIGNATURE_FILE_BYTES_MAX)?;
@@ -142,19 +141,20 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Reads a file that nobody writes meanwhile: its length and time are the same before and after.
-fn read_settled(path: &Path, most: usize) -> Result<(Vec<u8>, SystemTime), Unread> {
+fn read_settled(dir: &Path, name: &str, most: usize) -> Result<(Vec<u8>, SystemTime), Unread> {
+    let wrong = |why: String| Unread::Wrong(format!("{name} {why}"));
     let unread = |e: io::Error| match e.kind() {
         io::ErrorKind::NotFound => Unread::Gone,
-        _ => Unread::Wrong(format!("cannot be read ({e}); check its permissions")),
+        _ => wrong(format!("cannot be read ({e}); check its permissions")),
     };
-    let file = File::open(path).map_err(unread)?;
+    let file = File::open(dir.join(name)).map_err(unread)?;
     let before = file.metadata().map_err(unread)?;
     if !before.is_file() {
-        return Err(Unread::Wrong("is no file".into()));
+        return Err(wrong("is no file".into()));
     }
     let most = most as u64;
     if before.len() > most {
-        return Err(Unread::Wrong(format!(
+        return Err(wrong(format!(
             "has {} bytes, and may have {most}; make it smaller (components: build with --release and strip)",
             before.len()
         )));

@@ -15,7 +15,7 @@ use crate::api::router::Settings;
 use crate::api::routes::{self, Access, Route};
 use crate::api::stream::STREAMS_MAX;
 use crate::api::trace;
-use crate::api::trail::{self, Decided};
+use crate::api::trail::{self, Decided, Deed};
 use crate::app::App;
 use crate::identity::{Approach, AuthError, Authenticator, Caller, block};
 use crate::policies::Recorded;
@@ -168,9 +168,13 @@ async fn serve(place: Place, request: Request, request_id: u128) -> Response {
         )),
     };
     let event = trail::event(&mut call, &outcome);
-    if let Err(error) = trail::record(&call.app().audit, event).await {
+    let deed = match call.route.is_change() {
+        true => Deed::Change,
+        false => Deed::Read,
+    };
+    if let Err(error) = trail::record(&call.app().audit, event, deed).await {
         tracing::error!(%error, "a decision is not in the audit log");
-        if call.intent.is_some() && outcome.is_ok() {
+        if deed == Deed::Change && outcome.is_ok() {
             outcome = Err(Problem::half_recorded(&error));
         }
     }
@@ -210,6 +214,10 @@ async fn answer(call: &mut Call) -> Result<Reply, Problem> {
     }
     if call.route.is_administrative() {
         trail::intend(call).await?;
+    } else if call.route.is_change() {
+        // Nor is anything else changed that cannot be written down.
+        let writable = call.app().audit.check();
+        writable.map_err(|error| Problem::unrecorded(&error))?;
     }
     match trace::wanted(call) {
         Some(cluster) => trace::traced(call, &cluster).await,

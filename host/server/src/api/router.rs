@@ -27,7 +27,7 @@ use crate::api::context::{self, Edge, Station};
 use crate::api::cors::Cors;
 use crate::api::problem::Problem;
 use crate::api::routes::{ROUTES, Route, Shape};
-use crate::api::trail;
+use crate::api::trail::{self, Deed};
 use crate::app::App;
 use crate::identity::Authenticator;
 use axum::Router;
@@ -162,7 +162,7 @@ async fn stray(edge: &Edge, request: Request, has_path: bool) -> Response {
     let request_id = edge.request_id(&request.headers);
     let problem = if let Some(unknown) = unknown {
         let event = trail::turned_away(&edge.app, &request, request_id, &unknown);
-        if let Err(error) = trail::record(&edge.app.audit, Some(event)).await {
+        if let Err(error) = trail::record(&edge.app.audit, Some(event), Deed::Read).await {
             tracing::error!(%error, "a refusal is not in the audit log");
         }
         unknown

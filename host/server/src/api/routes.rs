@@ -205,7 +205,7 @@ impl Route {
 
     /// Whether it is for administrators and changes something: such a call is put down before
     /// anything is done, and answered once its outcome is put down too. What accounts do with their
-    /// own pins, and nodes with the set, is recorded once it is done.
+    /// own pins, and nodes with the set, is recorded once it is done, and then answered.
     #[must_use]
     pub fn is_administrative(&self) -> bool {
         let is_administration = !matches!(

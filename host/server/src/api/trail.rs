@@ -40,12 +40,28 @@ pub(crate) async fn intend(call: &mut Call) -> Result<(), Problem> {
     recorded.map_err(|error| Problem::unrecorded(&error))
 }
 
-/// Records how a call ended. What an administrator has changed is answered once that is durable.
-pub(crate) async fn record(audit: &Audit, event: Option<Event>) -> Result<(), AuditError> {
+/// What a call does that is recorded: what its caller is answered only after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deed {
+    /// It changes nothing.
+    Read,
+    /// It may have changed something.
+    Change,
+}
+
+/// Records how a call ended. What an administrator has changed is answered once that is durable,
+/// any other change once it is in the file, for a killed host is not to have done what it has not
+/// written down. Reads and denials wait for nothing.
+pub(crate) async fn record(
+    audit: &Audit,
+    event: Option<Event>,
+    deed: Deed,
+) -> Result<(), AuditError> {
     let Some(event) = event else { return Ok(()) };
-    match event.kind {
-        Kind::Outcome(_) => audit.record_durably(event).await,
-        _ => audit.record(event).await,
+    match (event.kind, deed) {
+        (Kind::Outcome(_), _) => audit.record_durably(event).await,
+        (_, Deed::Change) if event.outcome != Outcome::Deny => audit.record_in_file(event).await,
+        (_, Deed::Change | Deed::Read) => audit.record(event).await,
     }
 }
 

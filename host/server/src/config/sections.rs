@@ -180,6 +180,9 @@ section! {
         /// together. What one may hold is `egress_connections` under `[limits]` in its NAME.toml.
         egress_connections: Bounded<1, 65_536> = Bounded::new(JobsConfig::CONNECTIONS as u64),
             Restart;
+        /// Names of plugins without which the host does not start, whatever they lack: their files,
+        /// a signature, good settings.
+        required: Vec<String> = Vec::new(), Restart;
         /// Whether a plugin without a good signature is refused. Production takes nothing else.
         require_signatures: bool = false, Restart;
         /// Whose signatures are good.
@@ -303,8 +306,8 @@ section! {
         /// Bytes after which the file is put aside and a new one begun. What was put aside goes
         /// once it is in the store.
         rotate_bytes: ByteSize = ByteSize(64 << 20), Restart;
-        /// Bytes of it that may wait for the store. Beyond that calls wait, and administrators'
-        /// changes are refused.
+        /// Bytes of it that may wait for the store. Beyond that calls wait, and changes
+        /// are refused.
         backlog_bytes: ByteSize = ByteSize(256 << 20), Restart;
         /// The private key that signs checkpoints: PKCS#8 in PEM, as `holdfast plugin keygen`
         /// writes it. Not set: one that is made in the data directory, which production refuses.

@@ -12,7 +12,8 @@
 //! after: [`Audit::record_durably`]. A start that finds the one without the other says so.
 //!
 //! What a crash can cost: `kill -9` the last [`WRITE_EVERY`] of lines, loss of power the last
-//! [`SYNC_EVERY`]. [`Audit::record_durably`] waits until neither can.
+//! [`SYNC_EVERY`]. [`Audit::record_in_file`] waits until the former cannot, so that no change is
+//! answered that a killed host has not written down; [`Audit::record_durably`] until neither can.
 
 mod carried;
 mod carry;
@@ -184,14 +185,26 @@ struct Queue {
     events: Vec<Event>,
     /// Events ever put in.
     recorded: u64,
-    /// Somebody waits for the file to be synced.
-    hurry: bool,
+    hurry: Hurry,
     closed: bool,
+}
+
+/// What somebody waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+enum Hurry {
+    #[default]
+    None,
+    /// That the file is written to: what a killed process cannot lose.
+    Write,
+    /// That the file is synced.
+    Sync,
 }
 
 /// How far the writer is.
 #[derive(Debug, Clone, Default)]
 struct Progress {
+    /// Events that are in the file.
+    written: u64,
     /// Events that are in the file and synced.
     durable: u64,
     /// Why the file takes no lines now.
@@ -279,6 +292,16 @@ impl Audit {
         }
     }
 
+    /// Records a decision and waits until it is in the file, together with those of others: the
+    /// death of this process cannot lose it then.
+    ///
+    /// # Errors
+    /// The file takes no lines now (the event is kept and written later), or the log is closed.
+    pub async fn record_in_file(&self, event: Event) -> Result<(), AuditError> {
+        self.record(event).await?;
+        self.reach(Hurry::Write).await
+    }
+
     /// Records a decision and waits until it is on the disk, together with those of others.
     ///
     /// # Errors
@@ -293,19 +316,27 @@ impl Audit {
     /// # Errors
     /// As [`Audit::record_durably`].
     pub async fn flush(&self) -> Result<(), AuditError> {
+        self.reach(Hurry::Sync).await
+    }
+
+    async fn reach(&self, goal: Hurry) -> Result<(), AuditError> {
         let Some(shared) = &self.shared else {
             return Ok(());
         };
         let mut progress = shared.progress.subscribe();
         let wanted = {
             let mut queue = shared.queue.lock();
-            queue.hurry = true;
+            queue.hurry = queue.hurry.max(goal);
             shared.work.notify_one();
             queue.recorded
         };
         loop {
             let seen = progress.borrow_and_update().clone();
-            if seen.durable >= wanted {
+            let reached = match goal {
+                Hurry::None | Hurry::Write => seen.written,
+                Hurry::Sync => seen.durable,
+            };
+            if reached >= wanted {
                 return Ok(());
             }
             if let Some(why) = seen.failing {

@@ -2,7 +2,7 @@
 
 mod program;
 
-use crate::psa::pin_named;
+use crate::psa::{CID, pin_named};
 use crate::support::host::{Host, Options, full_disk};
 use crate::support::plugins::{dist, install};
 use axum::http::Request;
@@ -280,6 +280,15 @@ async fn nothing_is_changed_that_cannot_be_recorded() {
     let acme = holdfast_model::TenantId::parse("acme").unwrap();
     assert_eq!(host.app.store.tenant(&acme).await.unwrap(), None);
     assert!(host.app.audit.check().is_err());
+    // Nor what an account does with its pins.
+    let user = host.key("acme/web", &[Role::TenantUser]).await;
+    let refused = host
+        .post("/psa/pins", &user, json!({"cid": CID}))
+        .await
+        .with(503);
+    let details = refused["error"]["details"].as_str().unwrap();
+    assert!(details.contains("nothing was changed"), "{details}");
+    host.get("/psa/pins", &user).await.with(200);
 }
 
 /// Secrets in every place where a client may put them stand in no line.

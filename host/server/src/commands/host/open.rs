@@ -16,7 +16,9 @@ use anyhow::{Context, anyhow, bail};
 use holdfast_model::action::Resource;
 use holdfast_model::{Action, UnixMillis};
 use holdfast_policy::{Gate, system_principal};
-use holdfast_runtime::{Compiler, JobsConfig, PluginKind, Plugins, PluginsConfig, Trust};
+use holdfast_runtime::{
+    Compiler, JobsConfig, PluginInfo, PluginKind, Plugins, PluginsConfig, Trust,
+};
 use holdfast_store::{CqlSettings, Store, StoreError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -122,21 +124,42 @@ pub(super) async fn plugins(live: &Arc<Live>, compiler: Compiler) -> anyhow::Res
     // Compiling and asking take long enough to be kept from the threads that answer.
     let opening = tokio::task::spawn_blocking(move || {
         let plugins = Arc::new(Plugins::open(wanted)?);
-        let kind = PluginKind::Config.as_str();
-        let infos = plugins.list();
-        let is_live = |name: &str| infos.iter().any(|i| i.name == name && i.state != REFUSED);
-        let refused = infos
-            .iter()
-            .find(|info| info.kind == kind && info.state == REFUSED && !is_live(&info.name));
-        if let Some(info) = refused {
-            let why = info.error.as_deref().unwrap_or_default();
-            bail!("config plugin {}: {why}", info.name);
-        }
+        is_guarded(&plugins.list(), &config.plugins.required)?;
         live.consult(Arc::clone(&plugins))
             .map_err(|problems| anyhow!("the configuration cannot be used\n{problems}"))?;
         Ok(plugins)
     });
     opening.await?
+}
+
+/// Whether all those serve that are named, and every plugin in the folder that configures. What
+/// cannot be read has no kind: only its name tells that it is missed.
+fn is_guarded(infos: &[PluginInfo], required: &[String]) -> anyhow::Result<()> {
+    let serves = |name: &str| {
+        let of_name = infos.iter().filter(|info| info.name == name);
+        of_name
+            .flat_map(|info| &info.generations)
+            .any(|generation| matches!(generation.state.as_str(), "live" | "open" | "standby"))
+    };
+    let why = |name: &str| {
+        let refused = infos
+            .iter()
+            .find(|info| info.name == name && info.state == REFUSED);
+        match refused.and_then(|info| info.error.clone()) {
+            Some(why) => why,
+            None => "nothing in the plugins folder serves under that name".to_owned(),
+        }
+    };
+    if let Some(name) = required.iter().find(|name| !serves(name)) {
+        bail!("plugin {name}, which plugins.required names: {}", why(name));
+    }
+    let mut configures = infos
+        .iter()
+        .filter(|i| i.kind == PluginKind::Config.as_str());
+    if let Some(info) = configures.find(|info| info.state == REFUSED && !serves(&info.name)) {
+        bail!("config plugin {}: {}", info.name, why(&info.name));
+    }
+    Ok(())
 }
 
 /// Opens the store. A cluster that time may mend is tried again, each time with the configuration

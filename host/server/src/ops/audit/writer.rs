@@ -2,7 +2,7 @@
 
 use super::file::LogFile;
 use super::line::Line;
-use super::{Event, Failing, Progress, SYNC_EVERY, Shared, WRITE_EVERY};
+use super::{Event, Failing, Hurry, Progress, SYNC_EVERY, Shared, WRITE_EVERY};
 use std::time::{Duration, Instant};
 
 /// How long the writer waits after the system has refused a write: a full disk does not empty
@@ -28,7 +28,7 @@ struct Writer<'a> {
 /// What there is to do.
 struct Round {
     events: Vec<Event>,
-    hurry: bool,
+    hurry: Hurry,
     closed: bool,
 }
 
@@ -49,7 +49,7 @@ pub(super) fn run(shared: &Shared, file: LogFile) {
         let round = wait(shared, events, pause, writer.pending == 0);
         events = round.events;
         writer.append(&mut events);
-        let result = writer.write_and_sync(round.hurry || round.closed);
+        let result = writer.write_and_sync(round.hurry == Hurry::Sync || round.closed);
         pause = match result {
             Ok(()) => WRITE_EVERY,
             Err(e) => {
@@ -73,7 +73,7 @@ pub(super) fn run(shared: &Shared, file: LogFile) {
 /// queue, so that neither side allocates.
 fn wait(shared: &Shared, empty: Vec<Event>, pause: Duration, may: bool) -> Round {
     let mut queue = shared.queue.lock();
-    if !queue.hurry && !queue.closed {
+    if queue.hurry == Hurry::None && !queue.closed {
         // Whether it was woken or the time is up makes no difference.
         let _ = shared.work.wait_for(&mut queue, pause);
     }
@@ -128,6 +128,8 @@ impl Writer<'_> {
         }
         let due = self.synced_at.elapsed() >= SYNC_EVERY;
         if self.durable < self.written && (hurry || due) {
+            // Who waits for the file alone does not wait for its disk.
+            self.publish(None);
             self.file.sync()?;
             self.durable = self.written;
             self.synced_at = Instant::now();
@@ -152,10 +154,12 @@ impl Writer<'_> {
         self.shared.metrics.not_durable.set(not_durable);
         let backlog = i64::try_from(self.file.spool().backlog()).unwrap_or(i64::MAX);
         self.shared.metrics.backlog.set(backlog);
-        let durable = self.durable;
+        let (written, durable) = (self.written, self.durable);
         self.shared.progress.send_if_modified(|progress| {
-            let moved = progress.durable != durable || progress.failing != failing;
+            let moved = (progress.written, progress.durable) != (written, durable)
+                || progress.failing != failing;
             *progress = Progress {
+                written,
                 durable,
                 failing,
                 closed: progress.closed,

@@ -2,11 +2,13 @@
 
 use crate::support::kubo::KuboNode;
 use crate::support::process::{Holdfast, Plan, until};
+use holdfast_model::Cid;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use std::sync::Mutex;
 
 /// Nobody answers there.
 const NO_KUBO: &str = "http://127.0.0.1:9";
@@ -33,20 +35,24 @@ fn lines(path: &Path) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-/// Calls until the host dies under them, and answers how many changes were acknowledged.
-fn storm(host: &mut Holdfast) -> usize {
+/// Four callers make changes until the host dies under them, each by what `change` says of caller
+/// and number: method, path, body, and what a good answer is. Answers the bodies that were
+/// acknowledged.
+fn storm(
+    host: &mut Holdfast,
+    change: impl Fn(u32, u32) -> (&'static str, String, Value, u16) + Sync,
+) -> Vec<Value> {
     let (addr, key) = (host.addr, host.key.clone());
-    let acknowledged = std::sync::atomic::AtomicUsize::new(0);
+    let acknowledged = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for caller in 0..4 {
-            let (key, acknowledged) = (&key, &acknowledged);
+            let (key, acknowledged, change) = (&key, &acknowledged, &change);
             scope.spawn(move || {
                 for number in 0_u32.. {
-                    let path = format!("/v1/tenants/t{caller}-{number}");
-                    let body = json!({"attributes": {}});
-                    match crate::support::process::try_ask(addr, "PUT", &path, key, Some(&body)) {
-                        Ok((200, _)) => {
-                            acknowledged.fetch_add(1, std::sync::atomic::Ordering::SeqCst)
+                    let (method, path, body, good) = change(caller, number);
+                    match crate::support::process::try_ask(addr, method, &path, key, Some(&body)) {
+                        Ok((status, _)) if status == good => {
+                            acknowledged.lock().unwrap().push(body);
                         }
                         _ => return,
                     };
@@ -55,12 +61,50 @@ fn storm(host: &mut Holdfast) -> usize {
         }
         until(
             "some changes",
-            || acknowledged.load(std::sync::atomic::Ordering::SeqCst),
+            || acknowledged.lock().unwrap().len(),
             |count| *count > 25,
         );
         host.kill();
     });
-    acknowledged.into_inner()
+    acknowledged.into_inner().unwrap()
+}
+
+fn set_tenant(caller: u32, number: u32) -> (&'static str, String, Value, u16) {
+    let path = format!("/v1/tenants/t{caller}-{number}");
+    ("PUT", path, json!({"attributes": {}}), 200)
+}
+
+fn make_request(caller: u32, number: u32) -> (&'static str, String, Value, u16) {
+    let mut bytes = vec![1, 0x55, 0, 8];
+    bytes.extend(caller.to_be_bytes());
+    bytes.extend(number.to_be_bytes());
+    let cid = Cid::from_bytes(&bytes).unwrap().to_string();
+    let body = json!({"cid": cid});
+    ("POST", "/psa/pins".to_owned(), body, 202)
+}
+
+/// What an account does with its pins is in the file before it is answered: no kill takes the line
+/// and leaves the pin.
+#[test]
+fn a_killed_host_has_written_down_what_it_acknowledged() {
+    let mut host = start();
+    for _ in 0..3 {
+        let acknowledged = storm(&mut host, make_request);
+        let log = lines(&host.dir().join("data/audit.jsonl"));
+        let told: BTreeSet<String> = log
+            .iter()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter(|line| line["action"] == "createRequest" && line["outcome"] == "allow")
+            .map(|line| line["cid"].to_string())
+            .collect();
+        for body in acknowledged {
+            assert!(
+                told.contains(&body["cid"].to_string()),
+                "nothing tells of {body}"
+            );
+        }
+        host.again();
+    }
 }
 
 /// Killed again and again in the middle of changes: every one that was acknowledged is in the
@@ -70,7 +114,7 @@ fn a_killed_host_loses_nothing_and_enters_nothing_twice() {
     let mut host = start();
     let mut acknowledged = 0;
     for _ in 0..2 {
-        acknowledged += storm(&mut host);
+        acknowledged += storm(&mut host, set_tenant).len();
         host.again();
     }
     let told = until(

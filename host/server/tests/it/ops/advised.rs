@@ -115,3 +115,38 @@ async fn a_host_that_a_plugin_refuses_or_fails_does_not_start() {
     refused(OVERLAY, GRANTED, "HOLDFAST_OVERLAY_KUBO__CONCURRENCY").await;
     refused(GUARD, "[settings]\nrules = 1\n", "expected a sequence").await;
 }
+
+/// A file that cannot be read does not say that it was a guard, and one that is gone says nothing:
+/// the operator's configuration does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_does_not_start_without_a_plugin_that_it_requires() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = settings(dir.path());
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(
+        &file,
+        format!("{text}\n[plugins]\nrequired = [\"{GUARD}\"]\n"),
+    )
+    .unwrap();
+    let refused = async || {
+        let (_, host) = start(dir.path(), &[]).await;
+        format!("{:#}", host.unwrap_err())
+    };
+    let why = refused().await;
+    assert!(
+        why.contains(GUARD) && why.contains("plugins.required") && why.contains("nothing in"),
+        "{why}"
+    );
+    put(dir.path(), GUARD, RULES);
+    let wasm = dir.path().join(format!("data/plugins/{GUARD}.wasm"));
+    let whole = fs::read(&wasm).unwrap();
+    fs::write(&wasm, &whole[..whole.len() / 2]).unwrap();
+    let why = refused().await;
+    assert!(
+        why.contains("plugins.required") && why.contains("is a broken WebAssembly component"),
+        "{why}"
+    );
+    fs::write(&wasm, &whole).unwrap();
+    let (_, host) = start(dir.path(), &[]).await;
+    assert!(host.unwrap().stop().await);
+}
