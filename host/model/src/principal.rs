@@ -197,8 +197,30 @@ pub enum Proof {
     Internal,
 }
 
+/// A user who is kept here. Whoever is made under the name of somebody who was deleted is another
+/// one, of the next generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserRef<'a> {
+    /// The tenant.
+    pub tenant: &'a str,
+    /// The name within it.
+    pub name: &'a str,
+    /// Counts from [`FIRST_GENERATION`].
+    pub generation: u32,
+}
+
+/// Who is the first of a name.
+pub const FIRST_GENERATION: u32 = 1;
+
+/// What the names of the host's own workers begin with.
+const WORKER: &str = "system:";
+
+/// Stands between a user's name and the generation, and is in no name.
+const GENERATION_MARK: char = '~';
+
 /// The name under which policies and logs know somebody: `key:<id>`, `jwt:<issuer>:<sub>`,
-/// `user:<tenant>/<name>`, `system:<worker>`. Never reused for somebody else.
+/// `user:<tenant>/<name>` (the second of the name is `user:<tenant>/<name>~2`), `system:<worker>`.
+/// Never reused for somebody else: keys, sessions and grants of who is gone are nobody's.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PrincipalId(String);
@@ -218,8 +240,16 @@ impl PrincipalId {
 
     /// A user who is kept here.
     #[must_use]
-    pub fn of_user(tenant: &TenantId, name: &str) -> Self {
-        Self(format!("user:{tenant}/{name}"))
+    pub fn of_user(user: UserRef<'_>) -> Self {
+        let UserRef {
+            tenant,
+            name,
+            generation,
+        } = user;
+        Self(match generation {
+            ..=FIRST_GENERATION => format!("user:{tenant}/{name}"),
+            _ => format!("user:{tenant}/{name}{GENERATION_MARK}{generation}"),
+        })
     }
 
     /// A name as it was kept.
@@ -235,16 +265,33 @@ impl PrincipalId {
         Ok(Self(text.to_owned()))
     }
 
-    /// The tenant and the name of a user who is kept here.
+    /// The user who is kept here, if it is one.
     #[must_use]
-    pub fn user(&self) -> Option<(&str, &str)> {
-        self.0.strip_prefix("user:")?.split_once('/')
+    pub fn user(&self) -> Option<UserRef<'_>> {
+        let (tenant, name) = self.0.strip_prefix("user:")?.split_once('/')?;
+        let (name, generation) = match name.split_once(GENERATION_MARK) {
+            None => (name, FIRST_GENERATION),
+            Some((name, generation)) => (name, generation.parse().ok()?),
+        };
+        let user = UserRef {
+            tenant,
+            name,
+            generation,
+        };
+        // One user has one name: no `~1`, no `~+2`.
+        (Self::of_user(user) == *self).then_some(user)
+    }
+
+    /// Whether it is a worker of the host.
+    #[must_use]
+    pub fn is_worker(&self) -> bool {
+        self.0.starts_with(WORKER)
     }
 
     /// A worker of the host.
     #[must_use]
     pub fn of_worker(name: &str) -> Self {
-        Self(format!("system:{name}"))
+        Self(format!("{WORKER}{name}"))
     }
 
     /// The name.
@@ -308,5 +355,23 @@ mod tests {
         let a = PrincipalId::of_token("https://a:b", "c");
         let b = PrincipalId::of_token("https://a", "b:c");
         assert_ne!(a, b);
+    }
+
+    #[test]
+    fn users_of_one_name_are_told_apart_by_one_spelling_each() {
+        let user = |generation| UserRef {
+            tenant: "acme",
+            name: "alice",
+            generation,
+        };
+        for (generation, name) in [(1, "user:acme/alice"), (2, "user:acme/alice~2")] {
+            let id = PrincipalId::of_user(user(generation));
+            assert_eq!(id.as_str(), name);
+            assert_eq!(id.user(), Some(user(generation)));
+        }
+        for other in ["~1", "~0", "~02", "~+2", "~", "~x", "~2~3", "~4294967296"] {
+            let id = PrincipalId::parse(&format!("user:acme/alice{other}")).unwrap();
+            assert_eq!(id.user(), None, "{other}");
+        }
     }
 }

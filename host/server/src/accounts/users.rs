@@ -2,8 +2,9 @@
 
 use crate::accounts::AccountError;
 use crate::app::App;
-use crate::identity::users::{Lockout, LoginOf, User, check_password};
+use crate::identity::users::{self, Lockout, LoginOf, User, check_password};
 use holdfast_model::action::{ListUsers, WriteUsers};
+use holdfast_model::principal::FIRST_GENERATION;
 use holdfast_model::{AccountId, Invalid, Principal, Role, Roles, TenantId, UnixMillis};
 use holdfast_policy::Permit;
 use holdfast_store::{Expect, Kept, StoreError};
@@ -68,16 +69,32 @@ pub async fn create(
         created: now,
         disabled: false,
         sessions_from: None,
+        generation: FIRST_GENERATION,
+        deleted: None,
     };
     user.check()?;
     user.password = hashed(app, wanted.password).await?;
     let (tenant, name) = (user.tenant.as_str(), &user.name);
-    if app.store.record::<User>(tenant, name, now).await?.is_some() {
-        return Err(AccountError::Exists(format!("{tenant}/{name}")));
-    }
+    let expect = match app.store.record::<User>(tenant, name, now).await? {
+        None => Expect::Absent,
+        Some(kept) if kept.value.is_there() => {
+            return Err(AccountError::Exists(format!("{tenant}/{name}")));
+        }
+        // Somebody else, to whom nothing of the one before is given.
+        Some(kept) => {
+            user.generation = next(kept.value.generation)?;
+            Expect::Version(kept.version)
+        }
+    };
     link(app, &user, &[], now).await?;
-    put(app, &user, Expect::Absent, now).await?;
+    put(app, &user, expect, now).await?;
     Ok(user)
+}
+
+fn next(generation: u32) -> Result<u32, Invalid> {
+    generation
+        .checked_add(1)
+        .ok_or_else(|| Invalid::new("name", "was used too often; choose another"))
 }
 
 /// A tenant's users by name, after `after`.
@@ -91,11 +108,22 @@ pub async fn list(
     limit: u32,
 ) -> Result<Vec<User>, AccountError> {
     let (tenant, now) = (permit.on().as_str(), app.clock.now());
-    let found = app.store.records::<User>(tenant, after, limit, now).await?;
-    Ok(found.into_iter().map(|kept| kept.value).collect())
+    let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut after = after.map(ToOwned::to_owned);
+    let mut found = Vec::new();
+    while found.len() < wanted {
+        let from = after.as_deref();
+        let rows = app.store.records::<User>(tenant, from, limit, now).await?;
+        let Some(last) = rows.last() else { break };
+        after = Some(last.value.name.clone());
+        let there = rows.into_iter().map(|kept| kept.value);
+        found.extend(there.filter(User::is_there));
+    }
+    found.truncate(wanted);
+    Ok(found)
 }
 
-/// Changes a user.
+/// Changes a user: what the user was, and is now.
 ///
 /// # Errors
 /// There is none, it was changed meanwhile, roles that are not the caller's to give, a value that
@@ -105,13 +133,13 @@ pub async fn change(
     permit: &Permit<WriteUsers>,
     name: &str,
     change: UserChange,
-) -> Result<User, AccountError> {
+) -> Result<(User, User), AccountError> {
     let (tenant, now) = (permit.on(), app.clock.now());
-    let Kept { value, version } = find(app, tenant, name, now).await?;
-    let before = value.logins.clone();
+    let kept = find(app, tenant, name, now).await?;
+    let (before, version) = (kept.value, kept.version);
     // Whoever changes a user takes what the user is into their hands.
-    must_give(permit.principal(), tenant, value.roles)?;
-    let mut user = value;
+    must_give(permit.principal(), tenant, before.roles)?;
+    let mut user = before.clone();
     if let Some(roles) = change.roles {
         must_give(permit.principal(), tenant, roles)?;
         user.roles = roles;
@@ -130,7 +158,7 @@ pub async fn change(
     if ends_sessions {
         user.sessions_from = Some(now.plus_millis(1));
     }
-    link(app, &user, &before, now).await?;
+    link(app, &user, &before.logins, now).await?;
     put(app, &user, Expect::Version(version), now).await?;
     if change.unlock {
         let whose = format!("{tenant}/{name}");
@@ -139,10 +167,12 @@ pub async fn change(
             .delete_record::<Lockout>(&whose, "lockout", Expect::Any, now);
         forgotten.await?;
     }
-    Ok(user)
+    Ok((before, user))
 }
 
-/// Deletes a user: sessions and keys that the user made are worth nothing a few seconds later.
+/// Deletes a user: sessions and keys that the user made are worth nothing a few seconds later, and
+/// stay so when somebody else gets the name. One write does it, so no process that dies halfway and
+/// none that makes the name anew meanwhile leaves anything of it good. Answers who it was.
 ///
 /// # Errors
 /// There is none, roles that are not the caller's to give, or the store fails.
@@ -150,18 +180,16 @@ pub async fn delete(
     app: &App,
     permit: &Permit<WriteUsers>,
     name: &str,
-) -> Result<(), AccountError> {
+) -> Result<User, AccountError> {
     let (tenant, now) = (permit.on(), app.clock.now());
     let Kept { value, version } = find(app, tenant, name, now).await?;
     must_give(permit.principal(), tenant, value.roles)?;
-    let expect = Expect::Version(version);
-    app.store
-        .delete_record::<User>(tenant.as_str(), name, expect, now)
-        .await?;
+    let gone = value.clone().gone(now);
+    put(app, &gone, Expect::Version(version), now).await?;
     for login in &value.logins {
         unlink(app, &value, login, now).await?;
     }
-    Ok(())
+    Ok(value)
 }
 
 async fn find(
@@ -170,7 +198,7 @@ async fn find(
     name: &str,
     now: UnixMillis,
 ) -> Result<Kept<User>, AccountError> {
-    let found = app.store.record::<User>(tenant.as_str(), name, now).await?;
+    let found = users::find(&app.store, (tenant.as_str(), name), now).await?;
     Ok(found.ok_or(StoreError::NotFound(USER))?)
 }
 

@@ -9,7 +9,7 @@ use crate::identity::{
     with_password, with_wallet,
 };
 use axum::http::StatusCode;
-use holdfast_model::{ErrorKind, Invalid, PrincipalId, TenantId, UnixMillis};
+use holdfast_model::{ErrorKind, Invalid, TenantId, UnixMillis};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -84,7 +84,7 @@ pub(crate) async fn password(call: &mut Call) -> Result<Reply, Problem> {
 async fn tell_of_attempt(call: &mut Call, user: &str) {
     let app = call.app();
     if let Ok(Some(user)) = wanted_user(&app.store, &app.clock, user).await {
-        let principal = PrincipalId::of_user(&user.tenant, &user.name);
+        let principal = user.principal_id();
         call.note(format!("{principal} did not log in"));
         call.concerns = Some(user.tenant);
     }
@@ -171,7 +171,7 @@ fn end(
     match logged_in {
         Ok((session, token)) => {
             let tenant = TenantId::parse(&session.tenant)?;
-            let principal = PrincipalId::of_user(&tenant, &session.user);
+            let principal = session.principal_id();
             call.note(format!("{principal} began session {}", session.id));
             call.concerns = Some(tenant);
             let fresh = Fresh {

@@ -62,6 +62,9 @@ pub(crate) struct UserView {
     #[schema(value_type = String)]
     tenant: TenantId,
     name: String,
+    /// What policies, grants and the audit log know. Nobody ever gets it again: who is made under
+    /// the name of a deleted user is `user:tenant/name~2`.
+    principal: String,
     #[schema(value_type = String)]
     account: AccountId,
     #[schema(value_type = Vec<String>)]
@@ -172,8 +175,9 @@ pub(crate) async fn change(call: &mut Call) -> Result<Reply, Problem> {
         disabled: changed.disabled,
         unlock: changed.unlock,
     };
-    call.note(of_change(&name, &change));
-    let user = users::change(call.app(), &permit, &name, change).await?;
+    call.note(of_change(&name, &change, None));
+    let (before, user) = users::change(call.app(), &permit, &name, change.clone()).await?;
+    call.note(of_change(&name, &change, Some(&before)));
     Reply::json(StatusCode::OK, &UserView::of(user))
 }
 
@@ -190,7 +194,8 @@ pub(crate) async fn delete(call: &mut Call) -> Result<Reply, Problem> {
     let permit = call.permit::<WriteUsers>(tenant(call, &query)?)?;
     let name = call.segment().to_owned();
     call.note(format!("user {name}"));
-    users::delete(call.app(), &permit, &name).await?;
+    let gone = users::delete(call.app(), &permit, &name).await?;
+    call.note(format!("user {name}: had roles {}", gone.roles));
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 
@@ -209,11 +214,12 @@ fn of_new(wanted: &NewUser) -> String {
     format!("user {}: {}", wanted.name, told.join("; "))
 }
 
-/// What the audit log is told that is to be another way.
-fn of_change(name: &str, change: &UserChange) -> String {
+/// What the audit log is told that is another way, and how it was, once that is known.
+fn of_change(name: &str, change: &UserChange, before: Option<&User>) -> String {
     let mut told = Vec::new();
     if let Some(roles) = change.roles {
-        told.push(format!("roles {roles}"));
+        let were = before.map(|before| format!(" (were {})", before.roles));
+        told.push(format!("roles {roles}{}", were.unwrap_or_default()));
     }
     if change.password.is_some() {
         told.push("another password".to_owned());
@@ -226,12 +232,22 @@ fn of_change(name: &str, change: &UserChange) -> String {
     if change.unlock {
         told.push("unlocked".to_owned());
     }
-    match change.logins.as_deref() {
-        Some([]) => told.push("logins none".to_owned()),
-        Some(logins) => told.push(format!("logins {}", logins.join(", "))),
-        None => {}
+    if let Some(logins) = &change.logins {
+        let were = before.map(|before| format!(" (were {})", named(&before.logins)));
+        told.push(format!(
+            "logins {}{}",
+            named(logins),
+            were.unwrap_or_default()
+        ));
     }
     format!("user {name}: {}", told.join("; "))
+}
+
+fn named(logins: &[String]) -> String {
+    match logins {
+        [] => "none".to_owned(),
+        logins => logins.join(", "),
+    }
 }
 
 fn tenant(call: &Call, query: &Query) -> Result<TenantId, Problem> {
@@ -244,6 +260,7 @@ fn tenant(call: &Call, query: &Query) -> Result<TenantId, Problem> {
 impl UserView {
     fn of(user: User) -> Self {
         Self {
+            principal: user.principal_id().as_str().to_owned(),
             tenant: user.tenant,
             name: user.name,
             account: user.account,

@@ -4,8 +4,9 @@ use super::chain;
 use super::session::{Began, EndedSession, Session};
 use super::siwe::{self, Cacao, Message, SiweError, hash_of, hex};
 use super::terms::Identity;
-use super::users::{Busy, Lockout, LoginOf, User};
+use super::users::{self, Busy, Lockout, LoginOf, User};
 use crate::clock::Clock;
+use holdfast_model::principal::UserRef;
 use holdfast_model::{ErrorKind, UnixMillis};
 use holdfast_store::{Expect, Record, Store, StoreError};
 use serde::{Deserialize, Serialize};
@@ -151,7 +152,7 @@ pub async fn wanted_user(
     let Some((tenant, name)) = parts(user) else {
         return Ok(None);
     };
-    let kept = store.record::<User>(tenant, name, clock.now()).await?;
+    let kept = users::find(store, (tenant, name), clock.now()).await?;
     Ok(kept.map(|kept| kept.value))
 }
 
@@ -238,9 +239,7 @@ pub async fn with_wallet(
     let subject = desk.signer(&message, &text, &signature).await?;
     let of = store.record::<LoginOf>(&subject, "user", now).await?;
     let of = of.ok_or(SiweError::Nobody)?.value;
-    let kept = store
-        .record::<User>(of.tenant.as_str(), &of.name, now)
-        .await?;
+    let kept = users::find(store, (of.tenant.as_str(), &of.name), now).await?;
     let user = kept.map(|kept| kept.value);
     let user = user.filter(|user| !user.disabled && user.logins.contains(&subject));
     let user = user.ok_or(SiweError::Nobody)?;
@@ -276,7 +275,7 @@ impl Desk<'_> {
             let left = kept.value.until.millis_since(now).div_ceil(1_000);
             return Err(LoginError::Locked(left.max(1)));
         }
-        let kept = store.record::<User>(tenant, name, now).await?;
+        let kept = users::find(store, (tenant, name), now).await?;
         let found = kept.map(|kept| kept.value).filter(|user| !user.disabled);
         let hash = found.as_ref().and_then(|user| user.password.clone());
         let is_right = self.identity.passwords.is_right(password, hash).await?;
@@ -297,7 +296,11 @@ impl Desk<'_> {
     }
 
     fn session(&self, user: &User, began: Began) -> (Session, String) {
-        let of = (user.tenant.as_str(), user.name.as_str());
+        let of = UserRef {
+            tenant: user.tenant.as_str(),
+            name: &user.name,
+            generation: user.generation,
+        };
         let lifetime = self.identity.terms.session_lifetime;
         let session = Session::begin(of, began, self.now, lifetime);
         let token = session.token(&self.identity.secrets);

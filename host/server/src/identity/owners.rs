@@ -5,7 +5,7 @@
 
 use super::error::AuthError;
 use super::known::Known;
-use super::users::User;
+use super::users::{self, User};
 use holdfast_model::principal::Proof;
 use holdfast_model::{ApiKey, KeyId, Principal, PrincipalId, Roles, TenantId, UnixMillis};
 use holdfast_store::{Store, StoreError};
@@ -40,10 +40,12 @@ pub async fn roles_now(store: &Store, key: &ApiKey, now: UnixMillis) -> Result<R
             return Ok(roles);
         };
         let Some(id) = of.as_str().strip_prefix("key:") else {
-            let Some((theirs, own)) = person(store, &of, now).await? else {
-                // Nobody has seen them since, so nothing is known against what the key says.
+            if of.is_worker() {
+                // The host itself made it, as it makes whatever it is told to by who runs it. There
+                // is nobody behind it whose rights could end; the key ends by being revoked.
                 return Ok(roles);
-            };
+            }
+            let (theirs, own) = person(store, &of, now).await?;
             return Ok(roles.given_by(theirs, own == tenant));
         };
         let id = KeyId::parse(id).map_err(|_| AuthError::MakerGone)?;
@@ -61,21 +63,25 @@ pub async fn roles_now(store: &Store, key: &ApiKey, now: UnixMillis) -> Result<R
     Err(AuthError::MakerGone)
 }
 
-/// The roles and the tenant of somebody who is no key; nothing if nobody has seen them since.
+/// The roles and the tenant of somebody who is no key. Whoever makes a key is written down before
+/// the key is, so somebody of whom nothing is known has no rights that a key could have.
 async fn person(
     store: &Store,
     id: &PrincipalId,
     now: UnixMillis,
-) -> Result<Option<(Roles, TenantId)>, AuthError> {
-    if let Some((tenant, name)) = id.user() {
-        let user = user(store, tenant, name, now).await?;
+) -> Result<(Roles, TenantId), AuthError> {
+    if let Some(of) = id.user() {
+        let user = user(store, of.tenant, of.name, now).await?;
+        // Who has the name now need not be who made the key.
+        let user = user.filter(|user| user.generation == of.generation);
         let user = user.ok_or(AuthError::MakerGone)?;
-        return Ok(Some((user.roles, user.tenant)));
+        return Ok((user.roles, user.tenant));
     }
     let digest = Known::digest_of(id);
     let kept = store.record::<Known>("", &digest, now).await;
     let known = kept.map_err(AuthError::Store)?.map(|kept| kept.value);
-    Ok(known.map(|known| (known.roles, known.tenant)))
+    let known = known.ok_or(AuthError::MakerGone)?;
+    Ok((known.roles, known.tenant))
 }
 
 /// A user who may call.
@@ -85,7 +91,7 @@ pub(super) async fn user(
     name: &str,
     now: UnixMillis,
 ) -> Result<Option<User>, AuthError> {
-    let kept = store.record::<User>(tenant, name, now).await;
+    let kept = users::find(store, (tenant, name), now).await;
     let kept = kept.map_err(AuthError::Store)?;
     Ok(kept.map(|kept| kept.value).filter(|user| !user.disabled))
 }

@@ -1,9 +1,11 @@
 //! Session tokens: `hfs_<what it says>.<our signature>`, short-lived, for who logged in.
 
 use super::secrets::Secrets;
+use super::users::first;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use holdfast_model::UnixMillis;
+use holdfast_model::principal::UserRef;
+use holdfast_model::{PrincipalId, UnixMillis};
 use holdfast_store::Record;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -31,6 +33,9 @@ pub struct Session {
     pub tenant: String,
     /// The user.
     pub user: String,
+    /// Which one of that name.
+    #[serde(default = "first")]
+    pub generation: u32,
     /// How it began.
     pub began: Began,
     /// When.
@@ -42,21 +47,27 @@ pub struct Session {
 impl Session {
     /// One that begins now.
     #[must_use]
-    pub fn begin(
-        (tenant, user): (&str, &str),
-        began: Began,
-        now: UnixMillis,
-        lifetime: Duration,
-    ) -> Self {
+    pub fn begin(user: UserRef<'_>, began: Began, now: UnixMillis, lifetime: Duration) -> Self {
         let lifetime = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
         Self {
             id: Uuid::new_v4(),
-            tenant: tenant.to_owned(),
-            user: user.to_owned(),
+            tenant: user.tenant.to_owned(),
+            user: user.name.to_owned(),
+            generation: user.generation,
             began,
             at: now,
             end: now.plus_millis(lifetime),
         }
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub fn principal_id(&self) -> PrincipalId {
+        PrincipalId::of_user(UserRef {
+            tenant: &self.tenant,
+            name: &self.user,
+            generation: self.generation,
+        })
     }
 
     /// The token to send.
@@ -134,6 +145,7 @@ mod tests {
             id: Uuid::nil(),
             tenant: "acme".to_owned(),
             user: "alice".to_owned(),
+            generation: 2,
             began: Began::Password,
             at: UnixMillis::new(1_000),
             end: UnixMillis::new(2_000),

@@ -2,9 +2,9 @@
 
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
-use holdfast_model::principal::Proof;
+use holdfast_model::principal::{FIRST_GENERATION, Proof, UserRef};
 use holdfast_model::{AccountId, Invalid, Principal, PrincipalId, Roles, TenantId, UnixMillis};
-use holdfast_store::Record;
+use holdfast_store::{Kept, Record, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -53,14 +53,54 @@ pub struct User {
     /// Sessions that began before are over.
     #[serde(default)]
     pub sessions_from: Option<UnixMillis>,
+    /// How many of this name there have been in the tenant, with this one.
+    #[serde(default = "first")]
+    pub generation: u32,
+    /// Set once the user is deleted. The record stays, so that nobody becomes who this one was.
+    #[serde(default)]
+    pub deleted: Option<UnixMillis>,
+}
+
+pub(super) const fn first() -> u32 {
+    FIRST_GENERATION
 }
 
 impl User {
+    /// The name that policies, keys and the audit log know.
+    #[must_use]
+    pub fn principal_id(&self) -> PrincipalId {
+        PrincipalId::of_user(UserRef {
+            tenant: self.tenant.as_str(),
+            name: &self.name,
+            generation: self.generation,
+        })
+    }
+
+    /// Whether there is such a user still.
+    #[must_use]
+    pub const fn is_there(&self) -> bool {
+        self.deleted.is_none()
+    }
+
+    /// What is left of a user who is deleted: nothing that opens anything, for processes of before
+    /// there were such records too.
+    #[must_use]
+    pub fn gone(self, now: UnixMillis) -> Self {
+        Self {
+            roles: Roles::NONE,
+            password: None,
+            logins: Vec::new(),
+            disabled: true,
+            deleted: Some(now),
+            ..self
+        }
+    }
+
     /// The user as whoever calls.
     #[must_use]
     pub fn principal(&self, proof: Proof) -> Principal {
         Principal {
-            id: PrincipalId::of_user(&self.tenant, &self.name),
+            id: self.principal_id(),
             account: self.account.clone(),
             roles: self.roles,
             proof,
@@ -115,6 +155,19 @@ impl Record for User {
     fn id(&self) -> &str {
         &self.name
     }
+}
+
+/// A user who is there still.
+///
+/// # Errors
+/// The store fails.
+pub async fn find(
+    store: &Store,
+    (tenant, name): (&str, &str),
+    now: UnixMillis,
+) -> Result<Option<Kept<User>>, StoreError> {
+    let kept = store.record::<User>(tenant, name, now).await?;
+    Ok(kept.filter(|kept| kept.value.is_there()))
 }
 
 /// Whose a DID or a wallet is.

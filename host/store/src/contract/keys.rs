@@ -159,7 +159,7 @@ pub async fn scopes_and_makers_are_kept(backend: impl Backend) -> Outcome {
     let store = backend.store();
     let narrow = ApiKey {
         scopes: Scopes::parse(&["pinning".to_owned()])?,
-        maker: Some(PrincipalId::of_user(key(1)?.account.tenant(), "alice")),
+        maker: Some(PrincipalId::parse("user:acme/alice~2")?),
         ..key(1)?
     };
     store.add_key(narrow.clone()).await?;

@@ -106,7 +106,10 @@ impl Inner {
             return Err(AuthError::SessionOver);
         }
         let user = self.user(&session.tenant, &session.user, now).await?;
-        let user = user.filter(|user| user.sessions_from.is_none_or(|from| from <= session.at));
+        let user = user.filter(|user| {
+            user.generation == session.generation
+                && user.sessions_from.is_none_or(|from| from <= session.at)
+        });
         let user = user.ok_or(AuthError::SessionOver)?;
         let proof = match session.began {
             Began::Password => Proof::Password,

@@ -102,6 +102,7 @@ async fn what_an_administrator_changed_is_written_down() {
     put(json!({ "roles": ["tenant-user", "tenant-admin"], "unlock": true })).await;
     put(json!({ "password": "another long one", "disabled": true, "logins": [] })).await;
     put(json!({ "disabled": false })).await;
+    host.delete("/v1/users/eve", &admin).await.with(204);
     let log = log(&host).await;
     let key = format!("key {id} of tenant-user for acme/web, good for listKeys");
     let refused = "a key of operator for acme/web: the role operator is not yours to give; \
@@ -116,9 +117,10 @@ async fn what_an_administrator_changed_is_written_down() {
     );
     let of_eve = [
         "user eve: roles tenant-user; with a password; logins did:key:z6MkA",
-        "user eve: roles tenant-user, tenant-admin; unlocked",
-        "user eve: another password; disabled; logins none",
+        "user eve: roles tenant-user, tenant-admin (were tenant-user); unlocked",
+        "user eve: another password; disabled; logins none (were did:key:z6MkA)",
         "user eve: enabled",
+        "user eve: had roles tenant-user, tenant-admin",
     ];
     assert_eq!(notes(&log, "writeUsers"), of_eve);
     let text = Value::from(log).to_string();

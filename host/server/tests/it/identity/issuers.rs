@@ -7,8 +7,9 @@ use holdfast::clock::Clock;
 use holdfast::identity::jwt::{
     Algorithm, ClaimMap, Issuer, Issuers, KeySet, KeySource, Keys, Remote, Source,
 };
-use holdfast::identity::{Web, install_crypto};
-use holdfast_model::{Role, TenantId};
+use holdfast::identity::{Known, Web, install_crypto};
+use holdfast_model::{PrincipalId, Role, TenantId};
+use holdfast_store::Expect;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -215,6 +216,26 @@ async fn keys_are_no_more_than_the_token_says_of_who_made_them() {
     let less = of_other("cid", "pin-less");
     assert_eq!(scene.roles(&less).await, json!(["tenant-user"]));
     assert_eq!(scene.roles(third).await, json!(["tenant-user"]));
+}
+
+/// What is known of somebody who made keys is lost: nobody can say what the keys may be.
+#[tokio::test]
+async fn keys_of_whom_nothing_is_known_any_more_open_nothing() {
+    let scene = Scene::new(vec![other()]).await;
+    let ann = of_other("ann", "pin-user");
+    let made = scene.host.post("/v1/keys", &ann, json!({})).await.with(201);
+    let key = made["secret"].as_str().unwrap();
+    assert_eq!(scene.roles(key).await, json!(["tenant-user"]));
+    let me = scene.host.get("/v1/whoami", &ann).await.with(200);
+    let id = PrincipalId::parse(me["principal"].as_str().unwrap()).unwrap();
+    let (store, now) = (&scene.host.app.store, scene.host.app.clock.now());
+    let ann_is = Known::digest_of(&id);
+    let lost = store.delete_record::<Known>("", &ann_is, Expect::Any, now);
+    lost.await.unwrap();
+    assert_eq!(scene.roles(key).await, 401);
+    // That she calls does not bring them back, for nothing says that they are to be hers.
+    assert_eq!(scene.roles(&ann).await, json!(["tenant-admin"]));
+    assert_eq!(scene.roles(key).await, 401);
 }
 
 /// A reload holds at once for tokens that were good a moment ago, and asks no server again.

@@ -1,7 +1,7 @@
 //! Keys that keys have made: they are their owner's, and no more than the owner is today.
 
 use crate::support::cluster::fresh;
-use crate::support::host::{Host, Options};
+use crate::support::host::{Answer, Host, Options};
 use holdfast::clock::Clock;
 use holdfast::identity::keys;
 use holdfast_model::{AccountId, ApiKey, KeyId, PrincipalId, Role, UnixMillis};
@@ -38,17 +38,32 @@ impl Scene {
         };
         let host = Host::start_with(options).await;
         let admin = host.key("acme/admin", &[Role::TenantAdmin]).await;
-        let wanted = json!({ "name": "alice", "password": PASSWORD, "roles": BOTH });
-        host.post("/v1/users", &admin, wanted).await.with(201);
-        let login = json!({ "user": "acme/alice", "password": PASSWORD });
-        let session = host.call("POST", "/v1/login", None, Some(login)).await;
-        let alice = session.with(201)["token"].as_str().unwrap().to_owned();
-        Self {
+        let mut scene = Self {
             host,
             millis,
             admin,
-            alice,
-        }
+            alice: String::new(),
+        };
+        scene.made(&BOTH).await.with(201);
+        scene.alice = scene.session().await;
+        scene
+    }
+
+    /// An attempt to make alice.
+    async fn made(&self, roles: &[Role]) -> Answer {
+        let wanted = json!({ "name": "alice", "password": PASSWORD, "roles": roles });
+        self.host.post("/v1/users", &self.admin, wanted).await
+    }
+
+    async fn deleted(&self) {
+        let gone = self.host.delete("/v1/users/alice", &self.admin).await;
+        gone.with(204);
+    }
+
+    async fn session(&self) -> String {
+        let login = json!({ "user": "acme/alice", "password": PASSWORD });
+        let session = self.host.call("POST", "/v1/login", None, Some(login)).await;
+        session.with(201)["token"].as_str().unwrap().to_owned()
     }
 
     async fn new() -> Self {
@@ -132,8 +147,7 @@ async fn what_a_key_makes_is_its_owners(scene: Scene) {
     scene.revoke(&id).await;
     assert_eq!(scene.roles(&first).await, 401);
     assert_eq!(scene.roles(&second).await, json!(["tenant-user"]));
-    let gone = scene.host.delete("/v1/users/alice", &scene.admin).await;
-    gone.with(204);
+    scene.deleted().await;
     for key in [&second, &third] {
         assert_eq!(scene.roles(key).await, 401);
     }
@@ -261,4 +275,126 @@ async fn a_narrow_key_rotates_none_into_a_wider_one() {
     let (_, rotated) = scene.rotated_by(&narrow, &id).await;
     scene.host.get("/v1/keys", &rotated).await.with(200);
     scene.host.get("/v1/usage", &rotated).await.with(403);
+}
+
+/// Whoever gets the name of somebody who was deleted is somebody else.
+async fn who_gets_a_name_gets_nothing_of_the_one_before(scene: Scene) {
+    let (_, first) = scene.made_by(&scene.alice).await;
+    let (_, second) = scene.made_by(&first).await;
+    let path = "/v1/users/alice";
+    scene.deleted().await;
+    scene.host.delete(path, &scene.admin).await.with(404);
+    let users = scene.host.get("/v1/users", &scene.admin).await.with(200);
+    assert_eq!(users["users"], json!([]));
+    let made = scene.made(&BOTH).await.with(201);
+    assert_eq!(made["principal"], "user:acme/alice~2");
+    // The proofs of the one before are believed for a moment still. What they make now is hers.
+    let (_, third) = scene.made_by(&first).await;
+    let (_, fourth) = scene.made_by(&scene.alice).await;
+    for proof in [&scene.alice, &first, &second, &third, &fourth] {
+        assert_eq!(scene.roles(proof).await, 401);
+    }
+    let session = scene.session().await;
+    let me = scene.host.get("/v1/whoami", &session).await.with(200);
+    assert_eq!(me["principal"], "user:acme/alice~2");
+    let (_, own) = scene.made_by(&session).await;
+    assert_eq!(scene.roles(&own).await, json!(BOTH));
+    scene.deleted().await;
+    scene.made(&BOTH).await.with(201);
+    for proof in [&scene.alice, &first, &session, &own] {
+        assert_eq!(scene.roles(proof).await, 401);
+    }
+}
+
+#[tokio::test]
+async fn who_gets_a_name_gets_nothing_of_the_one_before_in_memory() {
+    who_gets_a_name_gets_nothing_of_the_one_before(Scene::new().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_gets_a_name_gets_nothing_of_the_one_before_on_cassandra() {
+    let store = Store::cql(fresh().await).await.unwrap();
+    who_gets_a_name_gets_nothing_of_the_one_before(Scene::on(false, Some(store)).await).await;
+}
+
+/// By whichever process, a name is given to one at a time.
+#[tokio::test]
+async fn of_those_who_make_a_name_anew_at_once_one_does() {
+    let scene = Scene::new().await;
+    scene.deleted().await;
+    let answers = futures_util::future::join_all((0..8).map(|_| scene.made(&BOTH))).await;
+    let made = answers.iter().filter(|answer| answer.status == 201);
+    assert_eq!(made.count(), 1, "{answers:?}");
+    let users = scene.host.get("/v1/users", &scene.admin).await.with(200);
+    assert_eq!(users["users"][0]["principal"], "user:acme/alice~2");
+}
+
+#[tokio::test]
+async fn grants_are_theirs_whom_they_were_made_to_and_no_namesakes() {
+    let scene = Scene::new().await;
+    scene.change(json!({ "roles": ["tenant-user"] })).await;
+    let grant = json!({ "template": "bookkeeper", "principal": "user:acme/alice",
+        "on": "acme/admin" });
+    let grant = scene.host.post("/v1/grants", &scene.admin, grant).await;
+    grant.with(201);
+    let usage = "/v1/usage?account=acme/admin";
+    scene.millis.fetch_add(BELIEVED_MILLIS, Ordering::SeqCst);
+    scene.host.get(usage, &scene.alice).await.with(200);
+    scene.deleted().await;
+    scene.made(&[Role::TenantUser]).await.with(201);
+    let namesake = scene.session().await;
+    scene.host.get(usage, &namesake).await.with(403);
+}
+
+/// A list has no holes where somebody was deleted, and its pages are full.
+#[tokio::test]
+async fn users_who_are_gone_are_in_no_list() {
+    let scene = Scene::new().await;
+    for n in 0..6 {
+        let wanted = json!({ "name": format!("user{n}") });
+        scene
+            .host
+            .post("/v1/users", &scene.admin, wanted)
+            .await
+            .with(201);
+    }
+    for name in ["alice", "user1", "user2", "user5"] {
+        let path = format!("/v1/users/{name}");
+        scene.host.delete(&path, &scene.admin).await.with(204);
+    }
+    let page = async |path: &str| {
+        let page = scene.host.get(path, &scene.admin).await.with(200);
+        let users = page["users"].as_array().unwrap().iter();
+        let names: Vec<Value> = users.map(|user| user["name"].clone()).collect();
+        (names, page["next"].clone())
+    };
+    let first = page("/v1/users?limit=2").await;
+    assert_eq!(
+        first,
+        (vec![json!("user0"), json!("user3")], json!("user3"))
+    );
+    let second = page("/v1/users?limit=2&after=user3").await;
+    assert_eq!(second, (vec![json!("user4")], Value::Null));
+}
+
+/// Somebody of whom nothing is known has no rights that a key could have. The host itself has
+/// nobody behind it, and its keys are what they say.
+#[tokio::test]
+async fn keys_whose_maker_is_unknown_open_nothing() {
+    let scene = Scene::new().await;
+    for maker in [
+        "jwt:14:https://a.test:ann",
+        "user:acme/nobody",
+        "user:acme/alice~2",
+        "user:acme/alice~1",
+        "user:acme",
+        "somebody",
+    ] {
+        let (_, secret) = scene.kept(maker, |_| {}).await;
+        assert_eq!(scene.roles(&secret).await, 401, "{maker}");
+    }
+    for maker in ["user:acme/alice", "system:migration"] {
+        let (_, secret) = scene.kept(maker, |_| {}).await;
+        assert_eq!(scene.roles(&secret).await, json!(BOTH), "{maker}");
+    }
 }
