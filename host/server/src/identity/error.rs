@@ -56,8 +56,10 @@ pub enum AuthError {
     #[error("too many credentials from your address were refused; try again in {0} s")]
     TooMany(u64),
     /// An issuer's keys could not be fetched yet.
-    #[error("the keys of the token's issuer cannot be had now")]
-    NoIssuerKeys,
+    #[error(
+        "the keys of the token's issuer {0} have not been had yet, so the token cannot be judged; try again in some seconds, and if that lasts ask who runs this host to look into its log, which says why the issuer's server does not give them"
+    )]
+    NoIssuerKeys(String),
     /// The store does not answer, so nobody can be known.
     #[error("keys cannot be looked up now")]
     Store(#[source] StoreError),
@@ -70,7 +72,7 @@ impl AuthError {
         match self {
             Self::Store(e) => e.kind(),
             Self::Password(e) => e.kind(),
-            Self::NoIssuerKeys => ErrorKind::Unavailable,
+            Self::NoIssuerKeys(_) => ErrorKind::Unavailable,
             Self::TooMany(_) => ErrorKind::Overloaded,
             _ => ErrorKind::Unauthenticated,
         }
@@ -81,7 +83,7 @@ impl AuthError {
     #[must_use]
     pub fn is_about_a_token(&self) -> bool {
         match self {
-            Self::Missing | Self::Store(_) | Self::NoIssuerKeys | Self::TooMany(_) => false,
+            Self::Missing | Self::Store(_) | Self::NoIssuerKeys(_) | Self::TooMany(_) => false,
             Self::Password(e) => e.kind() == ErrorKind::Unauthenticated,
             _ => true,
         }
@@ -103,7 +105,7 @@ impl AuthError {
             Self::LoginFailed | Self::Password(_) => "login_failed",
             Self::Did(_) => "did",
             Self::TooMany(_) => "too_many",
-            Self::NoIssuerKeys => "no_issuer_keys",
+            Self::NoIssuerKeys(_) => "no_issuer_keys",
             Self::Store(_) => "store",
         }
     }

@@ -120,8 +120,8 @@ pub enum Keys {
 pub enum Verdict {
     /// It is good: who it is, and until when.
     Good(Principal, UnixMillis),
-    /// Nothing can be said, because its issuer's keys could not be had yet.
-    NoKeys,
+    /// Nothing can be said, because the keys of this issuer could not be had yet.
+    NoKeys(String),
 }
 
 /// The issuers whose tokens are accepted.
@@ -189,7 +189,7 @@ impl Issuers {
         };
         match fetched {
             Some(keys) => issuer.judge(&keys, token, &header, now),
-            None => Ok(Verdict::NoKeys),
+            None => Ok(Verdict::NoKeys(issuer.issuer.clone())),
         }
     }
 
@@ -203,7 +203,7 @@ impl Issuers {
         now: UnixMillis,
     ) -> Result<Verdict, TokenError> {
         let first = self.verify(token, now);
-        if !matches!(first, Ok(Verdict::NoKeys) | Err(TokenError::UnknownKey)) {
+        if !matches!(first, Ok(Verdict::NoKeys(_)) | Err(TokenError::UnknownKey)) {
             self.freshen(token, now);
             return first;
         }

@@ -178,6 +178,12 @@ async fn a_denial_names_its_decision_and_nothing_of_others() {
     assert_eq!(body["action"], "listPlugins");
     assert_eq!(body["decision_id"].as_str().unwrap().len(), 32);
     assert_eq!(body["policy_revision"], host.app.gate.revision().0.as_ref());
+    let instance = body["instance"].as_str().unwrap();
+    let instance = instance.strip_prefix("urn:uuid:").unwrap();
+    assert_eq!(
+        instance.replace('-', ""),
+        body["request_id"].as_str().unwrap()
+    );
     let in_psa = host.key("acme/web", &[Auditor]).await;
     let body = host.get("/psa/pins", &in_psa).await.with(403);
     assert_eq!(body["error"]["reason"], "FORBIDDEN");

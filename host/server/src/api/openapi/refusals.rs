@@ -49,6 +49,9 @@ pub(super) struct ProblemDetails {
     detail: String,
     /// The same for machines, such as `NOT_FOUND`.
     code: String,
+    /// This very occurrence: the request's id as `urn:uuid:…`; not in a 404.
+    #[schema(required = false, nullable = false, format = "uri")]
+    instance: Option<String>,
     /// What to tell who runs the host; not in a 404.
     #[schema(required = false, nullable = false)]
     request_id: Option<String>,

@@ -30,6 +30,10 @@ impl From<AuthError> for Problem {
             let problem = Self::new(status, "TOO_MANY_REQUESTS", error.to_string());
             return problem.after(*seconds).saying_no();
         }
+        if let AuthError::NoIssuerKeys(_) = &error {
+            // The caller's own token names the issuer.
+            return Self::neighbour(kind, &error.to_string(), &error);
+        }
         if kind != ErrorKind::Unauthenticated {
             return Self::neighbour(kind, "the key cannot be looked up now; try again", &error);
         }

@@ -5,6 +5,7 @@ use crate::api::reply::Reply;
 use axum::http::StatusCode;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 impl Told {
     pub(super) fn as_failure(&self) -> Reply {
@@ -43,6 +44,8 @@ impl Told {
             detail: &'a str,
             code: &'a str,
             #[serde(skip_serializing_if = "Option::is_none")]
+            instance: Option<String>,
+            #[serde(skip_serializing_if = "Option::is_none")]
             request_id: Option<String>,
             #[serde(flatten)]
             denied: Option<&'a Denied>,
@@ -57,6 +60,7 @@ impl Told {
             status: self.status.as_u16(),
             detail: &self.detail,
             code: self.code,
+            instance: (!hides).then(|| Uuid::from_u128(request_id).urn().to_string()),
             request_id: (!hides).then(|| format!("{request_id:032x}")),
             denied: self.denied.as_ref(),
             members: &self.members,

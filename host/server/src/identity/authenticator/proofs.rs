@@ -78,7 +78,7 @@ impl Inner {
     ) -> Result<Found, AuthError> {
         let (principal, end) = match issuers.verify_fetching(token, now).await? {
             Verdict::Good(principal, end) => (principal, end),
-            Verdict::NoKeys => return Err(AuthError::NoIssuerKeys),
+            Verdict::NoKeys(issuer) => return Err(AuthError::NoIssuerKeys(issuer)),
         };
         let known = Known::of(&principal);
         let kept = self.store.record::<Known>("", known.digest(), now).await;

@@ -1,6 +1,6 @@
 //! Keys and tenants over the API.
 
-use crate::support::host::{Host, Options};
+use crate::support::host::{Answer, Host, Options};
 use holdfast::clock::Clock;
 use holdfast_model::{Role, UnixMillis};
 use serde_json::json;
@@ -122,4 +122,92 @@ async fn a_tenant_has_the_attributes_that_the_operator_gave() {
             .unwrap()
             .contains("attributes.plan")
     );
+}
+
+/// What of an answer a stranger can compare: all but the request's own name and the rates.
+fn shown(answer: &Answer) -> (u16, Vec<(String, Vec<u8>)>, String) {
+    let told = answer.headers.iter().map(|(name, value)| {
+        let value = match name.as_str() {
+            "x-request-id" | "date" => Vec::new(),
+            name if name.contains("ratelimit") => Vec::new(),
+            _ => value.as_bytes().to_vec(),
+        };
+        (name.to_string(), value)
+    });
+    let body = String::from_utf8_lossy(&answer.body).into_owned();
+    (answer.status.as_u16(), told.collect(), body)
+}
+
+/// To no role of another tenant anything answers otherwise because it is there.
+#[tokio::test]
+async fn what_is_hidden_answers_as_what_is_missing_does_to_the_byte() {
+    let host = Host::start().await;
+    let admin = host.key("acme/web", &[Role::TenantAdmin]).await;
+    let operator = host.key("ops/staff", &[Role::Operator]).await;
+    let attributes = json!({"attributes": {}});
+    let acme = host.call(
+        "PUT",
+        "/v1/tenants/acme",
+        Some(&operator),
+        Some(attributes.clone()),
+    );
+    acme.await.with(200);
+    let alice = json!({"name": "alice"});
+    host.post("/v1/users", &admin, alice.clone())
+        .await
+        .with(201);
+    let key = host.post("/v1/keys", &admin, json!({})).await.with(201);
+    let key = key["key"]["id"].as_str().unwrap();
+    let of_key = |id: &str| format!("/v1/keys/{id}");
+    let rotation = |id: &str| format!("/v1/keys/{id}/rotate");
+    let user = |name: &str, tenant: &str| format!("/v1/users/{name}?tenant={tenant}");
+    let users = |tenant: &str| format!("/v1/users?tenant={tenant}");
+    let tenant = |name: &str| format!("/v1/tenants/{name}");
+    let (made, change) = (Some(json!({})), Some(json!({"disabled": true})));
+    let written = Some(attributes);
+    let cases = [
+        ("DELETE", of_key(key), of_key("nosuchkey"), None),
+        ("DELETE", of_key(key), of_key("no"), None),
+        ("POST", rotation(key), rotation("nosuchkey"), made),
+        ("GET", tenant("acme"), tenant("nowhere"), None),
+        ("GET", tenant("acme"), tenant("No%20where"), None),
+        ("PUT", tenant("acme"), tenant("nowhere"), written),
+        ("GET", users("acme"), users("nowhere"), None),
+        (
+            "PUT",
+            user("alice", "acme"),
+            user("nobody", "acme"),
+            change.clone(),
+        ),
+        (
+            "PUT",
+            user("alice", "acme"),
+            user("alice", "nowhere"),
+            change,
+        ),
+        (
+            "DELETE",
+            user("alice", "acme"),
+            user("nobody", "acme"),
+            None,
+        ),
+        (
+            "DELETE",
+            user("alice", "acme"),
+            user("alice", "nowhere"),
+            None,
+        ),
+    ];
+    for role in [Role::TenantUser, Role::TenantAdmin, Role::ClusterNode] {
+        let stranger = host.key("rival/web", &[role]).await;
+        for (method, hidden, missing, body) in &cases {
+            let ask = async |path: &str| {
+                let answer = host.call(method, path, Some(&stranger), body.clone()).await;
+                shown(&answer)
+            };
+            let (hidden, told) = (ask(hidden).await, format!("{role} {method} {hidden}"));
+            assert_eq!(hidden.0, 404, "{told}: {hidden:?}");
+            assert_eq!(hidden, ask(missing).await, "{told} and {missing}");
+        }
+    }
 }

@@ -152,7 +152,10 @@ async fn tokens_are_answered_503_until_their_issuers_keys_were_had() {
     let scene = Scene::new(vec![one(), remote(&idp.url)]).await;
     let theirs = token(&idp.url, Algorithm::RS256, json!({}));
     let unknown = scene.host.get("/v1/whoami", &theirs).await;
-    unknown.with(503);
+    let told = unknown.with(503);
+    let detail = told["detail"].as_str().unwrap();
+    let (named, mend) = (format!("issuer {} ", idp.url), "try again");
+    assert!(detail.contains(&named) && detail.contains(mend), "{detail}");
     let wait = unknown.headers["retry-after"].to_str().unwrap();
     assert!(wait.parse::<u64>().unwrap() > 0, "{wait}");
     // The others have nothing to do with it.

@@ -62,7 +62,7 @@ async fn of_user(keycloak: &Keycloak, user: &str) -> Value {
 async fn judge(issuers: &Issuers, token: &str, now: UnixMillis) -> Result<Principal, TokenError> {
     match issuers.verify_fetching(token, now).await? {
         Verdict::Good(principal, _) => Ok(principal),
-        Verdict::NoKeys => panic!("Keycloak's keys were not fetched"),
+        Verdict::NoKeys(_) => panic!("Keycloak's keys were not fetched"),
     }
 }
 

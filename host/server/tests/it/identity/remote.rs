@@ -88,7 +88,7 @@ impl Scene {
     async fn call(&self, token: &str, now: UnixMillis) -> Result<Option<Principal>, TokenError> {
         match self.issuers.verify_fetching(token, now).await? {
             Verdict::Good(principal, _) => Ok(Some(principal)),
-            Verdict::NoKeys => Ok(None),
+            Verdict::NoKeys(_) => Ok(None),
         }
     }
 }
@@ -174,7 +174,7 @@ async fn keys_serve_for_a_day_while_the_issuer_is_down() {
         scene
             .issuers
             .verify(&token, before)
-            .is_ok_and(|v| matches!(v, Verdict::NoKeys))
+            .is_ok_and(|v| matches!(v, Verdict::NoKeys(_)))
     );
 }
 

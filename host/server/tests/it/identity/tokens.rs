@@ -82,7 +82,7 @@ fn verify(token: &str) -> Result<Principal, TokenError> {
 fn judge(issuers: &Issuers, token: &str) -> Result<Principal, TokenError> {
     match issuers.verify(token, UnixMillis::from_seconds(NOW))? {
         Verdict::Good(principal, _) => Ok(principal),
-        Verdict::NoKeys => panic!("keys in files are always there"),
+        Verdict::NoKeys(_) => panic!("keys in files are always there"),
     }
 }
 

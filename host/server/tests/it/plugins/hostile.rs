@@ -63,7 +63,9 @@ async fn callers_read_that_there_is_no_price_and_operators_why() {
         let manifest = manifest(deed);
         install(&host, "hostile-pricing", "hostile", &manifest).await;
         let mut problem = host.get("/v1/quote", &user).await.with(502);
-        problem.as_object_mut().unwrap().remove("request_id");
+        for own in ["request_id", "instance"] {
+            problem.as_object_mut().unwrap().remove(own);
+        }
         assert_eq!(
             problem,
             json!({
