@@ -391,6 +391,14 @@ async fn a_checkpoint_is_made_on_request() {
     assert_eq!(unpinned.await.status.as_u16(), 503);
 }
 
+/// That whoever asks about a decision is told what the components said.
+async fn explains(host: &Host, decision: &Value, components: Value) {
+    let admin = host.key("acme/web", &[Role::TenantAdmin]).await;
+    let wanted = json!({ "decision": decision });
+    let told = host.post("/v1/authz/explain", &admin, wanted).await;
+    assert_eq!(told.with(200)["components"], components);
+}
+
 /// What each authorizer component said stands beside what the policies did: its name, the code
 /// that it was, its verdict; and its words, if it objected or failed.
 #[tokio::test]
@@ -451,6 +459,9 @@ async fn what_components_said_stands_in_the_decision() {
             (Some("deleteRequest"), allow, Some("error"), &trapped),
         ]
     );
+    for (event, components) in seen.iter().zip([said("allow"), said("deny"), trapped]) {
+        explains(&host, &event["decision_id"], components).await;
+    }
     assert_eq!(seen[0]["plugin"], Value::Null);
     assert_eq!(seen[1]["plugin"]["name"], "quota");
     let words = seen[1]["plugin"]["said"].as_str().unwrap();

@@ -149,27 +149,57 @@ fn keys_that_are_none_are_refused() {
     let point = ed25519().0.verifying_key();
     let short = did([0xed, 0x01], &point.as_bytes()[..31]);
     let long = did([0xed, 0x01], &[point.as_bytes().as_slice(), &[0]].concat());
-    // The neutral element, of order one.
-    let mut small = [0; 32];
-    small[0] = 1;
-    let small = did([0xed, 0x01], &small);
     let off_curve = did([0xe7, 0x01], &[&[2][..], &[0xff; 32]].concat());
     let uncompressed = did([0xe7, 0x01], &[4; 65]);
     let other_codec = did([0xec, 0x01], &[7; 32]);
     let bare = "did:key:".to_owned();
-    for did in [
-        short,
-        long,
-        small,
-        off_curve,
-        uncompressed,
-        other_codec,
-        bare,
-    ] {
+    for did in [short, long, off_curve, uncompressed, other_codec, bare] {
         assert!(PublicKey::of_did(&did).is_none(), "{did}");
     }
     assert!(PublicKey::of_did(&good).is_some());
     assert!(PublicKey::of_did("did:web:pins.example").is_none());
+}
+
+/// The eight points whose order divides eight, and the other spellings that some readers take for
+/// them. Of such a key everybody can make signatures: for the neutral element, any.
+#[test]
+fn keys_of_small_order_are_refused_in_every_spelling() {
+    const OF_ORDER_EIGHT: [&str; 2] = [
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    ];
+    let of = |first: u8, middle: u8, last: u8| {
+        let mut bytes = [middle; 32];
+        (bytes[0], bytes[31]) = (first, last);
+        bytes
+    };
+    let read = |text: &str| {
+        let byte = |at: usize| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap();
+        std::array::from_fn(byte)
+    };
+    let signed = |mut bytes: [u8; 32]| {
+        bytes[31] |= 0x80;
+        bytes
+    };
+    let with_zero_sign = [
+        of(0x01, 0x00, 0x00),
+        of(0xec, 0xff, 0x7f),
+        of(0x00, 0x00, 0x00),
+        read(OF_ORDER_EIGHT[0]),
+        read(OF_ORDER_EIGHT[1]),
+        // Beside the prime, not below it.
+        of(0xed, 0xff, 0x7f),
+        of(0xee, 0xff, 0x7f),
+    ];
+    let mut of_small_order = 0;
+    for bytes in with_zero_sign.iter().flat_map(|one| [*one, signed(*one)]) {
+        let name = did([0xed, 0x01], &bytes);
+        assert!(PublicKey::of_did(&name).is_none(), "{bytes:02x?}");
+        let point = ed25519_dalek::VerifyingKey::from_bytes(&bytes);
+        of_small_order += usize::from(point.is_ok_and(|point| point.is_weak()));
+    }
+    // They are points, and refused for their order, not for their spelling.
+    assert!(of_small_order >= 8, "{of_small_order}");
 }
 
 #[test]
