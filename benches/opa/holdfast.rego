@@ -15,14 +15,18 @@ keys := {"createKey", "listKeys", "revokeKey"}
 
 policies := {"readPolicies", "writePolicies", "grantAccess", "explainDecision"}
 
+users := {"listUsers", "writeUsers"}
+
 plugins := {"listPlugins", "readPlugin", "installPlugin", "switchPlugin"}
 
-across_tenants := keys | policies | {"readUsage", "readQuote", "readTenant", "writeTenant"}
+across_tenants := ((keys | policies) | users) | {
+	"readUsage", "readQuote", "readTenant", "writeTenant", "readTenantAudit",
+}
 
 manage := {
 	"createRequest", "replaceRequest", "deleteRequest", "createKey", "revokeKey", "writePolicies",
-	"grantAccess", "writeTenant", "installPlugin", "switchPlugin", "switchPolicies", "writePins",
-	"driveWork",
+	"grantAccess", "writeUsers", "writeTenant", "installPlugin", "switchPlugin", "switchPolicies",
+	"signAudit", "writePins", "driveWork",
 }
 
 has(role) if role in input.principal.roles
@@ -41,9 +45,13 @@ permitted if {
 	input.resource.account == input.principal.account
 }
 
+tenant_admins := (((pinning | keys) | policies) | users) | {
+	"readUsage", "readQuote", "readTenant", "readTenantAudit",
+}
+
 permitted if {
 	has("tenant-admin")
-	input.action in (((pinning | keys) | policies) | {"readUsage", "readQuote", "readTenant"})
+	input.action in tenant_admins
 	input.resource.tenant == input.principal.tenant
 }
 
@@ -54,13 +62,13 @@ permitted if {
 
 permitted if {
 	has("operator")
-	input.action in (plugins | {"readAudit", "reviewPolicies", "switchPolicies"})
+	input.action in (plugins | {"readAudit", "signAudit", "reviewPolicies", "switchPolicies"})
 	input.resource.type == "Host"
 }
 
 permitted if {
 	has("auditor")
-	input.action in {"readAudit", "readUsage", "listPlugins", "reviewPolicies"}
+	input.action in {"readAudit", "readTenantAudit", "readUsage", "listPlugins", "reviewPolicies"}
 }
 
 permitted if {
@@ -87,7 +95,7 @@ staff if {
 
 staff if {
 	has("auditor")
-	input.action == "readUsage"
+	input.action in {"readUsage", "readTenantAudit"}
 }
 
 forbidden if {

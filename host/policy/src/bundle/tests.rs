@@ -1,14 +1,15 @@
 //! Index and memory against Cedar with every policy and every id, over made-up policies.
 
-use super::{Bundle, Outcome, View, compile};
+use super::{Bundle, Outcome, Overlay, View, compile};
 use crate::error::PolicyError;
 use crate::facts;
 use crate::gate::Context;
 use crate::source::{Source, Text};
+use crate::tenant::{Grant, TenantSet};
 use holdfast_model::action::{KeyRef, RequestRef, Resource};
 use holdfast_model::principal::Proof;
 use holdfast_model::{
-    AccountId, Action, Cid, KeyId, Principal, PrincipalId, RequestId, Role, Roles,
+    AccountId, Action, Cid, KeyId, Principal, PrincipalId, RequestId, Role, Roles, TenantId,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -211,12 +212,13 @@ fn compare(view: View<'_>, questions: &[(Principal, Action, Resource, Context)])
     }
 }
 
-/// What a tenant wrote, those left out that are refused.
-fn own(bundle: &Bundle, policies: &[String]) -> crate::bundle::Overlay {
-    let compiled = |lines: &[String]| {
-        let tenant = holdfast_model::TenantId::parse("acme").unwrap();
-        let set = crate::TenantSet::new(tenant, lines.join("\n"), Vec::new());
-        super::compile_own(bundle, &set)
+/// What acme wrote and granted, those policies left out that are refused.
+pub(crate) fn own(bundle: &Bundle, policies: &[String], grants: &[Grant]) -> (TenantSet, Overlay) {
+    let compiled = |lines: &[String]| -> Result<_, Vec<PolicyError>> {
+        let tenant = TenantId::parse("acme").unwrap();
+        let set = TenantSet::new(tenant, lines.join("\n"), grants.to_vec());
+        let overlay = super::compile_own(bundle, &set)?;
+        Ok((set, overlay))
     };
     let numbered = policies.iter().enumerate();
     let mut lines: Vec<String> = numbered
@@ -224,7 +226,7 @@ fn own(bundle: &Bundle, policies: &[String]) -> crate::bundle::Overlay {
         .collect();
     for _ in 0..3 {
         match compiled(&lines) {
-            Ok(overlay) => return overlay,
+            Ok(own) => return own,
             Err(problems) => {
                 for problem in problems {
                     let PolicyError::Refused(finding) = problem else {
@@ -257,7 +259,7 @@ proptest! {
         questions in prop::collection::vec(question(), 32),
     ) {
         let bundle = with(&platform);
-        let overlay = own(&bundle, &policies);
+        let (_, overlay) = own(&bundle, &policies, &[]);
         compare(bundle.view(Some(&overlay)), &questions);
     }
 
