@@ -3,6 +3,7 @@
 
 mod chains;
 mod life;
+mod overload;
 mod safety;
 
 use crate::support::cluster::{fresh, variables};

@@ -263,6 +263,7 @@ impl Door {
         let mut deadline = began + whole;
         let place = match statement.class() {
             Class::Stream => connected.queue.enter_page().await,
+            _ if statement.is_vital() => connected.queue.enter_vital(deadline).await,
             _ => connected.queue.enter(deadline).await,
         };
         let _place = place.inspect_err(|_| self.metrics.turned_away(statement))?;

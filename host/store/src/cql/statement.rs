@@ -50,6 +50,12 @@ macro_rules! statements {
                 match self { $(Self::$name => $text,)+ }
             }
 
+            /// Whether it is sent however many calls there are: by it the others hear that this
+            /// process lives, and it hears of them and of the cluster.
+            pub(crate) const fn is_vital(self) -> bool {
+                matches!(self, Self::WriterBeat | Self::WritersRead | Self::ParamAdd)
+            }
+
             /// Its text for a database. Streams read what is not read again soon: on ScyllaDB they
             /// leave the cache of rows to the others.
             pub(crate) fn text_for(self, is_scylla: bool) -> Cow<'static, str> {

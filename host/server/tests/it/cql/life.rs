@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
-const NOBODY: &str = "http://127.0.0.1:9";
+pub(super) const NOBODY: &str = "http://127.0.0.1:9";
 
 /// Variables of the cluster but for those that the file is to say.
-async fn but(keys: &[&str]) -> (holdfast_store::CqlSettings, Vec<(String, String)>) {
+pub(super) async fn but(keys: &[&str]) -> (holdfast_store::CqlSettings, Vec<(String, String)>) {
     let settings = fresh().await;
     let mut all = variables(&settings);
     all.retain(|(name, _)| !keys.iter().any(|key| name.ends_with(key)));

@@ -6,11 +6,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
-/// Places for calls and, apart from them, for pages of long streams.
+/// Places for what keeps this process among the others: a beat, what the others say, a ping.
+const VITAL_PLACES: usize = 4;
+
+/// Places for calls and, apart from them, for pages of long streams and for what is vital.
 #[derive(Debug)]
 pub(crate) struct Queue {
     calls: Semaphore,
     pages: Semaphore,
+    vital: Semaphore,
     places: usize,
     waiting: AtomicUsize,
     waiting_max: usize,
@@ -22,6 +26,7 @@ impl Queue {
         Self {
             calls: Semaphore::new(calls),
             pages: Semaphore::new(pages),
+            vital: Semaphore::new(VITAL_PLACES),
             places: calls,
             waiting: AtomicUsize::new(0),
             waiting_max,
@@ -35,6 +40,16 @@ impl Queue {
         }
         let _waiting = self.wait()?;
         match timeout_at(deadline, self.calls.acquire()).await {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(_)) => Err(StoreError::Closed),
+            Err(_) => Err(StoreError::Overloaded),
+        }
+    }
+
+    /// A place for what must go on however many call: a process that is given up by the others, or
+    /// taken for dead by who balances the load, because it has much to do, helps nobody.
+    pub(crate) async fn enter_vital(&self, deadline: Instant) -> Result<SemaphorePermit<'_>> {
+        match timeout_at(deadline, self.vital.acquire()).await {
             Ok(Ok(place)) => Ok(place),
             Ok(Err(_)) => Err(StoreError::Closed),
             Err(_) => Err(StoreError::Overloaded),
@@ -112,5 +127,21 @@ mod tests {
         let queue = Queue::new(1, 0, 1);
         let _page = queue.enter_page().await.unwrap();
         let _call = queue.enter(soon()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_vital_waits_for_no_call() {
+        let queue = Queue::new(1, 0, 1);
+        let _call = queue.enter(soon()).await.unwrap();
+        let refused = queue.enter(soon()).await;
+        assert!(matches!(refused, Err(StoreError::Overloaded)));
+        let mut places = Vec::new();
+        for _ in 0..VITAL_PLACES {
+            places.push(queue.enter_vital(soon()).await.unwrap());
+        }
+        let late = queue.enter_vital(Instant::now()).await;
+        assert!(matches!(late, Err(StoreError::Overloaded)));
+        drop(places);
+        drop(queue.enter_vital(soon()).await.unwrap());
     }
 }
