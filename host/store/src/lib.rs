@@ -34,7 +34,7 @@ pub use record::{Kept, RECORD_BYTES_MAX, RECORD_NAME_BYTES_MAX, Record};
 pub use scan::{PinScan, ScanMark};
 pub use store::Store;
 
-use holdfast_model::{AccountId, Cid, NewRequest, Pin, RequestId, RequestStatus};
+use holdfast_model::{AccountId, Cid, NewRequest, Pin, RequestId, RequestStatus, StatusCounts};
 use std::time::Duration;
 
 /// What must hold of a row for a write to happen.
@@ -97,6 +97,15 @@ pub struct Outcome {
     pub dag_size: Option<u64>,
     /// What a person should know of it; `None` clears it.
     pub details: Option<String>,
+}
+
+/// What an account has now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// Its requests by status.
+    pub counts: StatusCounts,
+    /// Bytes that it has pinned.
+    pub pinned_bytes: u128,
 }
 
 /// How much of the change feed is kept for those who follow it from outside.

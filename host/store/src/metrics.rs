@@ -66,7 +66,7 @@ operations! {
     Requests Read "requests";
     PageOfRequests Read "page_of_requests";
     CountRequests Read "count_requests";
-    StatusCounts Read "status_counts";
+    Holdings Read "holdings";
     RequestsOfPin Read "requests_of_pin";
     ExpiredRequests Read "expired_requests";
     Pin Read "pin";
@@ -88,7 +88,6 @@ operations! {
     Follower Read "follower";
     SaveFollower Write "save_follower";
     Usage Read "usage";
-    PinnedBytes Read "pinned_bytes";
     Accounts Read "accounts";
     Tenant Read "tenant";
     PutTenant Write "put_tenant";

@@ -4,12 +4,14 @@ use crate::cql::{Cql, CqlSettings};
 use crate::embedded::Embedded;
 use crate::memory::Memory;
 use crate::metrics::{Operation, StoreMetrics};
-use crate::{Expect, Outcome, PinEntry, PinScan, RequestDraft, Result, Retention, ScanMark};
+use crate::{
+    Expect, Holdings, Outcome, PinEntry, PinScan, RequestDraft, Result, Retention, ScanMark,
+};
 use futures_util::FutureExt;
 use holdfast_model::key::KeyHash;
 use holdfast_model::{
     AccountId, ApiKey, Change, Cid, Cursor, KeyId, PeerId, Period, Pin, PinRequest, Placement,
-    RequestFilter, RequestId, StatusCounts, StoredPin, Tenant, TenantId, UnixMillis, Usage,
+    RequestFilter, RequestId, StoredPin, Tenant, TenantId, UnixMillis, Usage,
 };
 use prometheus::core::Collector;
 use std::path::Path;
@@ -187,9 +189,9 @@ impl Store {
         dispatch!(self, CountRequests, plain count_requests(account, filter))
     }
 
-    /// An account's requests by status: one read.
-    pub async fn status_counts(&self, account: &AccountId) -> Result<StatusCounts> {
-        dispatch!(self, StatusCounts, plain status_counts(account))
+    /// An account's requests by status, and the bytes that it has pinned: one read.
+    pub async fn holdings(&self, account: &AccountId) -> Result<Holdings> {
+        dispatch!(self, Holdings, plain holdings(account))
     }
 
     /// The requests that want a pin, each once in an order of the backend's own, after one of
@@ -395,11 +397,6 @@ impl Store {
     /// What an account used in a period: two look-ups.
     pub async fn usage(&self, account: &AccountId, period: Period) -> Result<Usage> {
         dispatch!(self, Usage, plain usage(account, period))
-    }
-
-    /// Bytes that an account has pinned now.
-    pub async fn pinned_bytes(&self, account: &AccountId) -> Result<u128> {
-        dispatch!(self, PinnedBytes, plain pinned_bytes(account))
     }
 
     /// Accounts that ever made a request, each once in an order of the backend's own, after

@@ -67,16 +67,15 @@ struct Facts {
 
 impl Facts {
     async fn gather(app: &App, change: &Change<'_>) -> Result<Self, StoreError> {
-        let (tenant, counts, pinned_bytes, dag_size) = tokio::try_join!(
+        let (tenant, held, dag_size) = tokio::try_join!(
             app.store.tenant(change.account.tenant()),
-            app.store.status_counts(change.account),
-            app.store.pinned_bytes(change.account),
+            app.store.holdings(change.account),
             known_size(app, change.asked.map(|asked| asked.cid)),
         )?;
         Ok(Self {
             attributes: tenant.map(|tenant| tenant.attributes).unwrap_or_default(),
-            request_count: counts.total(),
-            pinned_bytes,
+            request_count: held.counts.total(),
+            pinned_bytes: held.pinned_bytes,
             dag_size,
         })
     }

@@ -1,6 +1,7 @@
 //! The program on Cassandra, as people run it: the main job, unchanged; several processes on one
 //! keyspace; what a start, a reload and the doctor make of a cluster.
 
+mod budget;
 mod chains;
 mod life;
 mod overload;

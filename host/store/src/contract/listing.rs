@@ -213,7 +213,7 @@ pub async fn counts_follow_every_filter(backend: impl Backend) -> Outcome {
 pub async fn counts_by_status_follow_every_change(backend: impl Backend) -> Outcome {
     let store = backend.store();
     ten(store).await?;
-    let counts = store.status_counts(&account()?).await?;
+    let counts = store.holdings(&account()?).await?.counts;
     let told = |c: holdfast_model::StatusCounts| (c.queued, c.pinning, c.pinned, c.failed);
     assert_eq!(told(counts), (7, 1, 1, 1));
     store
@@ -231,10 +231,10 @@ pub async fn counts_by_status_follow_every_change(backend: impl Backend) -> Outc
         .settle_request(request_id(4), 2, again, at(300))
         .await?;
     let backend = backend.reopen().await;
-    let counts = backend.store().status_counts(&account()?).await?;
+    let counts = backend.store().holdings(&account()?).await?.counts;
     assert_eq!(told(counts), (9, 0, 0, 0));
     let nobody = AccountId::parse("acme/nobody")?;
-    assert_eq!(backend.store().status_counts(&nobody).await?.total(), 0);
+    assert_eq!(backend.store().holdings(&nobody).await?.counts.total(), 0);
     Ok(())
 }
 

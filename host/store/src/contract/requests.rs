@@ -39,7 +39,7 @@ pub async fn an_id_is_used_once(backend: impl Backend) -> Outcome {
     let answer = store.create_request(other.clone(), at(11)).await;
     assert_eq!(refusal(answer), Some(ErrorKind::Conflict));
     assert_eq!(store.pin(&cid(2)?).await?, None);
-    assert_eq!(store.status_counts(&other.account).await?.total(), 0);
+    assert_eq!(store.holdings(&other.account).await?.counts.total(), 0);
     assert_eq!(store.accounts(None, 10).await?, [account()?]);
     Ok(())
 }
@@ -84,7 +84,7 @@ pub async fn the_same_cid_twice_is_two_requests_and_one_pin(backend: impl Backen
     assert_ne!(first.created, second.created);
     let pins = store.pins(None, 10).await?;
     assert_eq!(pins.iter().map(|p| p.requests).collect::<Vec<_>>(), [2]);
-    assert_eq!(store.status_counts(&account()?).await?.queued, 2);
+    assert_eq!(store.holdings(&account()?).await?.counts.queued, 2);
     Ok(())
 }
 
@@ -174,7 +174,7 @@ pub async fn replacing_is_one_step(backend: impl Backend) -> Outcome {
     assert_eq!(store.request(request_id(2)).await?, Some(made));
     assert_eq!(store.pin(&cid(1)?).await?, None);
     assert_eq!(store.pin(&cid(2)?).await?.map(|p| p.requests), Some(1));
-    assert_eq!(store.status_counts(&account()?).await?.total(), 1);
+    assert_eq!(store.holdings(&account()?).await?.counts.total(), 1);
     let left: Vec<_> = store.requests_of_pin(&cid(1)?, None, 10).await?;
     assert_eq!(left, []);
     Ok(())
@@ -212,7 +212,7 @@ pub async fn replacing_what_is_not_there_changes_nothing(backend: impl Backend) 
     assert_eq!(refusal(answer), Some(ErrorKind::Conflict));
     assert_eq!(store.request(request_id(2)).await?, None);
     assert_eq!(store.pin(&cid(2)?).await?, None);
-    assert_eq!(store.status_counts(&account()?).await?.total(), 1);
+    assert_eq!(store.holdings(&account()?).await?.counts.total(), 1);
     assert_eq!(store.accounts(None, 10).await?, [account()?]);
     Ok(())
 }

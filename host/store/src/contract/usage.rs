@@ -73,7 +73,7 @@ pub async fn usage_is_exact_over_a_pins_life(backend: impl Backend) -> Outcome {
     ] {
         assert_eq!(used(store, 0, end).await?.level_bytes, level, "at {end}");
     }
-    assert_eq!(store.pinned_bytes(&account()?).await?, 0);
+    assert_eq!(store.holdings(&account()?).await?.pinned_bytes, 0);
     Ok(())
 }
 
@@ -83,7 +83,10 @@ pub async fn usage_survives_reopening(backend: impl Backend) -> Outcome {
     store.create_request(draft(1, 1)?, at(100)).await?;
     settle(store, 1, 1, Some(1 << 40), 200).await?;
     let backend = backend.reopen().await;
-    assert_eq!(backend.store().pinned_bytes(&account()?).await?, 1 << 40);
+    assert_eq!(
+        backend.store().holdings(&account()?).await?.pinned_bytes,
+        1 << 40
+    );
     settle(backend.store(), 1, 2, None, 1_200).await?;
     let backend = backend.reopen().await;
     let used = used(backend.store(), 0, 9_999).await?;

@@ -1,6 +1,7 @@
 //! Pin requests and their accounts.
 
 use super::Cql;
+use super::account::Head;
 use super::draft::RequestOp;
 use super::expiry::{Expiring, Kind};
 use super::intent::account_of;
@@ -8,9 +9,9 @@ use super::number::unsigned;
 use super::statement::Statement;
 use crate::error::StoreError;
 use crate::rules::REQUEST;
-use crate::{Outcome, RequestDraft, Result};
+use crate::{Holdings, Outcome, RequestDraft, Result};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use holdfast_model::{AccountId, Cid, PinRequest, RequestId, StatusCounts, UnixMillis};
+use holdfast_model::{AccountId, Cid, PinRequest, RequestId, UnixMillis};
 use uuid::Uuid;
 
 /// Requests read at once by their ids.
@@ -64,9 +65,13 @@ impl Cql {
         Ok(self.shared.kept(id).await?.map(|kept| kept.request))
     }
 
-    pub(crate) async fn status_counts(&self, account: &AccountId) -> Result<StatusCounts> {
+    pub(crate) async fn holdings(&self, account: &AccountId) -> Result<Holdings> {
         let head = self.shared.head_of(account).await?;
-        Ok(head.map_or_else(StatusCounts::default, |head| head.account.counts))
+        let of = |head: Head| Holdings {
+            counts: head.account.counts,
+            pinned_bytes: head.account.mark.level_bytes,
+        };
+        Ok(head.map(of).unwrap_or_default())
     }
 
     pub(crate) async fn requests_of_pin(

@@ -32,11 +32,6 @@ impl Cql {
         Ok(Usage::between(period, start, end))
     }
 
-    pub(crate) async fn pinned_bytes(&self, account: &AccountId) -> Result<u128> {
-        let head = self.shared.head_of(account).await?;
-        Ok(head.map_or(0, |head| head.account.mark.level_bytes))
-    }
-
     /// The last mark before an instant; the newest of all stands in the head.
     async fn mark_before(
         &self,

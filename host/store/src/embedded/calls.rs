@@ -6,11 +6,11 @@ use super::writer::{GROUP_OPERATIONS_MAX, Share};
 use super::{Answer, Embedded, PING_WAIT_MAX, wait_for};
 use crate::error::StoreError;
 use crate::rules::check_follower_name;
-use crate::{Expect, Outcome, PinEntry, PinStep, RequestDraft, Result};
+use crate::{Expect, Holdings, Outcome, PinEntry, PinStep, RequestDraft, Result};
 use holdfast_model::key::KeyHash;
 use holdfast_model::{
     AccountId, ApiKey, Change, Cid, Cursor, KeyId, PeerId, Period, Pin, PinRequest, Placement,
-    RequestFilter, RequestId, StatusCounts, StoredPin, Tenant, TenantId, UnixMillis, Usage,
+    RequestFilter, RequestId, StoredPin, Tenant, TenantId, UnixMillis, Usage,
 };
 use std::collections::VecDeque;
 use std::io;
@@ -101,8 +101,8 @@ impl Embedded {
             .await
     }
 
-    pub(crate) async fn status_counts(&self, account: &AccountId) -> Result<StatusCounts> {
-        self.read(|rows| rows.status_counts(account))
+    pub(crate) async fn holdings(&self, account: &AccountId) -> Result<Holdings> {
+        self.read(|rows| rows.holdings(account))
     }
 
     pub(crate) async fn requests_of_pin(
@@ -284,10 +284,6 @@ impl Embedded {
 
     pub(crate) async fn usage(&self, account: &AccountId, period: Period) -> Result<Usage> {
         self.read(|rows| rows.usage(account, period))
-    }
-
-    pub(crate) async fn pinned_bytes(&self, account: &AccountId) -> Result<u128> {
-        self.read(|rows| Ok(rows.account(account)?.mark.level_bytes))
     }
 
     pub(crate) async fn accounts(

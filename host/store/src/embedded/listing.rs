@@ -2,11 +2,11 @@
 
 use super::key;
 use super::table::{Table, Tables, View};
-use crate::Result;
 use crate::error::StoreError;
 use crate::row::{decode_request, status_of};
+use crate::{Holdings, Result};
 use holdfast_model::{
-    AccountId, Cid, PinRequest, RequestFilter, RequestId, RequestStatus, StatusCounts, UnixMillis,
+    AccountId, Cid, PinRequest, RequestFilter, RequestId, RequestStatus, UnixMillis,
 };
 use std::cmp::Reverse;
 use std::ops::Bound;
@@ -52,7 +52,7 @@ impl Tables {
         filter: &RequestFilter,
     ) -> Result<u64> {
         if filter.is_by_status_only() {
-            let counts = self.status_counts(account)?;
+            let counts = self.account(account)?.counts;
             let wanted = RequestStatus::ALL.into_iter();
             let wanted = wanted.filter(|status| filter.wants_status(*status));
             return Ok(wanted.map(|status| counts.get(status)).sum());
@@ -70,8 +70,12 @@ impl Tables {
         Ok(count)
     }
 
-    pub(super) fn status_counts(&self, account: &AccountId) -> Result<StatusCounts> {
-        Ok(self.account(account)?.counts)
+    pub(super) fn holdings(&self, account: &AccountId) -> Result<Holdings> {
+        let account = self.account(account)?;
+        Ok(Holdings {
+            counts: account.counts,
+            pinned_bytes: account.mark.level_bytes,
+        })
     }
 
     pub(super) fn requests_of_pin(

@@ -3,10 +3,10 @@
 use super::{Account, State};
 use crate::error::StoreError;
 use crate::rules::{PIN, REQUEST, begin_pin, begin_request, created_after};
-use crate::{Outcome, RequestDraft, Result};
+use crate::{Holdings, Outcome, RequestDraft, Result};
 use holdfast_model::{
-    AccountId, Cid, Operation, Period, PinRequest, RequestFilter, RequestId, StatusCounts,
-    StoredPin, UnixMillis, Usage, UsageMark,
+    AccountId, Cid, Operation, Period, PinRequest, RequestFilter, RequestId, StoredPin, UnixMillis,
+    Usage, UsageMark,
 };
 use std::collections::btree_map::Entry;
 
@@ -116,12 +116,13 @@ impl State {
         meant.count() as u64
     }
 
-    pub(crate) fn status_counts(&self, account: &AccountId) -> StatusCounts {
-        let mut counts = StatusCounts::default();
+    pub(crate) fn holdings(&self, account: &AccountId) -> Holdings {
+        let mut held = Holdings::default();
         for request in self.requests_of(account) {
-            *counts.get_mut(request.status) += 1;
+            *held.counts.get_mut(request.status) += 1;
+            held.pinned_bytes += u128::from(request.billable_bytes());
         }
-        counts
+        held
     }
 
     pub(crate) fn requests_of_pin(
@@ -156,11 +157,6 @@ impl State {
             marks.range(..end).next_back().map(|(_, mark)| *mark)
         };
         Usage::between(period, before(period.start), before(period.end))
-    }
-
-    pub(crate) fn pinned_bytes(&self, account: &AccountId) -> u128 {
-        let requests = self.requests_of(account);
-        requests.map(|r| u128::from(r.billable_bytes())).sum()
     }
 
     pub(crate) fn accounts(&self, after: Option<&AccountId>, limit: u32) -> Vec<AccountId> {

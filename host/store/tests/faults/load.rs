@@ -324,8 +324,8 @@ async fn read(world: Arc<World>, task: u64) {
                 let _answer = world.timeline.note(Call::Read, page).await;
             }
             1 => {
-                let counts = store.status_counts(&account);
-                let _answer = world.timeline.note(Call::Read, counts).await;
+                let held = store.holdings(&account);
+                let _answer = world.timeline.note(Call::Read, held).await;
             }
             _ => look_up(&world, store, chance.random_range(0..1_000_000)).await,
         }

@@ -156,13 +156,14 @@ impl Verify<'_> {
         for request in &own {
             *counts.get_mut(request.status) += 1;
         }
-        let counted = self.read(|| self.store.status_counts(account)).await?;
+        let held = self.read(|| self.store.holdings(account)).await?;
+        let counted = held.counts;
         if counted != counts {
             let text = format!("{account} counts {counted:?} and has {counts:?}");
             self.world.ledger.wrong(text);
         }
         let bytes: u128 = own.iter().map(|r| u128::from(r.billable_bytes())).sum();
-        let pinned = self.read(|| self.store.pinned_bytes(account)).await?;
+        let pinned = held.pinned_bytes;
         let ever = Period {
             start: UnixMillis::EPOCH,
             end: now().plus_millis(DAY_MILLIS),

@@ -112,7 +112,7 @@ async fn only_the_first(store: &Store) {
         let there = store.request(request_id(id)).await.unwrap().is_some();
         assert_eq!(there, id < EACH, "request {id}");
     }
-    let counted = store.status_counts(&account().unwrap()).await.unwrap();
+    let counted = store.holdings(&account().unwrap()).await.unwrap().counts;
     assert_eq!(counted.total(), EACH);
     assert_eq!(store.check().await.unwrap(), [""; 0]);
 }

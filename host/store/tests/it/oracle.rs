@@ -447,8 +447,7 @@ async fn picture_of_account(store: &Store, account: &AccountId) -> Vec<String> {
     ];
     let tenant: &TenantId = account.tenant();
     let mut lines = vec![
-        told(store.status_counts(account).await),
-        told(store.pinned_bytes(account).await),
+        told(store.holdings(account).await),
         told(store.tenant(tenant).await),
         told(store.keys(tenant, None, 100).await),
     ];

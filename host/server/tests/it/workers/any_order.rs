@@ -92,9 +92,10 @@ async fn settled(scene: &Scene, node: &KuboNode, cids: &[Cid], alive: &Alive, se
         let bytes: u128 = of_account.map(|(_, cid)| u128::from(node.size(cid))).sum();
         let used = scene
             .store
-            .pinned_bytes(&account_id(account))
+            .holdings(&account_id(account))
             .await
-            .unwrap();
+            .unwrap()
+            .pinned_bytes;
         assert_eq!(used, bytes, "seed {seed}: {account}");
     }
 }

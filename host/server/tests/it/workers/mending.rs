@@ -39,18 +39,20 @@ async fn what_is_lost_is_not_charged_until_it_is_back() {
     assert_eq!(
         scene
             .store
-            .pinned_bytes(&account_id("acme/web"))
+            .holdings(&account_id("acme/web"))
             .await
-            .unwrap(),
+            .unwrap()
+            .pinned_bytes,
         0
     );
     node.add(b"lost with its blocks");
     let back = scene.until_status(id, RequestStatus::Pinned).await;
     let bytes = scene
         .store
-        .pinned_bytes(&account_id("acme/web"))
+        .holdings(&account_id("acme/web"))
         .await
-        .unwrap();
+        .unwrap()
+        .pinned_bytes;
     assert_eq!(bytes, u128::from(back.dag_size.unwrap()));
 }
 

@@ -36,9 +36,10 @@ async fn a_request_ends_pinned_with_the_size_of_its_dag() {
     assert_eq!(pinned.dag_size, Some(node.size(&cid)));
     let used = scene
         .store
-        .pinned_bytes(&account_id("acme/web"))
+        .holdings(&account_id("acme/web"))
         .await
-        .unwrap();
+        .unwrap()
+        .pinned_bytes;
     assert_eq!(used, u128::from(distinct + node.size(&cid)));
 }
 
@@ -263,9 +264,10 @@ async fn no_more_is_under_way_than_allowed_and_the_bound_can_be_moved() {
     until("four are done", async || {
         let counts = scene
             .store
-            .status_counts(&account_id("acme/web"))
+            .holdings(&account_id("acme/web"))
             .await
-            .unwrap();
+            .unwrap()
+            .counts;
         counts.pinned == 4 && slow.now() == 2
     })
     .await;

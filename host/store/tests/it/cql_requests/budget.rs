@@ -123,8 +123,8 @@ async fn calls_cost_what_the_documents_say() {
             cost(&process, store.page_of_requests(&account, &all, 1)).await
         }),
         (
-            "count by status",
-            cost(&process, store.status_counts(&account)).await,
+            "count by status, and bytes",
+            cost(&process, store.holdings(&account)).await,
         ),
         ("settle", cost(&process, process.settle(2, 1, 5, 300)).await),
         ("replace, by another CID", {

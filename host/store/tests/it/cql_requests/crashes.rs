@@ -83,7 +83,7 @@ async fn picture(store: &Store) -> Picture {
     }
     let expired = store.expired_requests(at(10_000_000), 10).await.unwrap();
     Picture {
-        counts: store.status_counts(&account).await.unwrap(),
+        counts: store.holdings(&account).await.unwrap().counts,
         listed: store.requests(&account, &all, 10).await.unwrap(),
         by_id,
         pins,
@@ -91,7 +91,7 @@ async fn picture(store: &Store) -> Picture {
         expired: expired.len(),
         byte_millis: usage.byte_millis,
         operations: format!("{:?}", usage.operations),
-        pinned_bytes: store.pinned_bytes(&account).await.unwrap(),
+        pinned_bytes: store.holdings(&account).await.unwrap().pinned_bytes,
     }
 }
 
@@ -190,16 +190,14 @@ async fn readers_finish_what_is_older_than_a_second() {
     let other = Process::on(&keyspace).await;
     let counts = other
         .store
-        .status_counts(&account().unwrap())
+        .holdings(&account().unwrap())
         .await
-        .unwrap();
+        .unwrap()
+        .counts;
     assert_eq!(counts.total(), 3, "it has happened");
     until("counts and lists agree", async || {
-        other
-            .store
-            .status_counts(&account().unwrap())
-            .await
-            .unwrap();
+        let account = account().unwrap();
+        other.store.holdings(&account).await.unwrap();
         other.store.request(request_id(9)).await.unwrap().is_some()
     })
     .await;

@@ -161,13 +161,13 @@ async fn must_agree(store: &Store, diaries: &[Diary]) {
     let stray = listed.iter().find(|r| !expected.contains(r));
     assert_eq!(stray, None, "is listed, and should not be");
     assert_eq!(listed.iter().collect::<Vec<_>>(), expected);
-    let counts = store.status_counts(&account).await.unwrap();
+    let counts = store.holdings(&account).await.unwrap().counts;
     for status in RequestStatus::ALL {
         let of_status = listed.iter().filter(|r| r.status == status).count() as u64;
         assert_eq!(counts.get(status), of_status, "{status:?}");
     }
     let level: u128 = listed.iter().map(|r| u128::from(r.billable_bytes())).sum();
-    assert_eq!(store.pinned_bytes(&account).await.unwrap(), level);
+    assert_eq!(store.holdings(&account).await.unwrap().pinned_bytes, level);
     let period = Period {
         start: UnixMillis::EPOCH,
         end: at(1_000_000),

@@ -63,7 +63,7 @@ async fn deletes_leave_nothing_behind() {
             .unwrap();
     }
     must_be_clean(&process, &keyspace).await;
-    assert_eq!(store.status_counts(&account).await.unwrap().total(), 0);
+    assert_eq!(store.holdings(&account).await.unwrap().counts.total(), 0);
     until("only what is kept is left", async || {
         let rows = keyspace.rows().await.unwrap();
         let left: Vec<_> = rows

@@ -329,7 +329,7 @@ async fn a_request_is_recognised_behind_others_of_its_account() {
         let (store, draft) = (meeting.mine.clone(), asked(id, account));
         mine.push(meeting.begin(async move { store.create_request(draft, at(id)).await }));
         let before = u64::from(id == 2);
-        let has_moved = async || others.status_counts(account).await.unwrap().total() > before;
+        let has_moved = async || others.holdings(account).await.unwrap().counts.total() > before;
         until(has_moved).await;
         made(10 + id, account).await.unwrap();
         made(20 + id, account).await.unwrap();
@@ -345,7 +345,7 @@ async fn a_request_is_recognised_behind_others_of_its_account() {
         let ids: Vec<_> = listed.await.unwrap().iter().map(|one| one.id).collect();
         let wanted: Vec<_> = wanted.iter().map(|id| request_id(*id)).collect();
         assert_eq!(ids, wanted);
-        let counts = others.status_counts(account).await.unwrap();
+        let counts = others.holdings(account).await.unwrap().counts;
         assert_eq!(counts.total(), wanted.len() as u64);
     }
     assert_eq!(others.check().await.unwrap(), [""; 0]);
