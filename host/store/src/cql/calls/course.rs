@@ -157,4 +157,128 @@ mod tests {
             assert!(text.contains("connection refused"), "{text}");
         }
     }
+
+    const STATEMENTS: [Statement; 5] = [
+        Statement::FollowerRead,
+        Statement::ParamRead,
+        Statement::FollowerWrite,
+        Statement::ParamAdd,
+        Statement::ScanTenants,
+    ];
+
+    /// Far enough for any number of pauses, none of which is waited for here.
+    fn begin(statement: Statement) -> Course {
+        let deadline = Instant::now() + Duration::from_secs(3600);
+        Course::new(statement, Home::default(), deadline)
+    }
+
+    fn cells() -> impl Iterator<Item = (Statement, Failure)> {
+        let of = |statement| {
+            Failure::ALL
+                .iter()
+                .map(move |failure| (statement, *failure))
+        };
+        STATEMENTS.into_iter().flat_map(of)
+    }
+
+    /// What a caller hears of a call that ends with a failure and was never in doubt.
+    fn kind(error: &StoreError) -> &'static str {
+        match error {
+            StoreError::Unsettled { .. } => "unsettled",
+            StoreError::Overloaded => "overloaded",
+            StoreError::Corrupt(_) => "corrupt",
+            StoreError::Unavailable { .. } => "unavailable",
+            other => panic!("{other}"),
+        }
+    }
+
+    fn kind_of(failure: Failure) -> &'static str {
+        match failure {
+            Failure::Overloaded | Failure::RateLimited => "overloaded",
+            Failure::Invalid | Failure::Strange => "corrupt",
+            _ => "unavailable",
+        }
+    }
+
+    /// Every cell of the table, met once with time left, and again when it is over.
+    #[test]
+    fn every_cell_goes_on_or_ends_as_the_table_says() {
+        for (statement, failure) in cells() {
+            let told = format!("{failure:?} of {statement:?}");
+            let (mut course, budget) = (begin(statement), Budget::new(0));
+            let met = heard(failure, "forged");
+            let next = course.next(&met, &budget);
+            let settles = match action(failure, statement.class()) {
+                Action::GiveUp | Action::Shed => {
+                    assert_eq!(kind(&next.unwrap_err()), kind_of(failure), "{told}");
+                    continue;
+                }
+                Action::Again => false,
+                Action::Settle => true,
+            };
+            next.unwrap();
+            assert_eq!(course.is_unsettled(), settles, "{told}");
+            course.deadline = Instant::now();
+            let expected = if settles {
+                "unsettled"
+            } else {
+                kind_of(failure)
+            };
+            let error = course.next(&met, &budget).unwrap_err();
+            assert_eq!(kind(&error), expected, "{told}");
+            let outcome = if settles { UNSETTLED } else { failure.label() };
+            assert_eq!(course.outcome(&met), outcome, "{told}");
+        }
+    }
+
+    /// How often each cell is sent again: as often as its class may, what was not sent at no cost,
+    /// and what is no settling only as long as the budget lasts.
+    #[test]
+    fn every_cell_has_its_number_of_attempts_and_its_price() {
+        for (statement, failure) in cells() {
+            let told = format!("{failure:?} of {statement:?}");
+            let class = statement.class();
+            let action = action(failure, class);
+            if matches!(action, Action::GiveUp | Action::Shed) {
+                continue;
+            }
+            let met = heard(failure, "forged");
+            let mut course = begin(statement);
+            let rich = Budget::new(0);
+            let most = 2 * attempts_max(class);
+            let sent_again = (0..most).take_while(|_| course.next(&met, &rich).is_ok());
+            let is_free = failure == Failure::NoConnection;
+            let expected = if is_free {
+                most
+            } else {
+                attempts_max(class) - 1
+            };
+            assert_eq!(sent_again.count(), expected as usize, "{told}");
+
+            let poor = Budget::new(0);
+            while poor.spend(Action::Again) {}
+            let goes_on = begin(statement).next(&met, &poor).is_ok();
+            assert_eq!(goes_on, is_free || action == Action::Settle, "{told}");
+        }
+    }
+
+    /// A doubt outlasts whatever follows it, and what says no more is not asked for ever.
+    #[test]
+    fn after_a_doubt_every_cell_leaves_it_one() {
+        for failure in Failure::ALL {
+            let (mut course, budget) = (begin(Statement::ParamAdd), Budget::new(0));
+            course
+                .next(&heard(Failure::Timeout, "silence"), &budget)
+                .unwrap();
+            while budget.spend(Action::Again) {}
+            match course.next(&heard(*failure, "forged"), &budget) {
+                Ok(_) => assert!(course.is_unsettled(), "{failure:?}"),
+                Err(error) => {
+                    assert_eq!(kind(&error), "unsettled", "{failure:?}");
+                    let ends = action(*failure, course.statement().class());
+                    assert_eq!(ends, Action::GiveUp, "{failure:?}");
+                }
+            }
+        }
+    }
 }

@@ -200,6 +200,17 @@ impl CallMetrics {
             .get()
     }
 
+    #[cfg(test)]
+    pub(super) fn failure_count(&self, statement: Statement, failure: Failure) -> u64 {
+        let labels = [statement.label(), failure.label()];
+        self.failures.with_label_values(&labels).get()
+    }
+
+    #[cfg(test)]
+    pub(super) fn repeat_count(&self, statement: Statement) -> u64 {
+        self.repeats.with_label_values(&[statement.label()]).get()
+    }
+
     /// A page of a stream has come.
     pub(super) fn page(&self, statement: Statement, rows: usize) {
         let rows = u64::try_from(rows).unwrap_or(u64::MAX);

@@ -5,6 +5,7 @@ mod overtaken;
 mod pages;
 mod settle;
 mod table;
+mod unheard;
 
 use super::{CallMetrics, Calls};
 use crate::contract::cassandra::single;
@@ -14,6 +15,7 @@ use crate::cql::settings::CqlSettings;
 use crate::cql::statement::{Class, Statement};
 use crate::cql::{Clock, Cql, schema};
 use crate::{Result, StoreError};
+use futures_util::TryStreamExt;
 use scylla_proxy::{
     Condition, Node, Proxy, Reaction, RequestOpcode, RequestReaction, RequestRule, ResponseFrame,
     ResponseOpcode, ResponseReaction, ResponseRule, RunningProxy, ShardAwareness,
@@ -26,6 +28,14 @@ use tokio::sync::{OnceCell, mpsc};
 use uuid::Uuid;
 
 const HOME: Home = Home(0);
+
+const CLASSES: [Class; 5] = [
+    Class::Read,
+    Class::SerialRead,
+    Class::Write,
+    Class::Condition,
+    Class::Stream,
+];
 
 /// A keyspace with our tables, made once for all tests here.
 async fn base() -> (CqlSettings, Params) {
@@ -52,9 +62,14 @@ impl Rig {
     }
 
     async fn with(change: impl FnOnce(&mut CqlSettings)) -> Self {
+        Self::met_by(Vec::new(), change).await
+    }
+
+    /// One whose connections meet these rules as they are made.
+    async fn met_by(rules: Vec<RequestRule>, change: impl FnOnce(&mut CqlSettings)) -> Self {
         let (mut settings, params) = base().await;
         change(&mut settings);
-        let (connected, proxy) = through_a_proxy(settings, &params).await;
+        let (connected, proxy) = through_a_proxy(settings, &params, rules).await;
         let calls = Arc::new(Calls::new(connected));
         Self { calls, proxy }
     }
@@ -63,7 +78,8 @@ impl Rig {
     async fn between(store: &Cql, change: impl FnOnce(&mut CqlSettings)) -> Self {
         let mut settings = store.settings();
         change(&mut settings);
-        let (connected, proxy) = through_a_proxy(settings, &store.shared.params).await;
+        let params = &store.shared.params;
+        let (connected, proxy) = through_a_proxy(settings, params, Vec::new()).await;
         store.shared.calls.swap(connected);
         let calls = Arc::clone(&store.shared.calls);
         Self { calls, proxy }
@@ -110,40 +126,53 @@ impl Rig {
 
     /// One call of a class, new to the server.
     async fn call(&self, class: Class) -> Result<Option<super::Cas>> {
-        let name = Uuid::now_v7().to_string();
-        let calls = &self.calls;
-        match class {
-            Class::Read => {
-                let found = calls.row::<(i64,)>(Statement::FollowerRead, HOME, (0i8, name));
-                assert_eq!(found.await?, None);
-            }
-            Class::SerialRead => {
-                let found = calls.row::<(String,)>(Statement::ParamRead, HOME, (name,));
-                assert_eq!(found.await?, None);
-            }
-            Class::Write => {
-                let stamp = i64::try_from(Clock::default().next()).unwrap();
-                let row = (0i8, name, 1i64, stamp);
-                calls.write(Statement::FollowerWrite, HOME, row).await?;
-            }
-            Class::Condition => {
-                let row = (name, "value");
-                let cas = calls.condition(Statement::ParamAdd, HOME, row).await?;
-                return Ok(Some(cas));
-            }
-            Class::Stream => unreachable!("streams have tests of their own"),
-        }
-        Ok(None)
+        call(&self.calls, class).await
     }
 }
 
+/// As [`Rig::call`].
+async fn call(calls: &Calls, class: Class) -> Result<Option<super::Cas>> {
+    let name = Uuid::now_v7().to_string();
+    let statement = statement(class);
+    match class {
+        Class::Read => {
+            let found = calls.row::<(i64,)>(statement, HOME, (0i8, name));
+            assert_eq!(found.await?, None);
+        }
+        Class::SerialRead => {
+            let found = calls.row::<(String,)>(statement, HOME, (name,));
+            assert_eq!(found.await?, None);
+        }
+        Class::Write => {
+            let stamp = i64::try_from(Clock::default().next()).unwrap();
+            let row = (0i8, name, 1i64, stamp);
+            calls.write(statement, HOME, row).await?;
+        }
+        Class::Condition => {
+            let cas = calls.condition(statement, HOME, (name, "value")).await?;
+            return Ok(Some(cas));
+        }
+        Class::Stream => {
+            let whole = (i64::MIN, i64::MAX);
+            let tenants = calls.stream::<(String,)>(statement, HOME, whole).await?;
+            assert_eq!(tenants.try_collect::<Vec<_>>().await?, []);
+        }
+    }
+    Ok(None)
+}
+
 /// A connection that leads through a proxy.
-async fn through_a_proxy(mut settings: CqlSettings, params: &Params) -> (Connected, RunningProxy) {
+async fn through_a_proxy(
+    mut settings: CqlSettings,
+    params: &Params,
+    rules: Vec<RequestRule>,
+) -> (Connected, RunningProxy) {
     let real: SocketAddr = settings.contact_points[0].parse().unwrap();
     let proxy = Node::builder()
         .real_address(real)
         .proxy_address(free_address(real))
         .shard_awareness(ShardAwareness::Unaware)
+        .request_rules(rules)
         .build();
     let proxy = Proxy::new([proxy]);
     let addresses = proxy.translation_map();
@@ -165,14 +194,14 @@ impl Heard {
     }
 }
 
-/// The statement that [`Rig::call`] sends for a class.
+/// The statement that [`call`] sends for a class.
 fn statement(class: Class) -> Statement {
     match class {
         Class::Read => Statement::FollowerRead,
         Class::SerialRead => Statement::ParamRead,
         Class::Write => Statement::FollowerWrite,
         Class::Condition => Statement::ParamAdd,
-        Class::Stream => unreachable!("streams have tests of their own"),
+        Class::Stream => Statement::ScanTenants,
     }
 }
 
@@ -194,4 +223,5 @@ fn quick(settings: &mut CqlSettings) {
     settings.timeouts.read = Duration::from_secs(1);
     settings.timeouts.write = Duration::from_secs(1);
     settings.timeouts.condition = Duration::from_millis(1_500);
+    settings.timeouts.page = Duration::from_secs(1);
 }

@@ -26,12 +26,32 @@ async fn too_much_at_once_is_turned_away() {
     while rig.calls.connected().queue.waiting() == 0 {
         tokio::task::yield_now().await;
     }
+    assert_eq!(shown(&rig, "holdfast_cql_in_flight"), 1.0);
+    assert_eq!(shown(&rig, "holdfast_cql_queue"), 1.0);
     let began = std::time::Instant::now();
     let third = rig.call(Class::Read).await;
     assert!(matches!(third, Err(StoreError::Overloaded)), "{third:?}");
     assert!(began.elapsed() < SLOW);
     first.await.unwrap().unwrap();
     second.await.unwrap().unwrap();
+    assert_eq!(shown(&rig, "holdfast_cql_turned_away_total"), 1.0);
+    assert_eq!(shown(&rig, "holdfast_cql_queue"), 0.0);
+}
+
+/// What a gauge or a counter shows, all its labels together.
+fn shown(rig: &Rig, name: &str) -> f64 {
+    let registry = prometheus::Registry::new();
+    for collector in rig.calls.collectors() {
+        registry.register(collector).unwrap();
+    }
+    let families = registry.gather();
+    let family = families.iter().find(|family| family.name() == name);
+    let family = family.unwrap_or_else(|| panic!("there is no {name}"));
+    let value = |metric: &prometheus::proto::Metric| match family.get_field_type() {
+        prometheus::proto::MetricType::GAUGE => metric.get_gauge().get_value(),
+        _ => metric.get_counter().get_value(),
+    };
+    family.get_metric().iter().map(value).sum()
 }
 
 /// A call that is dropped gives its place back, and the node its count.

@@ -1,7 +1,6 @@
 //! Long answers, page by page.
 
 use super::*;
-use futures_util::TryStreamExt;
 
 /// Three pages, the last one not full.
 const ROWS: i64 = 12_000;

@@ -7,13 +7,6 @@ use crate::cql::calls::retry::{Action, action};
 use scylla::errors::{DbError, WriteType};
 use scylla::statement::Consistency;
 
-const CLASSES: [Class; 4] = [
-    Class::Read,
-    Class::SerialRead,
-    Class::Write,
-    Class::Condition,
-];
-
 fn forged() -> Vec<(Failure, DbError)> {
     let consistency = Consistency::LocalQuorum;
     vec![
@@ -84,22 +77,43 @@ async fn each_failure_is_met_as_the_table_says() {
     for (failure, error) in forged() {
         for class in CLASSES {
             let forge = RequestReaction::forge_with_error(error.clone());
-            let mut heard = rig.first(statement(class), 1, forge);
-            let answer = rig.call(class).await;
-            let told = format!("{error:?} {class:?}: {answer:?}");
-            match action(failure, class) {
-                Action::Again | Action::Settle => {
-                    let applied = (class == Class::Condition).then_some(Cas::Applied);
-                    assert_eq!(answer.unwrap(), applied, "{told}");
-                    assert_eq!(heard.count(), 2, "{told}");
-                }
-                Action::GiveUp | Action::Shed => {
-                    assert!(answer.is_err(), "{told}");
-                    assert_eq!(heard.count(), 1, "{told}");
-                }
-            }
+            meets(&mut rig, failure, class, forge).await;
         }
     }
+}
+
+/// Has the first execution of a class fail, and looks at what is made of it. The server has not
+/// seen that one, so a condition that is sent again holds.
+pub(super) async fn meets(
+    rig: &mut Rig,
+    failure: Failure,
+    class: Class,
+    reaction: RequestReaction,
+) {
+    let statement = statement(class);
+    let counted = |rig: &Rig| {
+        let metrics = rig.metrics();
+        let failures = metrics.failure_count(statement, failure);
+        (failures, metrics.repeat_count(statement))
+    };
+    let before = counted(rig);
+    let mut heard = rig.first(statement, 1, reaction);
+    let answer = rig.call(class).await;
+    let told = format!("{failure:?} {class:?}: {answer:?}");
+    let repeats = match action(failure, class) {
+        Action::Again | Action::Settle => {
+            let applied = (class == Class::Condition).then_some(Cas::Applied);
+            assert_eq!(answer.unwrap(), applied, "{told}");
+            assert_eq!(heard.count(), 2, "{told}");
+            1
+        }
+        Action::GiveUp | Action::Shed => {
+            assert!(answer.is_err(), "{told}");
+            assert_eq!(heard.count(), 1, "{told}");
+            0
+        }
+    };
+    assert_eq!(counted(rig), (before.0 + 1, before.1 + repeats), "{told}");
 }
 
 /// The caller of the same, forged for ever, hears of it in time, and never that all went well.
