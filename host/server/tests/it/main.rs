@@ -38,6 +38,8 @@ mod policies;
 #[cfg(test)]
 mod psa;
 #[cfg(test)]
+mod quickstart;
+#[cfg(test)]
 mod schemathesis;
 #[cfg(test)]
 mod state;
