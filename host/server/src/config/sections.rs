@@ -280,7 +280,8 @@ section! {
         account_claim: Option<String> = None, Live;
         /// The claims with roles, such as "/realm_access/roles": lists, or words with spaces.
         roles_claims: Vec<String> = Vec::new(), Live;
-        /// What its words for roles mean here; a word that is not named means nothing.
+        /// What its words for roles mean here, such as `"staff" = "tenant-user"`; a word that is
+        /// not named means nothing.
         role_map: Pairs = Pairs::default(), Live;
     }
 }

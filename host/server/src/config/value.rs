@@ -237,7 +237,7 @@ impl Field for Pairs {
 
     fn describe(&self, path: &KeyPath, docs: &[&str], reload: Reload, out: &mut Reference) {
         let name = path.0.last().map_or("", String::as_str);
-        out.key(name, docs, reload, None, "{ \"theirs\" = \"tenant-user\" }");
+        out.key(name, docs, reload, None, "{ \"NAME\" = \"VALUE\" }");
     }
 
     fn values(&self, path: &KeyPath, out: &mut Values) {

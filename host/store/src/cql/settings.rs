@@ -279,7 +279,7 @@ impl Default for Layout {
 pub struct Flow {
     /// Calls under way in this process.
     pub in_flight: usize,
-    /// Statements under way at one node; a busy node is passed over for another replica.
+    /// Statements under way at one node beyond which others are asked first, if there are any.
     pub node_in_flight: usize,
     /// Calls that may wait for a place; more are turned away.
     pub queue: usize,

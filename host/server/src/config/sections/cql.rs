@@ -114,8 +114,8 @@ section! {
         migrate: Migrate = Migrate::Auto, Restart;
         /// `required`: refuse to start unless every table is encrypted on disk (ScyllaDB only).
         encryption_at_rest: AtRest = AtRest::Off, Restart;
-        /// ScyllaDB's `scylla_encryption_options` for tables made here; its own defaults if there
-        /// are none.
+        /// ScyllaDB's `scylla_encryption_options` for tables made here, such as
+        /// `"cipher_algorithm" = "AES/CBC/PKCS5Padding"`; its own defaults if there are none.
         encryption_options: Pairs = Pairs::default(), Restart;
         /// Whether ScyllaDB spreads a keyspace made here in tablets: `on`, `off`, or `server`, as
         /// it does by itself.
@@ -248,7 +248,8 @@ section! {
     CqlFlow {
         /// Calls under way in this process.
         in_flight: Bounded<1, 32_768> = Bounded::new(1_024), Live;
-        /// Statements under way at one node; a busy one is passed over for another replica.
+        /// Statements under way at one node beyond which it is asked after all others. That is a
+        /// preference: where no other can be asked it gets more, up to `in_flight`.
         node_in_flight: Bounded<1, 32_768> = Bounded::new(1_024), Live;
         /// Calls that may wait; more are answered 503 with Retry-After.
         queue: Bounded<0, 1_000_000> = Bounded::new(4_096), Live;

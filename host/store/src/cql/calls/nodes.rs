@@ -82,7 +82,8 @@ impl Nodes {
         self.troubled.load(Ordering::Relaxed) == 0
     }
 
-    /// Whether a node has as much to do as it may.
+    /// Whether a node has as much to do as it should: others are asked first. What it gets at most
+    /// the queue decides, for a call has one statement under way at a node.
     pub(crate) fn is_busy(&self, address: IpAddr) -> bool {
         let known = self.by_address.load();
         known

@@ -23,7 +23,7 @@ pub(crate) struct Route {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Good,
-    /// It has as much to do as it may.
+    /// It has as much to do as it should.
     Busy,
     /// This very call has met it, or its datacenter, with no success, or is waiting for it.
     Shunned,

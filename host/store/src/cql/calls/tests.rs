@@ -3,6 +3,7 @@
 mod flow;
 mod overtaken;
 mod pages;
+mod route;
 mod settle;
 mod table;
 mod unheard;
