@@ -143,6 +143,52 @@ fn everything_that_is_wrong_is_told_at_once_with_its_line_and_the_mend() {
     assert!(shown.ends_with("15 problems"), "{shown}");
 }
 
+/// Keys of the cluster of which one is of no use without the other.
+#[test]
+fn what_is_missing_beside_a_key_of_the_cluster_is_named() {
+    for (there, missing) in [
+        (
+            "username = 'holdfast'",
+            "store.cql.password is missing beside username",
+        ),
+        (
+            "password = 'a-secret-0123456'",
+            "store.cql.username is missing beside password",
+        ),
+        (
+            "tls = { ca = 'a', cert = 'b' }",
+            "store.cql.tls.key is missing beside tls.cert",
+        ),
+        (
+            "tls = { ca = 'a', key = 'b' }",
+            "store.cql.tls.cert is missing beside tls.key",
+        ),
+        (
+            "tls = { server_name = 'a' }",
+            "store.cql.tls.ca is missing beside the other keys of tls",
+        ),
+        (
+            "partition_reads_max = 1",
+            "store.cql.partition_writes_max is missing beside partition_reads_max",
+        ),
+        (
+            "partition_writes_max = 1",
+            "store.cql.partition_reads_max is missing beside partition_writes_max",
+        ),
+        (
+            "retry_first = '2s'\nretry_longest = '1s'",
+            "store.cql.retry_longest",
+        ),
+    ] {
+        let cluster = "contact_points = ['127.0.0.1']\nlocal_datacenter = 'dc1'\n\
+                       replication = 'dc1:1'";
+        let text = format!("[store]\nkind = 'cql'\n[store.cql]\n{cluster}\n{there}\n");
+        let wrong = Scene::new(&text).wrong();
+        assert!(wrong.contains(missing), "{missing}\nis not in\n{wrong}");
+        assert_eq!(wrong.lines().count(), 1, "{wrong}");
+    }
+}
+
 #[test]
 fn files_that_cannot_be_read_are_named() {
     assert!(

@@ -22,8 +22,8 @@ use tokio::sync::OnceCell;
 /// Places of [`Marks`]: so many that two pins rarely share one, at 8 bytes each.
 const MARKS: usize = 4_096;
 
-/// How long a pin is kept: a pin that is asked for often is read once in so long.
-const KEPT_FOR: Duration = Duration::from_secs(2);
+/// Milliseconds for which a pin is kept: a pin that is asked for often is read once in so long.
+const KEPT_MILLIS: u64 = 2_000;
 
 /// The cache.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub(crate) struct PinCache {
     /// Of size 0: nothing is kept, and reads that run at the same time are still joined.
     kept: ArcSwapOption<Cache<Cid, Kept>>,
     pins: AtomicUsize,
+    /// How long, in milliseconds.
+    kept_millis: AtomicU64,
     reading: Mutex<HashMap<Cid, Arc<Reading>>>,
     marks: Marks,
     looked: IntCounterVec,
@@ -100,6 +102,7 @@ impl PinCache {
         Self {
             kept: ArcSwapOption::new(kept(pins)),
             pins: AtomicUsize::new(pins),
+            kept_millis: AtomicU64::new(KEPT_MILLIS),
             reading: Mutex::default(),
             marks: Marks {
                 of_pins: (0..MARKS).map(|_| AtomicU64::new(0)).collect(),
@@ -128,7 +131,7 @@ impl PinCache {
     {
         let kept = self.kept.load();
         let kept = kept.as_ref().and_then(|kept| kept.get(cid));
-        if let Some(kept) = kept.filter(|kept| kept.began.elapsed() < KEPT_FOR) {
+        if let Some(kept) = kept.filter(|kept| kept.began.elapsed() < self.kept_for()) {
             self.count("hit");
             return Ok(kept.found);
         }
@@ -142,6 +145,16 @@ impl PinCache {
         let found = here.reading.found.get_or_try_init(read).await.cloned();
         self.leave(cid, &here.reading, found.as_ref().ok());
         found
+    }
+
+    fn kept_for(&self) -> Duration {
+        Duration::from_millis(self.kept_millis.load(Ordering::Relaxed))
+    }
+
+    /// Keeps pins for so long: for tests of what has them forgotten sooner.
+    #[cfg(any(test, feature = "contract"))]
+    pub(crate) fn keep_for(&self, millis: u64) {
+        self.kept_millis.store(millis, Ordering::Relaxed);
     }
 
     /// A pin has changed, or may have.

@@ -531,6 +531,28 @@ mod tests {
         }
     }
 
+    /// By the id of its operation a conditional write is known again, whatever was answered to it.
+    /// Where the row's own content tells as much, there is none: a parameter's value, an entry's
+    /// hash in the audit chain.
+    #[test]
+    fn every_condition_bears_the_id_of_its_operation_or_its_content() {
+        let by_content = ["param_", "audit_begin", "audit_grow", "audit_renew"];
+        for statement in Statement::ALL {
+            if statement.class() != Class::Condition {
+                continue;
+            }
+            let (label, text) = (statement.label(), statement.text());
+            let is_by_content = by_content.iter().any(|start| label.starts_with(start));
+            let is_known = match text.split_once(" IF ") {
+                Some((_, condition)) if text.starts_with("DELETE") => condition == "op = ?",
+                Some((write, _)) if text.starts_with("UPDATE") => write.contains(" op = ?"),
+                Some((write, _)) => write.contains(", op,") || write.contains(", op)"),
+                None => panic!("{label} has no condition"),
+            };
+            assert!(is_known != is_by_content, "{label}: {text}");
+        }
+    }
+
     #[test]
     fn only_streams_pass_by_the_cache_and_only_on_scylladb() {
         for statement in Statement::ALL {

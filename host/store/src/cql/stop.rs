@@ -135,6 +135,12 @@ impl super::Cql {
         bucket_rows.store(rows, Ordering::Relaxed);
     }
 
+    /// Keeps pins that were lately read for as long as nobody says that they have changed: for
+    /// tests.
+    pub fn keep_pins_until_told(&self) {
+        self.shared.cache.keep_for(u64::MAX);
+    }
+
     /// Finishes or drops what crashes have left behind, if it is of that age: for tests, which do
     /// not wait until the sweep looks at it by itself.
     ///

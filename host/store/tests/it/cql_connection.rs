@@ -3,8 +3,11 @@
 use holdfast_model::{Cid, Pin, UnixMillis};
 use holdfast_store::contract::cassandra::{Cluster, Network, Tls};
 use holdfast_store::contract::keyspace::Keyspace;
-use holdfast_store::{Cql, CqlSettings, Expect, Store, StoreError, schema};
+use holdfast_store::{
+    Compression, Cql, CqlSettings, Expect, Level, Pool, Store, StoreError, schema,
+};
 use prometheus::proto::MetricType;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,6 +16,10 @@ use tokio::time::timeout;
 
 /// A new session takes some hundred milliseconds here; beside compilers, some seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Within this a connection on which nothing comes back is given up: several times what the
+/// settings say (`timeouts.keepalive`, twice), and less than the driver takes by itself (a minute).
+const FOUND_OUT: Duration = Duration::from_secs(25);
 
 fn cid(n: u64) -> Cid {
     let digest = [n.to_be_bytes(); 4].concat();
@@ -74,6 +81,9 @@ impl Load {
     }
 }
 
+/// Makes other settings of them.
+type Edit = fn(&mut CqlSettings);
+
 /// Spoils good settings.
 type Change<'a> = &'a dyn Fn(&mut CqlSettings);
 
@@ -88,15 +98,120 @@ async fn the_connection_changes_without_a_failed_call() {
     let cql = open(settings.clone()).await;
     let load = Load::begin(&Store::Cql(cql.clone()));
     load.go_on().await;
-    let mut changed = settings.clone();
-    changed.timeouts.read *= 2;
-    changed.flow.in_flight = 64;
-    for new in [&changed, &settings, &changed] {
-        cql.reconfigure(new.clone()).await.unwrap();
-        assert_eq!(cql.settings(), *new);
+    for (key, change) in LIVE {
+        let mut changed = settings.clone();
+        change(&mut changed);
+        assert_ne!(changed, settings, "{key} is what it was");
+        cql.reconfigure(changed.clone()).await.expect(key);
+        assert_eq!(cql.settings(), changed, "{key}");
         load.go_on().await;
     }
+    cql.reconfigure(settings.clone()).await.unwrap();
+    load.go_on().await;
     load.end().await;
+}
+
+/// Every key that may change while the store is open, but for logins, certificates and the read
+/// cache, which have tests of their own, and the local datacenter, which there is but one of here.
+const LIVE: [(&str, Edit); 25] = [
+    ("contact_points", |s| {
+        let port = s.contact_points[0].rsplit_once(':').unwrap().1;
+        s.contact_points.push(format!("localhost:{port}"));
+    }),
+    ("local_rack", |s| s.local_rack = Some("rack1".to_owned())),
+    ("connections.per_shard", |s| {
+        s.connections.pool = Pool::PerShard(NonZeroUsize::new(2).unwrap());
+    }),
+    ("connections.per_node", |s| {
+        s.connections.pool = Pool::PerNode(NonZeroUsize::new(3).unwrap());
+    }),
+    ("connections.shard_aware_port", |s| {
+        s.connections.shard_aware_port = false;
+    }),
+    ("connections.compression", |s| {
+        s.connections.compression = Compression::Lz4;
+    }),
+    ("connections.write_coalescing", |s| {
+        s.connections.write_coalescing = false;
+    }),
+    ("connections.local_address", |s| {
+        s.connections.local_address = Some([127, 0, 0, 1].into());
+    }),
+    ("timeouts.connect", |s| s.timeouts.connect *= 2),
+    ("timeouts.session", |s| s.timeouts.session *= 2),
+    ("timeouts.prepare", |s| s.timeouts.prepare *= 2),
+    ("timeouts.read", |s| s.timeouts.read *= 2),
+    ("timeouts.write", |s| s.timeouts.write *= 2),
+    ("timeouts.condition", |s| s.timeouts.condition *= 2),
+    ("timeouts.page", |s| s.timeouts.page *= 2),
+    ("timeouts.schema", |s| s.timeouts.schema *= 2),
+    ("timeouts.keepalive", |s| s.timeouts.keepalive *= 2),
+    ("consistency, each level", |s| {
+        let levels = &mut s.consistency;
+        [levels.read, levels.write, levels.stream] = [Level::Quorum; 3];
+    }),
+    ("consistency.remote_reads", |s| {
+        s.consistency.remote_reads = true;
+    }),
+    ("flow.in_flight", |s| s.flow.in_flight = 64),
+    ("flow.node_in_flight", |s| s.flow.node_in_flight = 64),
+    ("flow.queue", |s| s.flow.queue = 64),
+    ("flow.stream_pages", |s| s.flow.stream_pages = 2),
+    ("flow.speculate_after", |s| s.flow.speculate_after = None),
+    ("flow.retry_percent and trace_one_in", |s| {
+        (s.flow.retry_percent, s.flow.trace_one_in) = (50, 100);
+    }),
+];
+
+/// A pool has as many connections as it is told, after a change too; the driver has one more for
+/// itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pool_has_as_many_connections_as_it_is_told() {
+    let keyspace = Keyspace::empty().await.unwrap();
+    let mut settings = keyspace.settings();
+    let cql = open(settings.clone()).await;
+    let store = Store::Cql(cql.clone());
+    let connections = || counted(&store, "holdfast_cql_connections");
+    until(|| connections() >= 1.0).await;
+    let beside = connections() - 1.0;
+    for wanted in [3, 1, 5] {
+        let number = NonZeroUsize::new(wanted).unwrap();
+        settings.connections.pool = Pool::PerNode(number);
+        cql.reconfigure(settings.clone()).await.unwrap();
+        let expected = f64::from(u32::try_from(wanted).unwrap()) + beside;
+        until(|| connections() == expected).await;
+    }
+}
+
+/// A list that is being read when the connection changes is read to its end, and once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scan_goes_on_while_the_connection_changes() {
+    const PINS: u64 = 600;
+    const CHANGES: usize = 2;
+    let keyspace = Keyspace::empty().await.unwrap();
+    let settings = keyspace.settings();
+    let cql = open(settings.clone()).await;
+    let store = Store::Cql(cql.clone());
+    for first in (0..PINS).step_by(100) {
+        let some = (first..first + 100).map(|n| store.put_pin(pin(n), Expect::Absent));
+        for put in futures_util::future::join_all(some).await {
+            put.unwrap();
+        }
+    }
+    let mut found = Vec::new();
+    let (mut scan, mut changes) = (store.scan_pins(None).unwrap(), 0);
+    while let Some(some) = scan.next().await.unwrap() {
+        found.extend(some.into_iter().map(|stored| stored.pin.cid));
+        if changes < CHANGES && found.len() < usize::try_from(PINS).unwrap() {
+            cql.reconfigure(settings.clone()).await.unwrap();
+            changes += 1;
+        }
+    }
+    assert_eq!(changes, CHANGES, "the scan was over before");
+    found.sort_unstable();
+    let mut all: Vec<_> = (0..PINS).map(cid).collect();
+    all.sort_unstable();
+    assert!(found == all, "{} found", found.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -181,21 +296,30 @@ async fn a_call_can_be_looked_into() {
 #[tokio::test]
 async fn a_pin_that_was_lately_read_is_never_older_than_ones_own_write() {
     let keyspace = Keyspace::empty().await.unwrap();
-    let store = Store::cql(keyspace.settings()).await.unwrap();
+    let cql = open(keyspace.settings()).await;
+    // What is kept ends by nothing but the feed here.
+    cql.keep_pins_until_told();
+    let store = Store::Cql(cql);
     let other = Store::cql(keyspace.settings()).await.unwrap();
     assert_eq!(store.pin_lately(&cid(1)).await.unwrap(), None);
     for _ in 0..3 {
         let put = store.put_pin(pin(1), Expect::Any).await.unwrap();
         assert_eq!(store.pin_lately(&cid(1)).await.unwrap(), Some(put));
     }
-    // Another's write is seen as soon as the feed has told of it.
-    let put = other.put_pin(pin(1), Expect::Any).await.unwrap();
-    let seen = async {
-        while store.pin_lately(&cid(1)).await.unwrap().as_ref() != Some(&put) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(PATIENCE, seen).await.unwrap();
+    // Another's write is seen as soon as the feed has told of it, whether a pin was kept or that
+    // there was none.
+    assert_eq!(store.pin_lately(&cid(2)).await.unwrap(), None);
+    for n in [1, 2] {
+        let put = other.put_pin(pin(n), Expect::Any).await.unwrap();
+        let seen = async {
+            while store.pin_lately(&cid(n)).await.unwrap().as_ref() != Some(&put) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, seen)
+            .await
+            .expect("the feed tells nothing");
+    }
 }
 
 /// What a store's metrics show, as a page of them has it: a line for each.
@@ -300,12 +424,22 @@ async fn reads_fall_over_to_another_datacenter_only_where_they_may() {
     cluster.pause(home).unwrap();
     assert_eq!(falls_over.pin(&cid(1)).await.unwrap(), Some(put));
     assert!(counted(&falls_over, remote) > before);
-    assert!(counted(&falls_over, "holdfast_cql_speculative_total") >= 1.0);
+    for result in ["launched", "won"] {
+        let name = format!("holdfast_cql_speculative_total result={result}");
+        assert!(counted(&falls_over, &name) >= 1.0, "{result}");
+    }
     let error = stays.pin(&cid(1)).await.unwrap_err();
     assert!(error.kind().is_transient(), "{}", why(&error));
     // A write is decided at its home and nowhere else.
     let error = falls_over.put_pin(pin(2), Expect::Any).await.unwrap_err();
     assert!(error.kind().is_transient(), "{}", why(&error));
+
+    // Connections on which nothing comes back are found out, long before the driver would by
+    // itself; new ones cannot be made.
+    let is_connected = "holdfast_cql_node_connected datacenter=dc1";
+    timeout(FOUND_OUT, until(|| counted(&stays, is_connected) == 0.0))
+        .await
+        .expect("a frozen node is taken to be connected");
 
     cluster.resume(home).unwrap();
     let back = async {
@@ -374,4 +508,9 @@ async fn refuse_wrong_certificates(settings: &CqlSettings, dir: &Path) {
         let error = Store::cql(settings).await.unwrap_err();
         assert!(why(&error).contains(named), "{named}: {}", why(&error));
     }
+    // The certificates are for this name as well as for the address.
+    let mut named = settings.clone();
+    named.tls.as_mut().unwrap().server_name = Some("localhost".to_owned());
+    let store = Store::cql(named).await.unwrap();
+    store.close().await.unwrap();
 }

@@ -6,6 +6,7 @@ mod budget;
 mod crashes;
 mod processes;
 mod remains;
+mod writers;
 
 use holdfast_model::RequestStatus;
 use holdfast_store::contract::keyspace::Keyspace;

@@ -58,6 +58,27 @@ fn exit_codes_tell_good_from_bad_from_wrong_use() {
     assert_eq!(run(dir.path(), &["key", "list"]).0, 1);
 }
 
+/// Certificates and keys of the cluster are read before anybody is connected to.
+#[test]
+fn files_for_the_cluster_that_are_none_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("text"), "no certificate").unwrap();
+    let text = "[store]\nkind = 'cql'\n[store.cql]\ncontact_points = ['127.0.0.1']\n\
+                local_datacenter = 'dc1'\nreplication = 'dc1:1'\n[store.cql.tls]\n\
+                ca = 'text'\ncert = 'nowhere.pem'\nkey = 'nowhere.key'\n";
+    std::fs::write(dir.path().join("holdfast.toml"), text).unwrap();
+    let (code, out, _) = run(dir.path(), &["config", "check", "--json"]);
+    let told: Value = serde_json::from_str(&out).unwrap();
+    let keys = ["ca", "cert", "key"].map(|key| format!("store.cql.tls.{key}"));
+    let problems = told["problems"].as_array().unwrap().iter();
+    let named: Vec<_> = problems.map(|one| one["key"].as_str().unwrap()).collect();
+    assert_eq!(
+        (code, named),
+        (1, keys.iter().map(String::as_str).collect())
+    );
+    assert!(out.contains("nowhere.key"), "{out}");
+}
+
 #[test]
 fn completions_and_the_reference_are_written() {
     let dir = tempfile::tempdir().unwrap();

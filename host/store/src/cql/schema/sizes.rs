@@ -166,6 +166,8 @@ fn the_arithmetic_of_the_readme_holds() {
 fn partitions_stay_below_what_servers_warn_of() {
     /// ScyllaDB's `compaction_rows_count_warning_threshold`.
     const ROWS_WARNED: f64 = 100_000.0;
+    let layout = crate::cql::settings::Layout::default();
+    assert_eq!(u32::from(layout.prefix_bits), BITS_DEFAULT);
     let partitions = f64::from(BITS_DEFAULT).exp2();
     assert_eq!(partitions, BITS_DEFAULT_PARTITIONS);
     let pins = most(PINS / partitions, partitions);

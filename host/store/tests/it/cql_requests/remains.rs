@@ -1,12 +1,14 @@
 //! What is left when everything has been deleted.
 
 use super::{Process, must_be_clean, until};
-use holdfast_model::RequestFilter;
+use holdfast_model::{Pin, RequestFilter};
 use holdfast_store::contract::keyspace::Keyspace;
-use holdfast_store::contract::sample::{account, at, draft, full_draft, request_id};
+use holdfast_store::contract::records::Note;
+use holdfast_store::contract::sample::{account, at, cid, draft, full_draft, request_id};
+use holdfast_store::{Expect, Store};
 
 /// Tables that keep rows, and why.
-const KEPT: [&str; 10] = [
+const KEPT: [&str; 11] = [
     // One row an account, for ever: `created` must grow past requests that are gone.
     "accounts",
     // What bills are made of; they go when billing says so.
@@ -16,6 +18,8 @@ const KEPT: [&str; 10] = [
     "request_buckets",
     // A removed pin's row goes by itself after ten minutes; that no other is left, the check says.
     "pins",
+    // Likewise a deleted record's.
+    "records",
     // A slot goes from its index when it is past and has been found empty: ten minutes after the
     // slot for intents, an hour for expiry.
     "intent_slots",
@@ -62,6 +66,7 @@ async fn deletes_leave_nothing_behind() {
             .await
             .unwrap();
     }
+    come_and_go_beside_requests(store).await;
     must_be_clean(&process, &keyspace).await;
     assert_eq!(store.holdings(&account).await.unwrap().counts.total(), 0);
     until("only what is kept is left", async || {
@@ -79,4 +84,38 @@ async fn deletes_leave_nothing_behind() {
     let rows = keyspace.rows().await.unwrap();
     assert_eq!((rows["accounts"], rows["request_buckets"]), (1, 1));
     process.store.close().await.unwrap();
+}
+
+/// What cluster nodes and the host itself put and delete: pins with an end, one of which ends and
+/// one of which is given up before, and records.
+async fn come_and_go_beside_requests(store: &Store) {
+    for n in [50, 51] {
+        let mut pin = Pin::recursive(cid(n).unwrap(), at(1_000));
+        pin.options.expire_at = Some(at(4_000 + n));
+        store.put_pin(pin, Expect::Absent).await.unwrap();
+    }
+    let given_up = cid(51).unwrap();
+    store.delete_pin(&given_up, Expect::Any).await.unwrap();
+    let ended = store.expired_pins(at(9_000_000), 10).await.unwrap();
+    assert_eq!(ended.len(), 1, "what was given up has no end");
+    for pin in ended {
+        let delete = store.delete_pin(&pin.pin.cid, Expect::Version(pin.version));
+        delete.await.unwrap();
+    }
+    assert_eq!(store.expired_pins(at(9_000_000), 10).await.unwrap(), []);
+
+    for id in ["one", "two"] {
+        let note = Note::new("acme", id, "text").until(9_000_000);
+        store
+            .put_record(&note, Expect::Absent, at(1))
+            .await
+            .unwrap();
+        let deleted = store.delete_record::<Note>("acme", id, Expect::Any, at(2));
+        deleted.await.unwrap();
+    }
+    let left = store
+        .records::<Note>("acme", None, 10, at(3))
+        .await
+        .unwrap();
+    assert!(left.is_empty(), "{} records", left.len());
 }
