@@ -8,6 +8,7 @@ use crate::job::JobsConfig;
 use crate::logs::{LogLine, Speaker};
 use crate::plugins::{Plugins, PluginsConfig};
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -93,12 +94,12 @@ impl Arena {
                 .as_bytes(),
             None,
         )?;
-        place(&self.dir, &file("wasm"), &bytes, case.file.grow_to_bytes)?;
+        let on_the_way = self.let_in(case, &file("wasm"), &bytes)?;
         self.plugins.rescan();
         let (is_taken_in, mut said) = self.said(case);
         let expected = case.answer.text();
         let mut is_held = case.is_held_by(is_taken_in, &said);
-        let while_there = self.hurt_beside(case.target);
+        let while_there = on_the_way.or_else(|| self.hurt_beside(case.target));
         for ending in ["wasm", "toml"] {
             let path = self.dir.join(file(ending));
             fs::remove_file(&path).map_err(|source| KitError::File { path, source })?;
@@ -116,6 +117,51 @@ impl Arena {
             is_held,
             millis: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
         })
+    }
+
+    /// Puts a case's component into the folder in its own way. The answer is what was wrong
+    /// meanwhile.
+    fn let_in(&self, case: &Case, name: &str, bytes: &[u8]) -> Result<Option<String>, KitError> {
+        let in_file = |source| KitError::File {
+            path: self.dir.join(name),
+            source,
+        };
+        let mut wrong = None;
+        if let Some(pieces) = case.file.pieces {
+            let mut file = fs::File::create(self.dir.join(name)).map_err(in_file)?;
+            let mut left = bytes.len();
+            for piece in bytes.chunks(bytes.len().div_ceil(pieces.max(1)).max(1)) {
+                file.write_all(piece).map_err(in_file)?;
+                left = left.saturating_sub(piece.len());
+                wrong = wrong.or_else(|| self.wrong_now(case, left > 0));
+            }
+            return Ok(wrong);
+        }
+        let half = bytes.get(..bytes.len() / 2).unwrap_or_default();
+        for _ in 0..case.file.storm.unwrap_or_default() {
+            for (bytes, is_half) in [(half, true), (bytes, false)] {
+                place(&self.dir, name, bytes, None)?;
+                wrong = wrong.or_else(|| self.wrong_now(case, is_half));
+            }
+        }
+        place(&self.dir, name, bytes, case.file.grow_to_bytes)?;
+        Ok(wrong)
+    }
+
+    /// What is wrong after a look at the folder: half a component that is not refused, or a fair
+    /// plugin that is hurt.
+    fn wrong_now(&self, case: &Case, is_half: bool) -> Option<String> {
+        self.plugins.rescan();
+        let infos = self.plugins.list();
+        let is_refused = infos
+            .iter()
+            .any(|info| info.name == ATTACKER && info.error.is_some());
+        match is_half == is_refused {
+            true => self.hurt_beside(case.target),
+            false => Some(format!(
+                "half of it: {is_half}, and the folder has {infos:?}"
+            )),
+        }
     }
 
     /// Whether the host took in a case that lies in the folder, and what it says to it.

@@ -106,6 +106,17 @@ pub(super) struct FileChange {
     keep_percent: Option<usize>,
     /// So many bytes, the rest noughts.
     pub(super) grow_to_bytes: Option<u64>,
+    /// Written in place in so many pieces, and looked at after each.
+    pub(super) pieces: Option<usize>,
+    /// Replaced so many times by half of it and by the whole, and looked at each time.
+    pub(super) storm: Option<usize>,
+}
+
+impl FileChange {
+    /// Whether it is about a file that lies in a folder, so that nobody can hand it over.
+    const fn is_of_a_folder(&self) -> bool {
+        self.grow_to_bytes.is_some() || self.pieces.is_some() || self.storm.is_some()
+    }
 }
 
 impl Case {
@@ -121,7 +132,7 @@ impl Case {
     /// # Errors
     /// A case that cannot be made of the kit's files.
     pub fn parts(&self, kit: &Kit, isolation: Isolation) -> Result<Option<InstallParts>, KitError> {
-        if self.file.grow_to_bytes.is_some() {
+        if self.file.is_of_a_folder() {
             return Ok(None);
         }
         // Nothing listens there: cases that call somebody are not for a host that others use.

@@ -4,6 +4,7 @@
 use crate::house::{
     Ask, House, component_bytes, gauge, invoice, passes_in_a_process_of_its_own, progress, told,
 };
+use holdfast_runtime::Snapshot;
 use std::fs;
 use std::time::Duration;
 
@@ -19,6 +20,11 @@ const WARM_UP: usize = 100;
 /// What the resident memory may grow by in the rounds of one deed: less than a page lost in each
 /// comes to. What allocators keep, and what warm instances touch, moves within it.
 const GROWTH_BYTES_MAX: usize = 3 << 20;
+
+/// How often the rounds are repeated if the memory grows more: fresh instances come to lie in places
+/// of the pool that nobody has touched yet, of which there are only so many. What is lost in each
+/// round is lost in each repetition.
+const REPETITIONS: usize = 8;
 
 /// Deeds in a call.
 const IN_CALLS: &[&str] = &[
@@ -42,7 +48,13 @@ const IN_CALLS: &[&str] = &[
 const AT_LOAD: &[&str] = &["init-error", "init-trap", "init-memory", "init-error-long"];
 
 /// Deeds of authorizers.
-const AT_THE_GATE: &[&str] = &["trap", "call-storm", "handles", "giant-message"];
+const AT_THE_GATE: &[&str] = &[
+    "trap",
+    "call-storm",
+    "handles",
+    "giant-message",
+    "log-flood",
+];
 
 /// Deeds of jobs.
 const IN_JOBS: &[&str] = &[
@@ -55,6 +67,18 @@ const IN_JOBS: &[&str] = &[
     "wrong-amount",
 ];
 
+/// Deeds of those that configure.
+const IN_CONFIGURATION: &[&str] = &[
+    "trap",
+    "memory",
+    "handles",
+    "call-storm",
+    "log-flood",
+    "million-entries",
+    "gigabyte-value",
+    "check-trap",
+];
+
 /// Other tests would move this process's memory, so the rounds have one to themselves.
 #[test]
 fn a_thousand_rounds_of_each_deed_leave_nothing_behind() {
@@ -65,22 +89,23 @@ fn a_thousand_rounds_of_each_deed_leave_nothing_behind() {
 #[ignore = "run by a_thousand_rounds_of_each_deed_leave_nothing_behind"]
 fn rounds_in_a_process_of_their_own() {
     let house = House::new();
-    for deed in IN_CALLS {
+    for (deed, isolation) in IN_CALLS
+        .iter()
+        .flat_map(|deed| [(deed, "warm"), (deed, "call")])
+    {
         // Little of everything, so that each deed comes to its end soon.
-        install(
-            &house,
-            deed,
-            "[limits]\ncpu_ms = 1\nmemory_bytes = 3000000\n",
-        );
+        let limits = "[limits]\ncpu_ms = 1\nmemory_bytes = 3000000\n";
+        let manifest = format!("isolation = \"{isolation}\"\n{}", manifest(deed, limits));
+        house.install("hostile-pricing", "price", &manifest);
         assert_eq!(house.last("price").state, "live", "{deed}");
-        rounds(&house, deed, || {
+        rounds(&house, &format!("{deed}, {isolation}"), || {
             assert!(house.quote().is_err(), "{deed}");
         });
     }
     for deed in AT_LOAD {
-        install(&house, "price-7", "");
+        install(&house, "price-7");
         rounds(&house, deed, || {
-            install(&house, deed, "");
+            install(&house, deed);
             assert_eq!(house.last("price").state, "refused", "{deed}");
             assert_eq!(house.quote().unwrap().total.micros, 7);
         });
@@ -107,7 +132,8 @@ fn rounds_in_a_process_of_their_own() {
             assert!(collected.is_err(), "{deed}");
         });
     }
-    install(&house, "price-7", "");
+    rounds_of_configuration(&house);
+    install(&house, "price-7");
     let wasm = house.dir.path().join("price.wasm");
     let whole = component_bytes("hostile-pricing");
     let mut kept = 0;
@@ -121,18 +147,35 @@ fn rounds_in_a_process_of_their_own() {
     let mut price = 0;
     rounds(&house, "reloads", || {
         price += 1;
-        install(&house, &format!("price-{price}"), "");
+        install(&house, &format!("price-{price}"));
         assert_eq!(house.quote().unwrap().total.micros, price);
     });
 }
 
-fn install(house: &House, deed: &str, limits: &str) {
-    // Neither taken out of service for its failures nor taken back for them.
-    let manifest = format!(
-        "{}{limits}[breaker]\nfailures = 1000000\n[promote]\nwatch_ms = 0\n",
-        told(deed)
-    );
-    house.install("hostile-pricing", "price", &manifest);
+fn rounds_of_configuration(house: &House) {
+    for deed in IN_CONFIGURATION {
+        let manifest = format!("{}{CALM}", told(deed));
+        let info = house.install("hostile-config", "configure", &manifest);
+        assert_eq!(info.state, "live", "{deed}: {info:?}");
+        rounds(house, deed, || {
+            let current = Snapshot::default();
+            let supplied = house.plugins.supply(&current).map(drop);
+            let checked =
+                supplied.and_then(|()| house.plugins.check_configuration(&current, None).map(drop));
+            // Ten thousand lines may be told in time; what comes of them is the same.
+            assert!(checked.is_err() || *deed == "log-flood", "{deed}");
+        });
+    }
+}
+
+/// Neither taken out of service for its failures nor taken back for them.
+fn manifest(deed: &str, limits: &str) -> String {
+    let calm = "[breaker]\nfailures = 1000000\n[promote]\nwatch_ms = 0\n";
+    format!("{}{limits}{calm}", told(deed))
+}
+
+fn install(house: &House, deed: &str) {
+    house.install("hostile-pricing", "price", &manifest(deed, ""));
 }
 
 /// Repeats, and compares what there is before with what there is after.
@@ -140,19 +183,26 @@ fn rounds(house: &House, what: &str, mut round: impl FnMut()) {
     for _ in 0..WARM_UP {
         round();
     }
-    let before = (resident_bytes(), instances(house));
+    let standing = instances(house);
     let (threads, files) = (entries("/proc/self/task"), entries("/proc/self/fd"));
-    for _ in 0..ROUNDS {
-        round();
-    }
-    let growth = resident_bytes().saturating_sub(before.0);
+    let growths = (0..REPETITIONS).map(|_| {
+        let before = resident_bytes();
+        for _ in 0..ROUNDS {
+            round();
+        }
+        resident_bytes().saturating_sub(before)
+    });
+    // Ends with the first repetition that leaves the memory as it was.
+    let grown: Vec<usize> = growths
+        .take_while(|bytes| *bytes > GROWTH_BYTES_MAX)
+        .collect();
     assert!(
-        growth <= GROWTH_BYTES_MAX,
-        "{what}: grew by {growth} bytes in {ROUNDS} rounds"
+        grown.len() < REPETITIONS,
+        "{what}: grew in each {ROUNDS} rounds, by {grown:?} bytes"
     );
     // What is dropped in the background may take a moment.
     let patience = Duration::from_secs(10);
-    crate::house::wait_for(patience, || instances(house) <= before.1.max(1.0));
+    crate::house::wait_for(patience, || instances(house) <= standing.max(1.0));
     crate::house::wait_for(patience, || entries("/proc/self/task") <= threads);
     crate::house::wait_for(patience, || entries("/proc/self/fd") <= files);
 }

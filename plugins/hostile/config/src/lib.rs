@@ -3,7 +3,7 @@
 //! in `supply`.
 
 use holdfast_plugin::config::{
-    Config, ConfigError, Entry, Finding, Host, Metadata, Need, Severity, Snapshot,
+    Config, ConfigError, Entry, Finding, Host, Level, Metadata, Need, Severity, Snapshot, log,
 };
 use hostile_deeds as deeds;
 
@@ -54,6 +54,12 @@ impl Config for Hostile {
             "call-storm" => loop {
                 std::hint::black_box(host.environment.get("PATH"));
             },
+            "log-flood" => {
+                for _ in 0..10_000 {
+                    log(Level::Info, &"x".repeat(64));
+                }
+                Ok(Vec::new())
+            }
             "giant-question" => {
                 std::hint::black_box(host.environment.get(&"x".repeat(1 << 21)));
                 Ok(Vec::new())

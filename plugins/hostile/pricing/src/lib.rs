@@ -71,6 +71,12 @@ impl Pricing for Hostile {
                 let found = i64::try_from(deeds::look_and_leave()).unwrap_or(i64::MAX);
                 Quote::of("EUR", vec![line("found".into(), found, "EUR")])
             }
+            "slow" => {
+                for step in 0..1_000_000 {
+                    std::hint::black_box(step);
+                }
+                price("price-7")
+            }
             "rating-error" => Err(RatingError::InvalidUsage("no such usage".into())),
             "rating-error-control-characters" => Err(RatingError::Other("a\r\nb".into())),
             other => price(other),

@@ -63,6 +63,23 @@ fn a_promotion_that_fails_more_often_goes_back_by_itself() {
 }
 
 #[test]
+fn a_promotion_that_takes_longer_goes_back_by_itself() {
+    let house = House::new();
+    house.install("hostile-pricing", "price", &told("price-7"));
+    // Times are compared once there are so many of each.
+    for _ in 0..200 {
+        house.quote().unwrap();
+    }
+    let slow = house.install("hostile-pricing", "price", &told("slow"));
+    assert_eq!((slow.state.as_str(), slow.generation), ("live", 2));
+    assert_eq!(until_back(&house), 0, "it answers, if late");
+    let why = house.last("price").error.unwrap();
+    assert!(why.contains("max_slowdown"), "{why}");
+    let infos = house.plugins.list();
+    assert_eq!((infos[0].generation, infos[0].state.as_str()), (1, "live"));
+}
+
+#[test]
 fn without_a_watch_nothing_goes_back_and_the_breaker_says_so() {
     let house = House::new();
     house.install("hostile-authorizer", "gate", &told("allow"));
