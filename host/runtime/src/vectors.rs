@@ -391,6 +391,16 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    fn what_is_not_the_same_twice_is_named() {
+        let (one, other) = (json!({"ok": 1}), json!({"ok": 2}));
+        assert_eq!(same((&one, 5), (&one.clone(), 5)), Ok(()));
+        let why = same((&one, 5), (&other, 5)).unwrap_err();
+        assert!(why.contains("depend on nothing else"), "{why}");
+        let why = same((&one, 5), (&one.clone(), 6)).unwrap_err();
+        assert!(why.contains("5 instructions and then 6"), "{why}");
+    }
+
+    #[test]
     fn what_differs_is_named() {
         let expected = json!({"lines": [{"a": 1}, {"a": 2}], "total": "x"});
         for (found, said) in [

@@ -102,6 +102,23 @@ fn what_is_wrong_is_named_with_its_mend() {
     assert_eq!(plugin(dir.path(), &["tset"]).code, 2);
 }
 
+/// Its first answer is always the same; the second one tells what the first has left behind.
+#[test]
+fn what_remembers_a_call_is_found_out() {
+    let dir = tempdir().unwrap();
+    put(dir.path(), "hostile-pricing", "p");
+    let mut vector = pins(3, 300);
+    vector["settings"] = json!({"do": "secret"});
+    fs::write(dir.path().join("p.vectors.json"), vectors(&[vector])).unwrap();
+    plugin(dir.path(), &["test", "p.wasm", "--write"]).good();
+    plugin(dir.path(), &["test", "p.wasm"]).good();
+    let told = plugin(dir.path(), &["check", "p.wasm"]).failed();
+    assert!(
+        told.contains("keep nothing of one call for the next"),
+        "{told}"
+    );
+}
+
 #[test]
 fn a_vector_that_does_not_hold_is_told_by_its_place_and_can_be_written_anew() {
     let dir = tempdir().unwrap();
