@@ -21,9 +21,9 @@ const WARM_UP: usize = 100;
 /// comes to. What allocators keep, and what warm instances touch, moves within it.
 const GROWTH_BYTES_MAX: usize = 3 << 20;
 
-/// How often the rounds are repeated if the memory grows more: fresh instances come to lie in places
-/// of the pool that nobody has touched yet, of which there are only so many. What is lost in each
-/// round is lost in each repetition.
+/// How often the rounds are repeated if the memory grows more: fresh instances come to lie in
+/// places of the pool that nobody has touched yet, of which there are only so many. What is lost in
+/// each round is lost in each repetition.
 const REPETITIONS: usize = 8;
 
 /// Deeds in a call.
