@@ -1,9 +1,9 @@
 //! Going back: by itself, by hand, and after a restart.
 
-use crate::house::{Ask, House, PATIENCE, counted, put, told, usage};
+use crate::house::{Ask, House, PATIENCE, counted, invoice, progress, put, told, usage};
 use holdfast_model::ErrorKind;
 use holdfast_model::usage::Operations;
-use holdfast_runtime::{PluginError, Plugins, PluginsConfig, QuoteCall};
+use holdfast_runtime::{PluginError, Plugins, PluginsConfig, QuoteCall, Snapshot};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -257,6 +257,8 @@ fn a_storm_of_reloads_under_load_fails_no_call_and_leaves_nothing_behind() {
     };
     house.install("hostile-pricing", "price", &calm("price-1"));
     house.install("hostile-authorizer", "gate", &calm("allow"));
+    house.install("hostile-payment", "pay", &calm("nothing"));
+    house.install("hostile-config", "configure", &calm("nothing"));
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..3 {
@@ -267,6 +269,15 @@ fn a_storm_of_reloads_under_load_fails_no_call_and_leaves_nothing_behind() {
                 }
             });
         }
+        scope.spawn(|| {
+            let waiter = tokio::runtime::Builder::new_current_thread().build();
+            let (waiter, invoice, progress) = (waiter.unwrap(), invoice(), progress());
+            while !is_over.load(Ordering::Relaxed) {
+                let step = house.plugins.collect("pay", &invoice, &progress);
+                waiter.block_on(step).unwrap();
+                house.plugins.supply(&Snapshot::default()).unwrap();
+            }
+        });
         for round in 2..60 {
             // Settings alone, so that most of the time goes into swapping. Every third one is bad.
             let deed = match round % 3 {
@@ -276,6 +287,9 @@ fn a_storm_of_reloads_under_load_fails_no_call_and_leaves_nothing_behind() {
             house.install("hostile-pricing", "price", &calm(&deed));
             let gate = format!("{}#{round}", calm("allow"));
             house.install("hostile-authorizer", "gate", &gate);
+            let job = format!("{}#{round}", calm("nothing"));
+            house.install("hostile-payment", "pay", &job);
+            house.install("hostile-config", "configure", &job);
             if round % 10 == 0 {
                 house.plugins.rollback("price").unwrap();
             }
@@ -288,6 +302,8 @@ fn a_storm_of_reloads_under_load_fails_no_call_and_leaves_nothing_behind() {
         assert!(start.elapsed() < PATIENCE, "generations never drained");
     }
     // What serves and what can be gone back to; no series of the others is left.
-    let generations = house.plugins.describe("gate").unwrap().generations;
-    assert_eq!(generations.len(), 2, "{generations:?}");
+    for name in ["gate", "pay", "configure"] {
+        let generations = house.plugins.describe(name).unwrap().generations;
+        assert_eq!(generations.len(), 2, "{generations:?}");
+    }
 }
