@@ -97,6 +97,11 @@ impl Origin {
     pub fn to_bytes(&self) -> Vec<u8> {
         self.0.to_vec()
     }
+
+    /// How many bytes it has in the binary form.
+    pub(crate) fn weight(&self) -> usize {
+        self.0.len()
+    }
 }
 
 fn invalid(why: &str) -> Invalid {

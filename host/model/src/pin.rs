@@ -190,6 +190,18 @@ impl Pin {
             ..self
         }
     }
+
+    /// About how many bytes it is, for bounds of memory: the sum of what may be long. It is written
+    /// in no form to know that, since lists of millions of pins ask.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let options = &self.options;
+        let pairs = options.metadata.iter();
+        let pairs: usize = pairs.map(|(key, value)| key.len() + value.len()).sum();
+        let origins: usize = options.origins.iter().map(Origin::weight).sum();
+        let peers = self.allocations.len() + options.user_allocations.len();
+        size_of::<Self>() + options.name.len() + pairs + origins + peers * size_of::<PeerId>()
+    }
 }
 
 /// A pin as the store holds it.

@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 /// Pins that are read at once where they lie in one place.
 const PAGE_PINS: u32 = 1_000;
 
+/// Bytes of pins that end a page before its limit does: a thousand pins of 10 MiB are more than a
+/// host should hold for one reader.
+pub(crate) const PAGE_BYTES: usize = 16 * 1024 * 1024;
+
 /// How far a scan has come: what is left of it. It can be kept, and gone on from by another process
 /// at another time, as long as it is the same kind of store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,10 +10,18 @@ use holdfast_policy::Permit;
 use holdfast_store::{Expect, PinScan, ScanMark, Store, StoreError};
 pub use holdfast_store::{PinEntry as Entry, PinStep as Step};
 use std::collections::HashMap;
+use std::pin::pin;
 
-/// Pins of a page of the feed that are read at once: a page of a thousand takes a few round trips
-/// to a cluster and does not crowd out other callers.
+/// Pins that are read at once: a thousand take a few round trips to a cluster and do not crowd out
+/// other callers.
 const READS_AT_ONCE: usize = 64;
+
+/// The same of a page of the feed. Who follows is in no hurry, and what is on its way is held
+/// beside the page: pins of 10 MiB each, at worst.
+const FOLLOWED_AT_ONCE: usize = 16;
+
+/// Bytes of pins that end a page of the feed, whatever was asked for.
+const PAGE_BYTES: usize = 16 * 1024 * 1024;
 
 /// What the pin of a checkpoint's note is called.
 const NOTE: &str = "audit checkpoint";
@@ -119,7 +127,8 @@ pub fn scan(
 }
 
 /// Changes after a cursor, oldest first, each with what it left. A CID that changed several times
-/// within the page comes once, at its last change: what it is now is told there.
+/// within the page comes once, at its last change: what it is now is told there. A page of large
+/// pins may be shorter than `limit`; only an empty one is the end.
 ///
 /// # Errors
 /// `CursorTooOld`, `Invalid` for a cursor from the future, or the store fails.
@@ -137,10 +146,16 @@ pub async fn changes(
             pin: store.pin(&change.cid).await?,
         })
     };
-    stream::iter(last_of_each(page).into_iter().map(read))
-        .buffered(READS_AT_ONCE)
-        .try_collect()
-        .await
+    let reads = stream::iter(last_of_each(page).into_iter().map(read));
+    let mut reads = pin!(reads.buffered(FOLLOWED_AT_ONCE));
+    let (mut told, mut bytes) = (Vec::new(), 0);
+    while bytes < PAGE_BYTES
+        && let Some(changed) = reads.try_next().await?
+    {
+        bytes += changed.pin.as_ref().map_or(0, |stored| stored.pin.weight());
+        told.push(changed);
+    }
+    Ok(told)
 }
 
 /// The last change of each CID, in their order.

@@ -185,6 +185,14 @@ fn named(n: u64, name: &str) -> Pin {
     pin
 }
 
+/// One of 9 MiB.
+fn large(n: u64) -> Pin {
+    let mut pin = pin(n);
+    let filling = ("filling".to_owned(), "x".repeat(9 << 20));
+    pin.options.metadata.extend([filling]);
+    pin
+}
+
 fn path(cid: &Cid) -> String {
     format!("/v1/state/pins/{cid}")
 }

@@ -24,6 +24,7 @@ mod trace;
 pub(crate) use self::history::Listener;
 pub(crate) use self::metrics::CallMetrics;
 pub(crate) use self::nodes::Nodes;
+pub(crate) use self::pages::PageRows;
 pub(crate) use self::queue::Queue;
 pub(crate) use self::retry::Budget;
 pub(crate) use self::route::Route;

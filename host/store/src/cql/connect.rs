@@ -28,9 +28,6 @@ use tokio::time::timeout;
 /// enough not to look like an attack.
 const PREPARED_AT_ONCE: usize = 16;
 
-/// Rows of one page of a stream. Servers end a page at about 1 MiB all the same.
-const PAGE_ROWS: i32 = 5_000;
-
 /// The whole time of a conditional write has room for so many attempts: an answer that is lost
 /// leaves time to ask again, and servers give up on contention within about a second.
 const CONDITION_ATTEMPTS: u32 = 3;
@@ -248,9 +245,6 @@ fn prepare_for(
         // Columns are always named, so what they are cannot change under us. What a condition
         // answers depends on whether it held.
         prepared.set_use_cached_result_metadata(class != Class::Condition);
-        if class == Class::Stream {
-            prepared.set_page_size(PAGE_ROWS);
-        }
         all.push(prepared);
     }
     all

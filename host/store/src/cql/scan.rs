@@ -1,13 +1,14 @@
 //! Reading many pins: page by page in the order of the ring, and all of them at once.
 
+use super::calls::PageRows;
 use super::home::Home;
 use super::pin::{PinColumns, PinPlace, PinRecord};
 use super::statement::Statement;
 use super::{Cql, Shared};
 use crate::Result;
-use crate::scan::RangeLeft;
-use futures_util::stream::{BoxStream, iter, once};
-use futures_util::{Stream, StreamExt, TryStreamExt};
+use crate::scan::{PAGE_BYTES, RangeLeft};
+use futures_util::stream::{BoxStream, iter, once, unfold};
+use futures_util::{FutureExt, Stream, StreamExt, TryStreamExt};
 use holdfast_model::{Cid, StoredPin};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 /// Ranges that are read at once for each worker of the cluster: enough that none of them waits.
 const AT_ONCE_PER_SHARD: usize = 3;
 
-/// Ranges that are read at once at most: each holds two pages of 5,000 rows.
+/// Ranges that are read at once at most: each holds two pages of the driver.
 const AT_ONCE_MAX: usize = 32;
 
 /// Parts of the ring for each that is read at once, so that all end at about the same time.
@@ -28,17 +29,25 @@ const PARTS_MAX: usize = 8_192;
 /// Pins that are handed out at once.
 const PIECE_PINS: usize = 1_000;
 
+/// Bytes of rows that end a piece sooner: as many as a page of the driver is to have.
+const PIECE_BYTES: usize = 4 * 1024 * 1024;
+
 impl Cql {
     /// Pins in the order of the ring, and of their CIDs where they lie together. (Two prefixes of
     /// the same token would hide one another; of 2^28 prefixes no two have the same.)
     pub(crate) async fn pins(&self, after: Option<&Cid>, limit: u32) -> Result<Vec<StoredPin>> {
         let limit = limit as usize;
         let mut after = after.copied();
-        let mut found = Vec::new();
-        while found.len() < limit {
-            let missing = limit - found.len();
-            let rows = self.shared.pin_rows(after.as_ref(), missing).await?;
-            let is_last = rows.len() < missing;
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        let mut most = PageRows::FIRST;
+        // An empty page is the end, so one is never cut before it has a pin.
+        while found.len() < limit && (found.is_empty() || bytes < PAGE_BYTES) {
+            let asked = most.count().min(limit - found.len());
+            let rows = self.shared.pin_rows(after.as_ref(), asked).await?;
+            let is_last = rows.len() < asked;
+            let of_rows = rows.iter().map(|row| row.body.len()).sum();
+            bytes += of_rows;
+            most = most.after(rows.len(), of_rows);
             let piece = self.shared.piece(rows)?;
             after = piece.last.or(after);
             found.extend(piece.pins);
@@ -208,13 +217,34 @@ fn pieces_of(
     shared: &Arc<Shared>,
     left: &RangeLeft,
 ) -> impl Stream<Item = Result<Option<Piece>>> + Send + use<> {
-    let rows = shared.rows_of(left).ready_chunks(PIECE_PINS);
+    let rows = unfold(shared.rows_of(left).fuse(), |mut rows| async {
+        let some = some(&mut rows).await?;
+        Some((some, rows))
+    });
     let shared = Arc::clone(shared);
-    let piece = move |rows: Vec<Result<PinRecord>>| {
-        let rows = rows.into_iter().collect::<Result<Vec<_>>>()?;
-        shared.piece(rows).map(Some)
-    };
+    let piece = move |rows: Result<Vec<_>>| shared.piece(rows?).map(Some);
     rows.map(piece).chain(once(async { Ok(None) }))
+}
+
+/// The next rows, as many as are there already and fit into a piece.
+async fn some(
+    rows: &mut (impl Stream<Item = Result<PinRecord>> + Unpin),
+) -> Option<Result<Vec<PinRecord>>> {
+    let (mut some, mut bytes) = (Vec::new(), 0);
+    let mut next = Some(rows.next().await?);
+    while let Some(row) = next {
+        let row = match row {
+            Ok(row) => row,
+            Err(error) => return Some(Err(error)),
+        };
+        bytes += row.body.len();
+        some.push(row);
+        if some.len() >= PIECE_PINS || bytes >= PIECE_BYTES {
+            break;
+        }
+        next = rows.next().now_or_never().flatten();
+    }
+    Some(Ok(some))
 }
 
 fn at_once(shards: usize) -> usize {

@@ -10,16 +10,13 @@ use crate::row::{
     decode_tenant,
 };
 use crate::rules::check_not_in_future;
+use crate::scan::PAGE_BYTES;
 use holdfast_model::key::KeyHash;
 use holdfast_model::{
     AccountId, ApiKey, Change, Cid, Cursor, Invalid, KeyId, PeerId, Period, Placement, StoredPin,
     Tenant, TenantId, UnixMillis, Usage, UsageMark,
 };
 use std::ops::Bound;
-
-/// Bytes of rows that end a page of pins before its limit does: a thousand pins of 10 MiB are more
-/// than a host should hold for one reader.
-const PAGE_BYTES: usize = 16 * 1024 * 1024;
 
 impl Tables {
     pub(super) fn pin(&self, cid: &Cid) -> Result<Option<StoredPin>> {

@@ -3,6 +3,7 @@
 use super::State;
 use crate::error::StoreError;
 use crate::rules::{PIN, stored_form};
+use crate::scan::PAGE_BYTES;
 use crate::{Expect, PinEntry, PinStep, Result};
 use holdfast_model::{Cid, PeerId, Pin, StoredPin, UnixMillis};
 
@@ -73,10 +74,16 @@ impl State {
 
     pub(crate) fn pins(&self, after: Option<&Cid>, limit: u32) -> Vec<StoredPin> {
         let after = after.map(Cid::to_bytes);
+        let mut bytes = 0;
         self.pins
             .iter()
             .filter(|(cid, _)| after.as_ref().is_none_or(|after| *cid > after))
             .take(limit as usize)
+            .take_while(|(_, stored)| {
+                let has_room = bytes < PAGE_BYTES;
+                bytes += stored.pin.weight();
+                has_room
+            })
             .map(|(_, stored)| stored.clone())
             .collect()
     }

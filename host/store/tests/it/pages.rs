@@ -17,7 +17,11 @@ fn large(n: u8) -> Pin {
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_pins_of_nine_mebibytes_are_five_pages() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::embedded(dir.path()).await.unwrap();
+    ten_are_five_pages(Store::embedded(dir.path()).await.unwrap()).await;
+    ten_are_five_pages(Store::memory()).await;
+}
+
+async fn ten_are_five_pages(store: Store) {
     for n in 0..PINS {
         store.put_pin(large(n), Expect::Any).await.unwrap();
     }

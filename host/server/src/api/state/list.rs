@@ -21,6 +21,9 @@ const HEAD: HeaderName = HeaderName::from_static("holdfast-head");
 /// Pins after which a mark is told: a reader that was cut off reads fewer than these again.
 const PINS_PER_MARK: u64 = 10_000;
 
+/// The same in bytes: a reader that must not tell a pin twice holds what came since the last mark.
+const BYTES_PER_MARK: usize = 16 * 1024 * 1024;
+
 /// Pages that are read ahead while others are written out, so that both have a core each.
 const PAGES_AHEAD: usize = 2;
 
@@ -84,7 +87,7 @@ async fn each_page(
     outlet: &mut Outlet,
     form: Form,
 ) -> Result<Option<Problem>, Gone> {
-    let (mut pins, mut marked) = (0, 0);
+    let (mut pins, mut marked, mut bytes) = (0, 0, 0);
     let mut writer = PinWriter::default();
     let mut stopped = std::pin::pin!(outlet.stopped());
     loop {
@@ -102,15 +105,18 @@ async fn each_page(
             None => return Ok(Some(Problem::stopping())),
         };
         for pin in &page {
+            let before = outlet.buffer.len();
             form.pin(pin, &mut writer, &mut outlet.buffer);
+            bytes += outlet.buffer.len() - before;
             outlet.pace().await?;
         }
         let count = u64::try_from(page.len()).unwrap_or(u64::MAX);
         outlet.metrics().streamed(Item::Pin, count);
         pins += count;
-        if pins - marked >= PINS_PER_MARK && !form.is_bare {
+        let is_due = pins - marked >= PINS_PER_MARK || bytes >= BYTES_PER_MARK;
+        if is_due && !form.is_bare {
             form.control(&Control::Mark(&mark), &mut outlet.buffer);
-            marked = pins;
+            (marked, bytes) = (pins, 0);
         }
     }
     if !form.is_bare {

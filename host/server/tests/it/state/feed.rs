@@ -1,7 +1,7 @@
 //! Following what changes.
 
 use super::batch::{commit, program, put};
-use super::{Node, PATIENCE, cid, named, path, pin};
+use super::{Node, PATIENCE, cid, large, named, path, pin};
 use crate::support::host::Options;
 use crate::support::process::until;
 use holdfast::api::Settings;
@@ -81,6 +81,28 @@ pub(super) async fn a_follower_misses_nothing(node: &Node) {
     for n in [2, 3] {
         node.call("DELETE", &path(&cid(n)), &[], "").await;
     }
+}
+
+/// A page of the feed is held whole, so it ends early where pins are large; nothing is left out.
+#[tokio::test]
+async fn pages_of_large_pins_end_early() {
+    let node = Node::start().await;
+    for n in 0..10 {
+        let store = &node.host.app.store;
+        store.put_pin(large(n), Expect::Any).await.unwrap();
+    }
+    let (mut cursor, mut pages) = (0, Vec::new());
+    loop {
+        let page = page(&node, &format!("after={cursor}")).await;
+        let changes = page["changes"].as_array().unwrap();
+        if changes.is_empty() {
+            break;
+        }
+        assert_eq!(changes[0]["cid"], cid(cursor).to_string());
+        pages.push(changes.len());
+        cursor = page["cursor"].as_u64().unwrap();
+    }
+    assert_eq!(pages, [2; 5]);
 }
 
 async fn page_of(node: &Node, cursor: u64) -> Value {

@@ -1,6 +1,6 @@
 //! All pins, as a stream.
 
-use super::{Lines, Node, PATIENCE, cid, named, pin};
+use super::{Lines, Node, PATIENCE, cid, large, named, pin};
 use crate::support::host::Options;
 use holdfast::api::Settings;
 use holdfast_model::Pin;
@@ -65,6 +65,27 @@ pub(super) async fn marks_and_ends(node: &Node, count: u64) {
         lines.iter().filter(|line| line["mark"].is_string()).count(),
         usize::try_from(pins / 10_000).unwrap()
     );
+}
+
+/// Who goes on from marks holds what came since the last one: of large pins that is not much.
+#[tokio::test]
+async fn marks_stand_between_large_pins() {
+    let node = Node::start().await;
+    for n in 0..10 {
+        let store = &node.host.app.store;
+        store.put_pin(large(n), Expect::Any).await.unwrap();
+    }
+    let list = node.call("GET", "/v1/state/pins", &[], "").await;
+    assert_eq!(list.status, 200);
+    let lines = list.body.split(|byte| *byte == b'\n');
+    let kind = |line: &[u8]| match line {
+        [] => None,
+        line if line.starts_with(b"{\"mark\":") => Some('m'),
+        line if line.starts_with(b"{\"end\":") => Some('e'),
+        _ => Some('p'),
+    };
+    let kinds: String = lines.filter_map(kind).collect();
+    assert_eq!(kinds, "ppm".repeat(5) + "e");
 }
 
 fn cids(lines: &[Value]) -> BTreeSet<String> {

@@ -13,12 +13,47 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
+/// Bytes that a page is to have: ScyllaDB ends one at 1 MiB by itself, Cassandra at a number of
+/// rows alone, and of pins each may have 10 MiB.
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
+
+/// Rows of a page at most, however small they are.
+const PAGE_ROWS_MAX: usize = 5_000;
+
+/// How much larger a page may be than the one before it.
+const GROWTH: usize = 8;
+
+/// How many rows to ask for.
+///
+/// Nobody tells how large rows are before they come. But they lie in the order of a hash, so those
+/// that have come tell what the next will be like: a walk begins with a few and asks for more as
+/// long as they fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PageRows(usize);
+
+impl PageRows {
+    /// So few that those of 10 MiB can be held too.
+    pub(crate) const FIRST: Self = Self(4);
+
+    pub(crate) const fn count(self) -> usize {
+        self.0
+    }
+
+    /// How many after a page of so many rows and bytes.
+    pub(crate) fn after(self, rows: usize, bytes: usize) -> Self {
+        let most = self.0.saturating_mul(GROWTH).min(PAGE_ROWS_MAX);
+        let fitting = PAGE_BYTES.saturating_mul(rows.max(1)) / bytes.max(1);
+        Self(fitting.clamp(1, most))
+    }
+}
+
 /// Where one stream has got to.
 struct Reading<R> {
     door: Arc<Door>,
     statement: Statement,
     home: Home,
-    bound: Arc<BoundStatement>,
+    bound: BoundStatement,
+    most: PageRows,
     rows: std::vec::IntoIter<R>,
     /// The page that is on its way: none or one. Dropped, it is called off.
     ahead: JoinSet<Result<Answer>>,
@@ -35,7 +70,8 @@ pub(super) async fn read<R: OwnedRow + Send + 'static>(
         door,
         statement,
         home,
-        bound: Arc::new(bound),
+        bound,
+        most: PageRows::FIRST,
         rows: Vec::new().into_iter(),
         ahead: JoinSet::new(),
     };
@@ -56,8 +92,9 @@ pub(super) async fn read<R: OwnedRow + Send + 'static>(
 
 impl<R: OwnedRow> Reading<R> {
     fn ask(&mut self, from: PagingState) {
-        let (door, bound) = (Arc::clone(&self.door), Arc::clone(&self.bound));
+        let (door, mut bound) = (Arc::clone(&self.door), self.bound.clone());
         let (statement, home) = (self.statement, self.home);
+        bound.set_page_size(i32::try_from(self.most.count()).unwrap_or(i32::MAX));
         self.ahead.spawn(async move {
             let page = Page {
                 bound: &bound,
@@ -73,14 +110,39 @@ impl<R: OwnedRow> Reading<R> {
             return Ok(false);
         };
         let page = page.map_err(|e| strange(self.statement, &e))??;
-        if let ControlFlow::Continue(from) = page.next.clone().into_paging_control_flow() {
+        let next = page.next.clone().into_paging_control_flow();
+        let rows = page.into_rows(self.statement)?;
+        self.most = self.most.after(rows.rows_num(), rows.rows_bytes_size());
+        if let ControlFlow::Continue(from) = next {
             self.ask(from);
         }
-        let rows = page.into_rows(self.statement)?;
         self.door.metrics.page(self.statement, rows.rows_num());
         let typed = rows.rows::<R>().map_err(|e| strange(self.statement, &e))?;
         let typed = typed.map(|row| row.map_err(|e| strange(self.statement, &e)));
         self.rows = typed.collect::<Result<Vec<_>>>()?.into_iter();
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_large_rows_have_few_of_them() {
+        const MIB: usize = 1024 * 1024;
+        let mut most = PageRows::FIRST;
+        let mut asked = Vec::new();
+        for _ in 0..6 {
+            asked.push(most.count());
+            most = most.after(most.count(), most.count() * 300);
+        }
+        assert_eq!(asked, [4, 32, 256, 2_048, 5_000, 5_000]);
+        most = most.after(5_000, 5_000 * 10 * MIB);
+        assert_eq!(most.count(), 1);
+        most = most.after(1, MIB);
+        assert_eq!(most.count(), 4);
+        // Of what has no rows nothing is known.
+        assert_eq!(most.after(0, 0).count(), 32);
     }
 }
