@@ -1,5 +1,6 @@
 //! `holdfast state`: pin sets in and out, by the program as people run it.
 
+mod cassandra;
 mod guide;
 mod import;
 mod large;
@@ -67,15 +68,20 @@ impl Desk {
     /// What the host's chain has of what was done to the store; it must be whole.
     async fn audited(&self) -> Vec<Value> {
         let store = Store::embedded(&self.path("data/store")).await.unwrap();
-        let entries = store.audit_entries("", 1, 1_000).await.unwrap();
-        let head = verify(&AuditHead::start(""), &entries, &[]).unwrap();
-        assert_eq!(head, store.audit_head("").await.unwrap());
-        store.close().await.unwrap();
-        entries
-            .iter()
-            .map(|entry| serde_json::from_slice(&entry.body).unwrap())
-            .collect()
+        audited(store).await
     }
+}
+
+/// What a store's own chain has, which must be whole. It is closed then.
+async fn audited(store: Store) -> Vec<Value> {
+    let entries = store.audit_entries("", 1, 1_000).await.unwrap();
+    let head = verify(&AuditHead::start(""), &entries, &[]).unwrap();
+    assert_eq!(head, store.audit_head("").await.unwrap());
+    store.close().await.unwrap();
+    entries
+        .iter()
+        .map(|entry| serde_json::from_slice(&entry.body).unwrap())
+        .collect()
 }
 
 /// The program with a clean environment, in a folder.

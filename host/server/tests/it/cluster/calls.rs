@@ -1,5 +1,6 @@
 //! The real binary with this interface, over a real Kubo node, and IPFS Cluster's own programs.
 
+use crate::support::cluster::{fresh, variables};
 use crate::support::kubo::KuboNode;
 use crate::support::process::{Holdfast, Plan};
 use serde_json::{Value, json};
@@ -21,27 +22,35 @@ impl Scene {
     pub(super) async fn start() -> Self {
         let node = KuboNode::start().await;
         let api = node.api();
-        Self::over(node, api)
+        Self::over(node, api, Vec::new())
+    }
+
+    /// The same on a Cassandra node, in a keyspace of its own.
+    pub(super) async fn start_on_cassandra() -> Self {
+        let (node, settings) = tokio::join!(KuboNode::start(), fresh());
+        let api = node.api();
+        Self::over(node, api, variables(&settings))
     }
 
     /// The same with one more node.
     pub(super) async fn start_beside(other: &KuboNode) -> Self {
         let node = KuboNode::start().await;
         let both = format!("{},{}", node.api(), other.api());
-        Self::over(node, both)
+        Self::over(node, both, Vec::new())
     }
 
-    fn over(node: KuboNode, kubo_api: String) -> Self {
+    fn over(node: KuboNode, kubo_api: String, mut variables: Vec<(String, String)>) -> Self {
         let cluster = free_address();
         let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        variables.extend([
+            variable("HOLDFAST_CLUSTER__LISTEN", &cluster.to_string()),
+            // What nobody has is given up at once: a test waits for it.
+            variable("HOLDFAST_KUBO__STALL_TIMEOUT", "500ms"),
+            variable("HOLDFAST_KUBO__ATTEMPTS_MAX", "1"),
+        ]);
         let host = Holdfast::start_with(Plan {
             kubo_api,
-            variables: vec![
-                variable("HOLDFAST_CLUSTER__LISTEN", &cluster.to_string()),
-                // What nobody has is given up at once: a test waits for it.
-                variable("HOLDFAST_KUBO__STALL_TIMEOUT", "500ms"),
-                variable("HOLDFAST_KUBO__ATTEMPTS_MAX", "1"),
-            ],
+            variables,
             ..Plan::default()
         });
         let asked = json!({"account": "default/cluster", "roles": ["cluster-node"]});

@@ -72,8 +72,16 @@ fn text(bytes: &[u8]) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pins_are_added_listed_updated_and_removed() {
-    let scene = Scene::start().await;
-    let ctl = Ctl::new(&scene);
+    pins_come_and_go(&Scene::start().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pins_are_added_listed_updated_and_removed_on_cassandra() {
+    pins_come_and_go(&Scene::start_on_cassandra().await);
+}
+
+fn pins_come_and_go(scene: &Scene) {
+    let ctl = Ctl::new(scene);
     let kelp = scene.node.add(b"kelp holds fast").to_string();
     let wrack = scene.node.add(b"wrack drifts").to_string();
 
