@@ -88,6 +88,35 @@ func TestTheNextHostIsAskedWhenOneDoesNotAnswer(t *testing.T) {
 	}
 }
 
+// A hundred calls one after another go over one connection, whatever they are answered: an answer that is not read to its end
+// would cost its connection.
+func TestCallsShareAConnection(t *testing.T) {
+	host := start(t, fakehost.NewStore())
+	c := dial(t, host.URL)
+	ctx := context.Background()
+	for n := range 20 {
+		put := pin(t, n)
+		if _, err := c.Put(ctx, put, client.IfAbsent()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Put(ctx, put, client.IfAbsent()); !errors.Is(err, client.ErrVersionChanged) {
+			t.Fatal(err)
+		}
+		if _, err := c.Get(ctx, put.Cid); err != nil {
+			t.Fatal(err)
+		}
+		if there, err := c.Has(ctx, put.Cid); !there || err != nil {
+			t.Fatal(there, err)
+		}
+		if _, err := c.Get(ctx, pin(t, 1000+n).Cid); !errors.Is(err, client.ErrNotFound) {
+			t.Fatal(err)
+		}
+	}
+	if opened := host.Connections(); opened != 1 {
+		t.Fatalf("100 calls opened %d connections", opened)
+	}
+}
+
 func TestARefusalIsNotRepeated(t *testing.T) {
 	host := start(t, fakehost.NewStore())
 	var calls atomic.Int32

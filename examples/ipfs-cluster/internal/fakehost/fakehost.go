@@ -8,12 +8,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sort"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/ipfs-cluster/ipfs-cluster/api"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -63,14 +65,24 @@ type Host struct {
 	fail func(w http.ResponseWriter, r *http.Request, serve func()) bool
 	// PinsPerStream breaks a list off after so many pins, once.
 	pinsPerStream int
+	connections   atomic.Int64
 }
 
 // Start starts a host.
 func Start(store *Store) *Host {
 	h := &Host{store: store}
-	h.Server = httptest.NewServer(http.HandlerFunc(h.serve))
+	h.Server = httptest.NewUnstartedServer(http.HandlerFunc(h.serve))
+	h.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			h.connections.Add(1)
+		}
+	}
+	h.Server.Start()
 	return h
 }
+
+// Connections is how many have been opened to the host so far.
+func (h *Host) Connections() int64 { return h.connections.Load() }
 
 // Fail sets what happens to requests from now on; nil serves them.
 func (h *Host) Fail(how func(w http.ResponseWriter, r *http.Request, serve func()) bool) {

@@ -1,17 +1,21 @@
 //! A cluster of real peers: `examples/ipfs-cluster` built as it stands, two of its peers on one
 //! host and over a Kubo node each. They know of each other by libp2p, and of pins only by the host.
 
+use crate::support::cluster::{fresh, variables};
 use crate::support::ipfs_cluster::{ask_peer, is_joined};
 use crate::support::kubo::{KuboNode, free_port};
 use crate::support::process::{Holdfast, Plan, repository, until};
-use holdfast_model::Cid;
+use holdfast_model::{Cid, Pin, UnixMillis};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
-/// What peers of one cluster know and others do not.
-const SECRET: &str = "3b7dd9ee1a6f5a11c0a3f0f93f66d2dcf9a94ee4bbf45bbc70b3f3fbd5d6e201";
+/// What peers of one cluster know and others do not: peers of two tests find each other too.
+fn fresh_secret() -> String {
+    let half = || uuid::Uuid::now_v7().simple().to_string();
+    half() + &half()
+}
 
 /// A peer with its folder and its node. Killed when dropped.
 struct Peer {
@@ -20,6 +24,7 @@ struct Peer {
     rest: u16,
     key: String,
     hosts: String,
+    secret: String,
     /// Who is there already.
     bootstrap: Option<String>,
     daemon: Option<Child>,
@@ -28,12 +33,22 @@ struct Peer {
 impl Peer {
     /// A new peer, running.
     async fn start(host: &Holdfast, bootstrap: Option<&Self>) -> Self {
+        Self::start_over(&[host], bootstrap).await
+    }
+
+    /// The same over several hosts of one store.
+    async fn start_over(hosts: &[&Holdfast], bootstrap: Option<&Self>) -> Self {
+        let urls: Vec<String> = hosts
+            .iter()
+            .map(|host| format!("http://{}", host.addr))
+            .collect();
         let mut peer = Self {
             dir: tempfile::tempdir().unwrap(),
             node: KuboNode::start().await,
             rest: free_port(),
-            key: node_key(host),
-            hosts: format!("http://{}", host.addr),
+            key: node_key(hosts[0]),
+            hosts: urls.join(","),
+            secret: bootstrap.map_or_else(fresh_secret, |peer| peer.secret.clone()),
             bootstrap: bootstrap.map(Self::address),
             daemon: None,
         };
@@ -85,7 +100,7 @@ impl Peer {
         command
             .args(arguments)
             .env("IPFS_CLUSTER_PATH", self.dir.path())
-            .env("CLUSTER_SECRET", SECRET)
+            .env("CLUSTER_SECRET", &self.secret)
             .env("CLUSTER_HOLDFAST_HOSTS", &self.hosts)
             .env("CLUSTER_HOLDFAST_KEY", &self.key)
             .env(
@@ -235,4 +250,48 @@ async fn what_one_peer_is_told_the_others_do() {
         |has| !has,
     );
     assert_eq!(host.ask(&one.key, "GET", &path, None).0, 404);
+}
+
+/// Two hosts share a keyspace, and the one that the peer works with is killed: the peer goes on at
+/// the other, and misses nothing of what it is told or of what others change.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_goes_on_at_another_host_when_its_own_is_killed() {
+    program();
+    let plan = Plan {
+        kubo_api: "http://127.0.0.1:1".to_owned(),
+        roles: vec!["api"],
+        variables: variables(&fresh().await),
+        ..Plan::default()
+    };
+    let mut first = Holdfast::start_with(plan.clone());
+    let second = Holdfast::start_with(Plan {
+        key: Some(first.key.clone()),
+        ..plan
+    });
+    let peer = Peer::start_over(&[&first, &second], None).await;
+    let pinned = |all: &Vec<String>| *all == ["pinned"];
+    let pin = |cid: &Cid| {
+        assert_eq!(peer.ask("POST", &format!("/pins/{cid}")).0, 200);
+        until("a pin", || peer.statuses(cid), pinned);
+        assert!(peer.node.has(cid, "recursive"));
+    };
+    let [before, after, others] = [&b"before"[..], b"after", b"others"].map(|c| peer.node.add(c));
+    pin(&before);
+    first.kill();
+    pin(&after);
+    let path = |cid: &Cid| format!("/v1/state/pins/{cid}");
+    for cid in [&before, &after] {
+        assert_eq!(second.ask(&peer.key, "GET", &path(cid), None).0, 200);
+    }
+    // What it is told of by the feed, it is told by the other host.
+    let mut wanted = Pin::recursive(others, UnixMillis::from_seconds(1));
+    wanted.options.replication_factor_min = -1;
+    wanted.options.replication_factor_max = -1;
+    let wanted = serde_json::to_value(wanted).unwrap();
+    let (status, said) = second.ask(&peer.key, "PUT", &path(&others), Some(&wanted));
+    assert_eq!(status, 204, "{said}");
+    let has = |cid: Cid| peer.node.has(&cid, "recursive");
+    until("what others pin", || has(others), |has| *has);
+    assert_eq!(peer.ask("DELETE", &format!("/pins/{before}")).0, 200);
+    until("a removal", || has(before), |has| !has);
 }
