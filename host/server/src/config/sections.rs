@@ -127,7 +127,7 @@ section! {
         dir: Option<PathBuf> = None, Restart;
         /// For how long the feed of changes is kept on a CQL store, an hour at least. Who follows
         /// it and was away for longer lists all pins anew. What the workers of this store have
-        /// still to read is kept in any case.
+        /// still to read is kept for twice as long; then they read all pins anew.
         feed_kept: Millis = Millis::seconds(3 * 86_400), Live;
         /// The same for the embedded store and the one in memory, which count steps instead of
         /// time: a change takes one, and so does what a worker writes of a pin.

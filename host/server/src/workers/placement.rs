@@ -74,9 +74,11 @@ async fn batch(crew: &Crew) -> Result<bool, WorkError> {
                 ?oldest,
                 "the change feed was trimmed before placement read it; all pins are read once"
             );
-            Asked::and_wait(&crew.rounds).await;
-            crew.store.save_follower(FOLLOWER, oldest).await?;
-            return Ok(true);
+            let is_read = Asked::and_wait(&crew.rounds).await;
+            if is_read {
+                crew.store.save_follower(FOLLOWER, oldest).await?;
+            }
+            return Ok(is_read);
         }
         other => other?,
     };

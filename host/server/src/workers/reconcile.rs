@@ -37,7 +37,7 @@ const AT_ONCE: usize = 16;
 
 /// Somebody's wish for a round.
 #[derive(Debug)]
-pub(super) struct Asked(Option<oneshot::Sender<()>>);
+pub(super) struct Asked(Option<oneshot::Sender<bool>>);
 
 impl Asked {
     /// A wish that nobody waits for.
@@ -45,13 +45,12 @@ impl Asked {
         Self(None)
     }
 
-    /// Asks for a round and waits until one that begins from now on has ended.
-    pub(super) async fn and_wait(rounds: &mpsc::Sender<Self>) {
+    /// Asks for a round and waits until one that begins from now on has ended; says whether it
+    /// looked at all that there is.
+    pub(super) async fn and_wait(rounds: &mpsc::Sender<Self>) -> bool {
         let (done, ended) = oneshot::channel();
-        if rounds.send(Self(Some(done))).await.is_ok() {
-            // An error means that the workers stop: then there is nothing to wait for.
-            let _ = ended.await;
-        }
+        // An error means that the workers stop: then there is nothing to wait for.
+        rounds.send(Self(Some(done))).await.is_ok() && ended.await.unwrap_or(false)
     }
 }
 
@@ -79,12 +78,13 @@ pub(super) async fn run(
             () = stop.cancelled() => return,
             outcome = round(&crew, &nodes) => outcome,
         };
+        let is_whole = outcome.is_ok();
         if let Err(error) = outcome {
             crew.failed(WORKER, &error);
         }
         for Asked(wish) in wishes {
             // Whoever asked may have gone.
-            let _ = wish.map(|done| done.send(()));
+            let _ = wish.map(|done| done.send(is_whole));
         }
     }
 }

@@ -4,6 +4,10 @@
 //! Every host does it, whatever its role: a store that only cluster nodes use may have no worker at
 //! all. One would be enough; several do no harm, since trimming twice changes nothing.
 //!
+//! A store whose workers have gone for good is not kept from it either: what they have not read
+//! goes when it is [`UNREAD_KEPT`] times as old as the rest may be. One that comes back after that
+//! reads all pins once.
+//!
 //! On CQL the feed's cursors are times and what is kept is an age. The embedded feed knows no
 //! times: there it is a number of steps.
 
@@ -18,6 +22,9 @@ const WORKER: &str = "retention";
 
 /// How often the feed is trimmed. Nobody keeps less than an hour of it.
 const EVERY: Duration = Duration::from_secs(60);
+
+/// How many times as much is kept for workers that have not read it.
+const UNREAD_KEPT: u32 = 2;
 
 /// How much is kept, as it may be changed while the host runs.
 pub type Kept = watch::Sender<Retention>;
@@ -50,10 +57,18 @@ async fn round(store: &Store, kept: Retention) -> Result<(), StoreError> {
         // No worker has ever placed a pin here, and perhaps none ever will. The first one that
         // does finds the feed trimmed and reads all pins once.
         Cursor::START => outdated,
-        read => outdated.min(read),
+        read => outdated.min(read.max(store.outdated(unread(kept)))),
     };
     if upto > Cursor::START {
         store.trim_changes(upto).await?;
     }
     Ok(())
+}
+
+/// How much is kept that placement has not read.
+fn unread(kept: Retention) -> Retention {
+    Retention {
+        age: kept.age.saturating_mul(UNREAD_KEPT),
+        steps: kept.steps.saturating_mul(u64::from(UNREAD_KEPT)),
+    }
 }

@@ -8,6 +8,7 @@ mod pinning;
 mod placing;
 mod retention;
 mod settling;
+mod trimmed;
 
 use crate::support::kubo::KuboNode;
 use holdfast::clock::Clock;

@@ -60,7 +60,7 @@ async fn a_worker_that_never_was_is_not_waited_for() {
 async fn what_a_worker_has_still_to_read_is_kept() {
     let store = changed().await;
     store.save_follower(PLACEMENT, Cursor(3)).await.unwrap();
-    let kept = Kept::new(steps(2));
+    let kept = Kept::new(steps(4));
     let _trimming = trimming(&store, &kept);
     assert_eq!(until_trimmed(&store, Cursor::START).await, Cursor(3));
     // It is also trimmed as soon as less is to be kept, here by two who do it at once.
@@ -72,4 +72,18 @@ async fn what_a_worker_has_still_to_read_is_kept() {
     })
     .await;
     assert_eq!(store.changes(Cursor(9), 10).await.unwrap().len(), 1);
+}
+
+/// Nobody can know that the last worker of a store has gone for good, but that it has read nothing
+/// for twice as long as is kept.
+#[tokio::test]
+async fn a_worker_that_is_gone_for_good_holds_nothing_up() {
+    let store = changed().await;
+    store.save_follower(PLACEMENT, Cursor(3)).await.unwrap();
+    let _trimming = trimming(&store, &Kept::new(steps(2)));
+    assert_eq!(until_trimmed(&store, Cursor::START).await, Cursor(6));
+    // What comes after it pushes out what came before.
+    put(&store, cid(20), -1).await;
+    let _other = trimming(&store, &Kept::new(steps(2)));
+    assert_eq!(until_trimmed(&store, Cursor(6)).await, Cursor(7));
 }
