@@ -20,7 +20,7 @@ use crate::commands::{Failure, terminal};
 use crate::pins::state::{Entry, Step};
 use anyhow::bail;
 use clap::Args;
-use holdfast_model::Pin;
+use holdfast_model::{Cid, Pin};
 use holdfast_store::Expect;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -216,26 +216,46 @@ impl Migrate {
         gone: &Gone,
         journal: &mut Journal,
     ) -> Result<u64, Failure> {
-        let mut entries = Vec::new();
+        let mut cids = Vec::new();
         walk(&self.to, &self.reach, opened, |pin| {
             if gone.contains(&pin) {
-                entries.push(Entry {
-                    step: Step::Delete(pin.cid),
-                    expect: Expect::Any,
-                });
+                cids.push(pin.cid);
             }
         })
         .await?
         .must_be_nothing()?;
         let mut count = 0;
-        while !entries.is_empty() {
-            let rest = entries.split_off(entries.len().min(PIECE_PINS));
-            let records: Vec<_> = entries.iter().map(|entry| removed(&entry.cid())).collect();
-            count += write(target, std::mem::replace(&mut entries, rest)).await?;
-            journal.write(&records)?;
+        for cids in cids.chunks(PIECE_PINS) {
+            count += remove(target, cids.to_vec(), gone, journal).await?;
         }
         Ok(count)
     }
+}
+
+/// Removes pins, each as it was when it was found to be gone; what others have written since stays.
+async fn remove(
+    target: &Target<'_>,
+    cids: Vec<Cid>,
+    gone: &Gone,
+    journal: &mut Journal,
+) -> Result<u64, Failure> {
+    let found = target.find(cids, |pin| gone.contains(pin)).await?;
+    let entries = found.iter().map(|(cid, version)| Entry {
+        step: Step::Delete(*cid),
+        expect: Expect::Version(*version),
+    });
+    let (mut count, mut records) = (0, Vec::new());
+    for ((cid, _), done) in found.iter().zip(target.write(entries.collect()).await?) {
+        // One that is kept is no longer ours either.
+        records.push(removed(cid));
+        match done {
+            Done::Applied => count += 1,
+            Done::Kept => {}
+            Done::Refused(why) => bail!("a pin cannot be removed here: {why}"),
+        }
+    }
+    journal.write(&records)?;
+    Ok(count)
 }
 
 /// Takes in a piece of what the cluster lists; answers how many pins were written.
@@ -277,16 +297,4 @@ fn put(pin: Pin) -> Entry {
         step: Step::Put(Box::new(pin)),
         expect: Expect::Any,
     }
-}
-
-/// Writes removals; all of them must be taken.
-async fn write(target: &Target<'_>, entries: Vec<Entry>) -> Result<u64, Failure> {
-    let mut written = 0;
-    for done in target.write(entries).await? {
-        if let Done::Refused(why) = done {
-            bail!("a pin cannot be removed here: {why}");
-        }
-        written += 1;
-    }
-    Ok(written)
 }

@@ -215,6 +215,17 @@ impl Reach {
 }
 
 impl Opened {
+    /// A store that a test has opened.
+    #[cfg(test)]
+    pub(super) fn of(store: Store) -> Result<Self, Failure> {
+        Ok(Self {
+            store,
+            is_audited: false,
+            may_read: permit()?,
+            may_write: permit()?,
+        })
+    }
+
     /// Does what changes the store's pins, with what it is about to do and how it ended in the
     /// audit log, unless that is off.
     pub(super) async fn recorded<T>(
