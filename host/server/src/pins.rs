@@ -11,6 +11,7 @@ mod delete;
 pub mod expire;
 mod hooks;
 mod list;
+pub mod nodes;
 pub mod place;
 mod read;
 mod replace;

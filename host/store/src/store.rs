@@ -470,6 +470,12 @@ impl Store {
         dispatch!(self, RetireKey, fallible retire_key(id, successor, end))
     }
 
+    /// Whether other processes may use it at the same time.
+    #[must_use]
+    pub const fn is_shared(&self) -> bool {
+        matches!(self, Self::Cql(_))
+    }
+
     // Life --------------------------------------------------------------------------------------
 
     /// Answers if the store can take writes now: readiness asks this.

@@ -23,6 +23,7 @@ use crate::ops::profile::Profiler;
 use crate::ops::telemetry::{self, Telemetry};
 use crate::ops::tls::{self, Certificate};
 use crate::workers::metrics::WorkMetrics;
+use crate::workers::peers::others;
 use crate::workers::retention::{self, Kept};
 use crate::workers::{Handles, Workers};
 use anyhow::anyhow;
@@ -78,9 +79,10 @@ pub struct Host {
     /// The listener of IPFS Cluster's interface, if this process has it.
     cluster: Option<Serving>,
     ops: Serving,
-    /// Ends the watching of files and plugins, the writing down of keys' uses, and the trimming of
+    /// Ends the watching of files and plugins, the writing down of keys' uses, the hearing of other
+    /// processes' nodes, and the trimming of
     /// the feed.
-    watching: [AbortOnDropHandle<()>; 4],
+    watching: [AbortOnDropHandle<()>; 5],
 }
 
 /// The workers, while there are some.
@@ -233,7 +235,7 @@ impl Host {
         // Not before they are open: whoever hears that the host is ready calls at once.
         health.begin(parts(&app, &workers));
         let writing = tokio::spawn(write_uses(authenticator));
-        let watching = beside(&reloader, writing, trimming);
+        let watching = beside(&reloader, [writing, trimming, hear(&app)]);
         let host = Self {
             app,
             auditor,
@@ -397,14 +399,20 @@ fn trim(config: &Config, app: &App, metrics: &WorkMetrics) -> (Kept, JoinHandle<
     (kept, tokio::spawn(trimming))
 }
 
+/// Hears which nodes other processes of the same store drive, whatever the roles are: who only
+/// answers calls tells of them too.
+fn hear(app: &App) -> JoinHandle<()> {
+    let hearing = others::follow(app.store.clone(), app.peers.clone(), app.clock.clone());
+    tokio::spawn(hearing)
+}
+
 /// What goes on beside the calls until the host ends.
 fn beside(
     reloader: &Arc<Reloader>,
-    writing: JoinHandle<()>,
-    trimming: JoinHandle<()>,
-) -> [AbortOnDropHandle<()>; 4] {
+    [writing, trimming, hearing]: [JoinHandle<()>; 3],
+) -> [AbortOnDropHandle<()>; 5] {
     let (files, plugins) = (reloader.watch(), reloader.follow_plugins());
-    [files, plugins, writing, trimming].map(AbortOnDropHandle::new)
+    [files, plugins, writing, trimming, hearing].map(AbortOnDropHandle::new)
 }
 
 /// Writes down now and then when keys were last used.

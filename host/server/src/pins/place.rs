@@ -3,6 +3,7 @@
 //! The verb looks at what is wanted and at what is there, and writes the difference: doing it twice
 //! changes nothing, and doing it late is as good as doing it in time.
 
+use super::nodes;
 use holdfast_model::action::DriveWork;
 use holdfast_model::{
     Cid, PeerId, Pin, PinType, Placement, PlacementState, RequestStatus, StoredPin, UnixMillis,
@@ -22,7 +23,8 @@ const PAGE_ROWS: u32 = 256;
 pub struct Fleet {
     /// Those that are known.
     pub peers: Vec<PeerId>,
-    /// Whether that is surely all of them; only then is a placement elsewhere forgotten.
+    /// Whether that is surely all of them; only then is a placement elsewhere forgotten, unless
+    /// another process has driven the node lately ([`nodes`]).
     pub complete: bool,
 }
 
@@ -177,7 +179,7 @@ async fn release(
     let (cid, peer) = (&placement.cid, &placement.peer);
     let expect = Expect::Version(placement.version);
     if !fleet.peers.contains(peer) {
-        if fleet.complete {
+        if fleet.complete && !nodes::is_driven(store, peer, now).await? {
             store.delete_placement(cid, peer, expect).await?;
         }
         return Ok(false);

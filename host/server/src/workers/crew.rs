@@ -76,11 +76,28 @@ impl Crew {
         self.tuning.load_full()
     }
 
+    /// The peers that pins can be placed on, whoever drives them; none before all are known that
+    /// others drive.
     pub(super) fn fleet(&self) -> Fleet {
+        if self.is_alone_so_far() {
+            return Fleet {
+                peers: Vec::new(),
+                complete: false,
+            };
+        }
+        let mut peers = self.peers.ids();
+        peers.extend(self.peers.others().iter().map(|node| node.peer));
+        peers.sort_unstable();
+        peers.dedup();
         Fleet {
             complete: self.peers.is_complete(),
-            peers: self.peers.ids(),
+            peers,
         }
+    }
+
+    /// Whether other processes may share the store, and nothing was heard of their nodes yet.
+    pub(super) fn is_alone_so_far(&self) -> bool {
+        self.store.is_shared() && !self.peers.has_heard()
     }
 
     /// The permit of one of the workers, for one round: a change of policy holds from the next on.

@@ -7,9 +7,10 @@
 
 mod address;
 mod file;
+pub mod others;
 
 use super::kubo::NodeId;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use holdfast_model::limits::DELEGATES_MAX;
 use holdfast_model::{Origin, PeerId, UnixMillis};
 use std::path::PathBuf;
@@ -40,6 +41,8 @@ pub struct Peers(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     nodes: ArcSwap<Vec<Node>>,
+    /// Those that other processes drive; nothing before it was heard who they are.
+    others: ArcSwapOption<Vec<Node>>,
     changed: watch::Sender<u64>,
     delegates: Vec<Origin>,
     /// RPC addresses that are configured; only their nodes are known.
@@ -65,6 +68,7 @@ impl Peers {
         nodes.retain(|node| apis.contains(&node.api));
         Self(Arc::new(Inner {
             nodes: ArcSwap::from_pointee(nodes),
+            others: ArcSwapOption::empty(),
             changed: watch::Sender::new(0),
             delegates,
             apis,
@@ -105,7 +109,34 @@ impl Peers {
         self.0.nodes.load_full()
     }
 
-    /// The peer ids that pins can be placed on, each once.
+    /// The nodes that other processes of the same store drive, as far as was heard.
+    #[must_use]
+    pub fn others(&self) -> Arc<Vec<Node>> {
+        self.0.others.load_full().unwrap_or_default()
+    }
+
+    /// Whether it was heard which nodes other processes drive.
+    #[must_use]
+    pub fn has_heard(&self) -> bool {
+        self.0.others.load().is_some()
+    }
+
+    /// Notes what other processes tell of all nodes; our own we know better.
+    fn heard(&self, mut nodes: Vec<Node>) {
+        let own = self.nodes();
+        nodes.retain(|node| own.iter().all(|own| own.peer != node.peer));
+        let told = |nodes: &[Node]| -> Vec<_> {
+            let each = nodes.iter().map(|node| (node.peer, node.healthy));
+            each.collect()
+        };
+        let now = told(&nodes);
+        let before = self.0.others.swap(Some(Arc::new(nodes)));
+        if before.is_none_or(|before| told(&before) != now) {
+            self.0.changed.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// The peer ids of the nodes that are driven here, each once.
     #[must_use]
     pub fn ids(&self) -> Vec<PeerId> {
         let mut ids: Vec<PeerId> = self.0.nodes.load().iter().map(|node| node.peer).collect();

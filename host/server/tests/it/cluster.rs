@@ -5,6 +5,7 @@ mod adding;
 mod answers;
 mod calls;
 mod ctl;
+mod fleet;
 mod permissions;
 mod shapes;
 mod streams;

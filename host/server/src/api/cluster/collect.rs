@@ -50,6 +50,7 @@ async fn write(roster: &Roster, lines: &mut Lines) -> Result<(), Ended> {
             .await?;
         let failed = match roster.client(node).filter(|_| node.healthy) {
             Some(kubo) => of_node(kubo, lines).await?,
+            None if !roster.is_own(&node.peer) => Some(elsewhere(node)),
             None => Some(down(node)),
         };
         match failed {
@@ -104,6 +105,11 @@ fn text(of: &str) -> String {
 fn down(node: &Node) -> String {
     let peer: PeerId = node.peer;
     format!("the IPFS node {peer} does not answer")
+}
+
+fn elsewhere(node: &Node) -> String {
+    let peer: PeerId = node.peer;
+    format!("another host drives the IPFS node {peer}; ask that one")
 }
 
 /// A node's failure in words for clients: they need not know its address.

@@ -180,12 +180,16 @@ pub(super) async fn metrics(call: &mut Call) -> Result<Reply, Problem> {
     let now = call.app().clock.now();
     let name = METRICS.into_iter().find(|name| *name == call.segment());
     let mut metrics = Vec::new();
-    for (node, kubo) in roster.answering() {
+    for node in roster.nodes().into_iter().filter(|node| node.healthy) {
         let measured = match name {
-            Some("freespace") => kubo.space().await.ok().map(|space| {
-                let free = space.free();
-                (free.to_string(), free)
-            }),
+            // Only who drives a node can ask it.
+            Some("freespace") => match roster.client(node) {
+                Some(kubo) => kubo.space().await.ok().map(|space| {
+                    let free = space.free();
+                    (free.to_string(), free)
+                }),
+                None => None,
+            },
             Some("pinqueue") => {
                 let store = &call.app().store;
                 let due = store.due_placements(&node.peer, now, QUEUE_ROWS).await?;

@@ -58,7 +58,7 @@ impl View<'_> {
         let mut peer_map = BTreeMap::new();
         for placement in known.placements {
             let node = self.roster.find(&placement.peer);
-            if self.is_local && node.is_none() {
+            if self.is_local && !self.roster.is_own(&placement.peer) {
                 continue;
             }
             let tracked = match known.stored {
@@ -70,7 +70,8 @@ impl View<'_> {
             }
         }
         for node in self.roster.nodes() {
-            if known.placements.iter().any(|one| one.peer == node.peer) {
+            let is_placed = known.placements.iter().any(|one| one.peer == node.peer);
+            if is_placed || self.is_local && !self.roster.is_own(&node.peer) {
                 continue;
             }
             let tracked = elsewhere(known.stored, &node.peer);

@@ -1,8 +1,10 @@
-//! The peers that are shown: one for each Kubo node that this host drives.
+//! The peers that are shown: one for each Kubo node that this host or another of the same store
+//! drives.
 //!
 //! A peer of IPFS Cluster is a process beside a Kubo node, with an identity of its own. Here one
 //! host drives any number of nodes, so what stands for the peer is the node, and both bear the
-//! node's id. Its name is the address of its RPC API.
+//! node's id. Its name is the address of its RPC API, as its driver calls it. Only nodes of our own
+//! can be called: to this machine, another one's address may mean another node.
 
 use crate::api::context::Call;
 use crate::api::problem::Problem;
@@ -16,7 +18,10 @@ use std::sync::Arc;
 /// The nodes as they are known at one moment.
 #[derive(Debug, Clone)]
 pub(super) struct Roster {
-    nodes: Arc<Vec<Node>>,
+    /// Those that this process drives.
+    own: Arc<Vec<Node>>,
+    /// Those that others drive.
+    others: Arc<Vec<Node>>,
     clients: Arc<BTreeMap<Arc<str>, Kubo>>,
 }
 
@@ -28,14 +33,20 @@ impl Roster {
 
     fn new(peers: &Peers, clients: Arc<BTreeMap<Arc<str>, Kubo>>) -> Self {
         Self {
-            nodes: peers.nodes(),
+            own: peers.nodes(),
+            others: peers.others(),
             clients,
         }
     }
 
+    fn all(&self) -> impl Iterator<Item = &Node> {
+        self.own.iter().chain(self.others.iter())
+    }
+
     /// The nodes, each peer once, in the order of their ids.
     pub(super) fn nodes(&self) -> Vec<&Node> {
-        let mut each: Vec<&Node> = self.nodes.iter().collect();
+        // The sort is stable: of what is known twice, our own word comes first.
+        let mut each: Vec<&Node> = self.all().collect();
         each.sort_by_key(|node| node.peer);
         each.dedup_by_key(|node| node.peer);
         each
@@ -43,19 +54,26 @@ impl Roster {
 
     /// The peer that answers for all.
     pub(super) fn first(&self) -> Result<&Node, Problem> {
-        let first = self.nodes.iter().min_by_key(|node| node.peer);
+        let first = self.all().min_by_key(|node| node.peer);
         first.ok_or_else(Problem::no_node)
     }
 
     pub(super) fn find(&self, peer: &PeerId) -> Option<&Node> {
-        self.nodes.iter().find(|node| node.peer == *peer)
+        self.all().find(|node| node.peer == *peer)
     }
 
+    /// Whether this process drives the node.
+    pub(super) fn is_own(&self, peer: &PeerId) -> bool {
+        self.own.iter().any(|own| own.peer == *peer)
+    }
+
+    /// What to call a node by, if it is our own.
     pub(super) fn client(&self, node: &Node) -> Option<&Kubo> {
-        self.clients.get(&node.api)
+        let client = self.clients.get(&node.api);
+        client.filter(|_| self.is_own(&node.peer))
     }
 
-    /// The nodes that answer, with what to call them by.
+    /// Our own nodes that answer, with what to call them by.
     pub(super) fn answering(&self) -> Vec<(&Node, &Kubo)> {
         let healthy = self.nodes().into_iter().filter(|node| node.healthy);
         healthy
@@ -63,7 +81,7 @@ impl Roster {
             .collect()
     }
 
-    /// Some node that answers.
+    /// Some node of our own that answers.
     pub(super) fn any(&self) -> Result<(&Node, &Kubo), Problem> {
         let answering = self.answering();
         let at = rand::random_range(0..answering.len().max(1));

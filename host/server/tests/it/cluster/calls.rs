@@ -22,37 +22,46 @@ impl Scene {
     pub(super) async fn start() -> Self {
         let node = KuboNode::start().await;
         let api = node.api();
-        Self::over(node, api, Vec::new())
+        Self::at(node, api)
     }
 
     /// The same on a Cassandra node, in a keyspace of its own.
     pub(super) async fn start_on_cassandra() -> Self {
         let (node, settings) = tokio::join!(KuboNode::start(), fresh());
-        let api = node.api();
-        Self::over(node, api, variables(&settings))
+        let plan = Plan {
+            kubo_api: node.api(),
+            variables: variables(&settings),
+            ..Plan::default()
+        };
+        Self::over(node, plan)
     }
 
     /// The same with one more node.
     pub(super) async fn start_beside(other: &KuboNode) -> Self {
         let node = KuboNode::start().await;
         let both = format!("{},{}", node.api(), other.api());
-        Self::over(node, both, Vec::new())
+        Self::at(node, both)
     }
 
-    fn over(node: KuboNode, kubo_api: String, mut variables: Vec<(String, String)>) -> Self {
+    fn at(node: KuboNode, kubo_api: String) -> Self {
+        let plan = Plan {
+            kubo_api,
+            ..Plan::default()
+        };
+        Self::over(node, plan)
+    }
+
+    /// A host as it is planned, with this interface beside.
+    pub(super) fn over(node: KuboNode, mut plan: Plan) -> Self {
         let cluster = free_address();
         let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        variables.extend([
+        plan.variables.extend([
             variable("HOLDFAST_CLUSTER__LISTEN", &cluster.to_string()),
             // What nobody has is given up at once: a test waits for it.
             variable("HOLDFAST_KUBO__STALL_TIMEOUT", "500ms"),
             variable("HOLDFAST_KUBO__ATTEMPTS_MAX", "1"),
         ]);
-        let host = Holdfast::start_with(Plan {
-            kubo_api,
-            variables,
-            ..Plan::default()
-        });
+        let host = Holdfast::start_with(plan);
         let asked = json!({"account": "default/cluster", "roles": ["cluster-node"]});
         let (status, made) = host.ask(&host.key, "POST", "/v1/keys", Some(&asked));
         assert_eq!(status, 201, "{made}");

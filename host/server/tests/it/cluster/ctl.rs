@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use std::process::{Command, Output};
 
 /// The client, as an operator runs it.
-struct Ctl<'a> {
+pub(super) struct Ctl<'a> {
     scene: &'a Scene,
     user: String,
 }
 
 impl<'a> Ctl<'a> {
-    fn new(scene: &'a Scene) -> Self {
+    pub(super) fn new(scene: &'a Scene) -> Self {
         let user = format!("{}:{}", scene.user(), scene.key);
         Self { scene, user }
     }
@@ -33,7 +33,7 @@ impl<'a> Ctl<'a> {
     }
 
     /// What it prints; it must succeed.
-    fn says(&self, args: &[&str]) -> String {
+    pub(super) fn says(&self, args: &[&str]) -> String {
         let ran = self.run(args);
         let (out, err) = (text(&ran.stdout), text(&ran.stderr));
         let log = self.scene.host.log();
@@ -46,7 +46,7 @@ impl<'a> Ctl<'a> {
     }
 
     /// What it prints as JSON, value after value.
-    fn tells(&self, args: &[&str]) -> Vec<Value> {
+    pub(super) fn tells(&self, args: &[&str]) -> Vec<Value> {
         let mut all = vec!["--enc=json"];
         all.extend(args);
         let out = self.says(&all);

@@ -1,6 +1,7 @@
 //! Which peers are to hold a pin.
 
 use super::*;
+use holdfast::pins::nodes::{self, DrivenNode};
 use holdfast::pins::place::{Fleet, Occasion, Placed, place};
 use holdfast_model::action::{DriveWork, Host};
 use holdfast_model::pin::{Pin, PinOptions};
@@ -149,4 +150,32 @@ async fn letting_go_comes_before_everything_that_is_due() {
     put(&store, cid(2), -1).await;
     placed(&store, &cid(2), &fleet(1)).await;
     assert_eq!(holders(&store, &cid(2)).await.len(), 1);
+}
+
+/// Of processes that share a store each drives nodes of its own. What one does not drive is not
+/// gone as long as another has told of it within a day.
+#[tokio::test]
+async fn a_node_that_another_process_drives_is_not_taken_for_gone() {
+    const DAY: u64 = 86_400_000;
+    let store = Store::memory();
+    put(&store, cid(1), -1).await;
+    placed(&store, &cid(1), &fleet(2)).await;
+    let [own, other] = peers(2).try_into().unwrap();
+    let node = DrivenNode::answering("http://other", other, Vec::new(), "kubo".into(), NOW);
+    let permit = permit();
+    let tell = async || nodes::tell(&store, &permit, node.clone(), NOW).await;
+    assert!(tell().await.unwrap());
+    assert!(!tell().await.unwrap(), "it is new once");
+    let alone = Fleet {
+        peers: vec![own],
+        complete: true,
+    };
+    let place_at = async |now| {
+        let cid = cid(1);
+        let placed = place(&store, &permit, &cid, &alone, Occasion::Round, now);
+        placed.await.unwrap();
+        holders(&store, &cid).await
+    };
+    assert_eq!(place_at(NOW.plus_millis(DAY - 1)).await.len(), 2);
+    assert_eq!(place_at(NOW.plus_millis(DAY)).await, [own]);
 }
