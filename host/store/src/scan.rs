@@ -51,8 +51,17 @@ enum Source {
         store: Store,
         after: Option<Cid>,
         is_over: bool,
+        met: Met,
     },
     Ranges(PinRanges),
+}
+
+/// How many pins a walk has met, and about how many there were when it began. Of one that goes on
+/// from a mark nobody knows what it met before.
+#[derive(Debug)]
+struct Met {
+    pins: u64,
+    whole: Option<u64>,
 }
 
 impl PinScan {
@@ -67,12 +76,20 @@ impl PinScan {
                 store: store.clone(),
                 after: None,
                 is_over: false,
+                met: Met {
+                    pins: 0,
+                    whole: Some(store.pins_about()),
+                },
             },
             (Store::Memory(_) | Store::Embedded(_), Some(Left::Walk { after, is_over })) => {
                 Source::Walk {
                     store: store.clone(),
                     after,
                     is_over,
+                    met: Met {
+                        pins: 0,
+                        whole: None,
+                    },
                 }
             }
             (_, Some(_)) => {
@@ -95,6 +112,7 @@ impl PinScan {
                 store,
                 after,
                 is_over,
+                met,
             } => {
                 let page = store.pins(after.as_ref(), PAGE_PINS).await?;
                 let Some(last) = page.last() else {
@@ -102,9 +120,24 @@ impl PinScan {
                     return Ok(None);
                 };
                 *after = Some(last.pin.cid);
+                met.pins += u64::try_from(page.len()).unwrap_or(u64::MAX);
                 Ok(Some(page))
             }
         }
+    }
+
+    /// About how many millionths are done, as far as that can be told: for who waits, and for
+    /// nothing else.
+    #[must_use]
+    pub fn millionths(&self) -> Option<u32> {
+        let (done, whole) = match &self.0 {
+            Source::Ranges(ranges) => ranges.done(),
+            Source::Walk { met, .. } => {
+                let whole = met.whole?.max(met.pins).max(1);
+                (u128::from(met.pins), u128::from(whole))
+            }
+        };
+        u32::try_from(done * 1_000_000 / whole).ok()
     }
 
     /// What is left after the pins that [`Self::next`] has answered.

@@ -291,6 +291,15 @@ impl Store {
         PinScan::begin(self, from)
     }
 
+    /// About how many pins a store has that tells at once.
+    pub(crate) fn pins_about(&self) -> u64 {
+        match self {
+            Self::Memory(memory) => memory.pins_about(),
+            Self::Embedded(embedded) => embedded.pins_about(),
+            Self::Cql(_) => 0,
+        }
+    }
+
     /// Pins that a cluster node put with an `expire_at` not after `now`, soonest first.
     pub async fn expired_pins(&self, now: UnixMillis, limit: u32) -> Result<Vec<StoredPin>> {
         dispatch!(self, ExpiredPins, plain expired_pins(now, limit))

@@ -90,6 +90,13 @@ impl Shared {
         Ok(rows.into_iter().map(PinRecord::from).collect())
     }
 
+    /// Where on the ring a pin lies.
+    fn token_of(&self, cid: &Cid) -> Option<i64> {
+        let place = PinPlace::of(self, cid);
+        let values = (place.prefix, &place.key);
+        self.calls.token(Statement::PinRead, place.home, values)
+    }
+
     /// The pins of rows, without those that nobody wants: these go.
     fn piece(self: &Arc<Self>, rows: Vec<PinRecord>) -> Result<Piece> {
         let mut pins = Vec::with_capacity(rows.len());
@@ -168,6 +175,17 @@ impl PinRanges {
 
     pub(crate) fn left(&self) -> Vec<RangeLeft> {
         self.left.values().cloned().collect()
+    }
+
+    /// How much of the ring is done, and the whole of it.
+    pub(crate) fn done(&self) -> (u128, u128) {
+        const RING: u128 = (1 << 64) - 1;
+        let left = self.left.values().map(|left| {
+            let at = left.at.as_ref().and_then(|at| self.shared.token_of(at));
+            let from = at.unwrap_or(left.after).clamp(left.after, left.upto);
+            u128::from(left.upto.abs_diff(from))
+        });
+        (RING - left.sum::<u128>().min(RING), RING)
     }
 
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<StoredPin>>> {

@@ -2,6 +2,7 @@
 
 use super::draft::Draft;
 use super::pins::{PinPut, PinWrite};
+use super::table::Table;
 use super::writer::{GROUP_OPERATIONS_MAX, Share};
 use super::{Answer, Embedded, PING_WAIT_MAX, wait_for};
 use crate::error::StoreError;
@@ -188,6 +189,12 @@ impl Embedded {
         let cid = *cid;
         self.write(move |rows| rows.allocate_pin(&cid, version, allocations))
             .await
+    }
+
+    /// About how many pins there are: what is overwritten or gone may count until it is tidied up.
+    pub(crate) fn pins_about(&self) -> u64 {
+        let count = self.read(|rows| Ok(rows.keyspace(Table::Pins).approximate_len()));
+        u64::try_from(count.unwrap_or_default()).unwrap_or(u64::MAX)
     }
 
     pub(crate) async fn pins(&self, after: Option<&Cid>, limit: u32) -> Result<Vec<StoredPin>> {

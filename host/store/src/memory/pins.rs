@@ -1,11 +1,19 @@
 //! Pins in memory.
 
-use super::State;
+use super::{Memory, State};
 use crate::error::StoreError;
 use crate::rules::{PIN, stored_form};
 use crate::scan::PAGE_BYTES;
 use crate::{Expect, PinEntry, PinStep, Result};
 use holdfast_model::{Cid, PeerId, Pin, StoredPin, UnixMillis};
+
+impl Memory {
+    /// How many pins there are.
+    pub(crate) fn pins_about(&self) -> u64 {
+        let count = self.run(|state| Ok(state.pins.len()));
+        u64::try_from(count.unwrap_or_default()).unwrap_or(u64::MAX)
+    }
+}
 
 impl State {
     pub(crate) fn pin(&self, cid: &Cid) -> Option<StoredPin> {

@@ -29,6 +29,8 @@ async fn ten_are_five_pages(store: Store) {
     let (mut pages, mut met) = (Vec::new(), BTreeSet::new());
     while let Some(page) = scan.next().await.unwrap() {
         pages.push(page.len());
+        let done = pages.iter().sum::<usize>() * 100_000;
+        assert_eq!(scan.millionths(), Some(u32::try_from(done).unwrap()));
         met.extend(page.into_iter().map(|stored| stored.pin.cid));
     }
     assert_eq!(pages, [2; 5]);

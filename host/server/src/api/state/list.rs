@@ -27,8 +27,8 @@ const BYTES_PER_MARK: usize = 16 * 1024 * 1024;
 /// Pages that are read ahead while others are written out, so that both have a core each.
 const PAGES_AHEAD: usize = 2;
 
-/// A page of pins and the mark behind it, or nothing more.
-type Page = Result<Option<(Vec<StoredPin>, String)>, StoreError>;
+/// A page of pins, the mark behind it and how much is done then, or nothing more.
+type Page = Result<Option<(Vec<StoredPin>, String, Option<u32>)>, StoreError>;
 
 /// List all pins, as a stream.
 #[utoipa::path(
@@ -95,7 +95,7 @@ async fn each_page(
             page = pages.recv() => page,
             () = &mut stopped => return Ok(Some(Problem::stopping())),
         };
-        let (page, mark) = match page {
+        let (page, mark, done_millionths) = match page {
             Some(Ok(Some(page))) => page,
             Some(Ok(None)) => break,
             Some(Err(error)) => {
@@ -115,7 +115,11 @@ async fn each_page(
         pins += count;
         let is_due = pins - marked >= PINS_PER_MARK || bytes >= BYTES_PER_MARK;
         if is_due && !form.is_bare {
-            form.control(&Control::Mark(&mark), &mut outlet.buffer);
+            let control = Control::Mark {
+                mark: &mark,
+                done_millionths,
+            };
+            form.control(&control, &mut outlet.buffer);
             (marked, bytes) = (pins, 0);
         }
     }
@@ -130,7 +134,8 @@ async fn read(mut scan: PinScan, pages: mpsc::Sender<Page>) {
     loop {
         let page = scan.next().await;
         let is_last = !matches!(page, Ok(Some(_)));
-        let page = page.map(|page| page.map(|pins| (pins, mark::text(&scan.mark()))));
+        let (mark, done) = (mark::text(&scan.mark()), scan.millionths());
+        let page = page.map(|page| page.map(|pins| (pins, mark, done)));
         if pages.send(page).await.is_err() || is_last {
             return;
         }

@@ -34,8 +34,6 @@ impl<'a> Versioned<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Control<'a> {
-    /// How far the list has come.
-    Mark(&'a str),
     /// The list is whole.
     End { pins: u64 },
     /// The stream broke.
@@ -44,6 +42,14 @@ pub(super) enum Control<'a> {
     Absent(Cid),
     /// Nothing has changed; the feed is at this cursor.
     Heartbeat(u64),
+    /// How far the list has come.
+    #[serde(untagged)]
+    Mark {
+        mark: &'a str,
+        /// About how many millionths of it are done, for who waits.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        done_millionths: Option<u32>,
+    },
 }
 
 /// Why a stream broke.
@@ -118,7 +124,7 @@ impl Form {
         }
         let mut message = ControlMessage::default();
         match control {
-            Control::Mark(mark) => message.mark = (*mark).to_owned(),
+            Control::Mark { mark, .. } => message.mark = (*mark).to_owned(),
             Control::End { pins } => message.end = Some(EndMessage { pins: *pins }),
             Control::Error(fault) => {
                 message.error = Some(FaultMessage {

@@ -259,9 +259,12 @@ pub(super) async fn walk(
 ) -> Result<Unread, Failure> {
     let mut unread = Unread::default();
     let mut pieces = source::open(place, reach, opened, Position::default())?;
-    let mut bar = Bar::begin(&format!("read {place}"), Whole::Unknown);
+    let mut bar = Bar::begin(&format!("read {place}"), Whole::of(place));
+    let mut pins = 0;
     while let Some(piece) = pieces.recv().await {
         let piece = piece?;
+        pins += u64::try_from(piece.pins.len()).unwrap_or(u64::MAX);
+        bar.moved(piece.pins.len(), bar.whole().at(&piece, pins));
         for bad in piece.bad {
             unread.count += 1;
             if unread.first.len() < TOLD_MAX {
@@ -269,7 +272,6 @@ pub(super) async fn walk(
                 unread.first.push(told);
             }
         }
-        bar.moved(piece.pins.len(), 0);
         piece.pins.into_iter().for_each(&mut take);
     }
     bar.end();

@@ -71,7 +71,7 @@ impl Export {
         };
         let mut out = BufWriter::with_capacity(WRITE_BYTES, out);
         let mut pieces = source::open(&self.from, &self.reach, opened, Position::default())?;
-        let mut bar = Bar::begin("export", Whole::Unknown);
+        let mut bar = Bar::begin("export", Whole::of(&self.from));
         let mut buffer = Vec::with_capacity(WRITE_BYTES);
         let mut writer = PinWriter::default();
         while let Some(piece) = pieces.recv().await {
@@ -84,7 +84,7 @@ impl Export {
             }
             out.write_all(&buffer)?;
             buffer.clear();
-            bar.moved(piece.pins.len(), 0);
+            bar.moved(piece.pins.len(), bar.whole().at(&piece, 0));
         }
         out.flush()?;
         if !is_pipe {

@@ -176,7 +176,7 @@ impl Migrate {
         journal: &mut Journal,
     ) -> Result<Round, Failure> {
         let whole = match known.listed() {
-            0 => Whole::Unknown,
+            0 => Whole::of(&self.from),
             pins => Whole::Pins(pins),
         };
         known.next_round();
@@ -189,9 +189,9 @@ impl Migrate {
             let piece = piece?;
             let count = piece.pins.len();
             bad += piece.bad.len();
-            round.written += take(piece, target, known, journal, &mut rejects).await?;
             at += u64::try_from(count).unwrap_or(u64::MAX);
-            bar.moved(count, at);
+            bar.moved(count, bar.whole().at(&piece, at));
+            round.written += take(piece, target, known, journal, &mut rejects).await?;
         }
         bar.end();
         rejects.flush()?;

@@ -39,6 +39,8 @@ pub(super) struct Piece {
     pub(super) old: u64,
     /// Where to go on in a file.
     pub(super) at: Position,
+    /// About how many millionths a store or a host has told, as far as it says.
+    pub(super) done_millionths: u32,
 }
 
 /// Something that is no pin.
@@ -87,8 +89,10 @@ pub(super) fn open(
             let mut scan = pins::state::scan(&opened.store, &opened.may_read, None)?;
             tokio::spawn(async move {
                 while let Some(page) = scan.next().await.transpose() {
+                    let done = scan.millionths();
                     let piece = page.map(|page| Piece {
                         pins: page.into_iter().map(|stored| stored.pin).collect(),
+                        done_millionths: done.unwrap_or_default(),
                         ..Piece::default()
                     });
                     let is_error = piece.is_err();
@@ -152,6 +156,7 @@ impl Piece {
     fn cut(&mut self) -> Self {
         let next = Self {
             at: self.at,
+            done_millionths: self.done_millionths,
             ..Self::default()
         };
         std::mem::replace(self, next)

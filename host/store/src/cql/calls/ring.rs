@@ -1,6 +1,9 @@
 //! How the cluster's keys are spread over its nodes.
 
 use super::Calls;
+use crate::cql::home::Home;
+use crate::cql::statement::Statement;
+use scylla::serialize::row::SerializeRow;
 
 /// The ring of tokens, as the driver knows it now.
 #[derive(Debug)]
@@ -32,14 +35,25 @@ impl Calls {
     }
 }
 
+impl Calls {
+    /// Where on the ring the partition lies that a statement is about, if the driver can tell.
+    pub(crate) fn token(
+        &self,
+        statement: Statement,
+        home: Home,
+        values: impl SerializeRow,
+    ) -> Option<i64> {
+        let connected = self.connected();
+        let prepared = connected.statement(home, statement).ok()?;
+        let token = prepared.calculate_token(&values).ok()??;
+        Some(token.value())
+    }
+}
+
 #[cfg(test)]
 impl Calls {
     /// Runs a statement that only a test needs.
-    pub(crate) async fn plainly(
-        &self,
-        text: &str,
-        values: impl scylla::serialize::row::SerializeRow,
-    ) {
+    pub(crate) async fn plainly(&self, text: &str, values: impl SerializeRow) {
         let connected = self.connected();
         connected.session.query_unpaged(text, values).await.unwrap();
     }

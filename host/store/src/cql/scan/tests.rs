@@ -83,11 +83,17 @@ async fn pages_and_pieces_of_large_pins_are_short() -> Outcome {
     };
     let mut scan = PinRanges::resume(trial.cql(), vec![ring]);
     let mut seen = BTreeSet::new();
+    let (mut done, ring) = scan.done();
+    assert_eq!(done, 0);
     while let Some(pins) = scan.next().await? {
+        let before = std::mem::replace(&mut done, scan.done().0);
+        assert!(before <= done && done < ring, "{before} {done}");
         assert!(pins.len() <= 2, "a piece has {} pins", pins.len());
         seen.extend(pins.into_iter().map(|stored| stored.pin.cid));
     }
     assert_eq!(seen, expected);
+    assert_eq!(scan.done(), (ring, ring));
+    assert!(done > ring / 4, "of ten pins, all lie before {done}");
     let (mut seen, mut after) = (BTreeSet::new(), None);
     loop {
         let page = trial.cql().pins(after.as_ref(), 100).await?;

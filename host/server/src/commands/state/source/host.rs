@@ -92,6 +92,10 @@ async fn of_host(
             let detail = detail.unwrap_or("no reason").to_owned();
             return Err(Broken::Off(anyhow!("{place} broke its list off: {detail}")));
         }
+        let done = control.get("done_millionths").and_then(Value::as_u64);
+        if let Some(done) = done.and_then(|done| u32::try_from(done).ok()) {
+            piece.done_millionths = done;
+        }
         since_mark.push(piece.cut());
         for whole in since_mark.drain(..) {
             if send.send(Ok(whole)).await.is_err() {
