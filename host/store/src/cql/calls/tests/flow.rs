@@ -38,6 +38,34 @@ async fn too_much_at_once_is_turned_away() {
     assert_eq!(shown(&rig, "holdfast_cql_queue"), 0.0);
 }
 
+/// By beats and pings others know that this process lives: they go through while calls are turned
+/// away.
+#[tokio::test]
+async fn what_is_vital_is_sent_while_calls_are_turned_away() {
+    let mut rig = Rig::with(|settings| {
+        settings.flow.in_flight = 1;
+        settings.flow.queue = 0;
+        settings.timeouts.read = Duration::from_secs(120);
+    })
+    .await;
+    let mut heard = rig.first(statement(Class::Read), 1, RequestReaction::drop_frame());
+    let calls = Arc::clone(&rig.calls);
+    let first = tokio::spawn(async move { call(&calls, Class::Read).await });
+    heard.0.recv().await.unwrap();
+    // It is never answered, and keeps the only place.
+    let second = rig.call(Class::SerialRead).await;
+    assert!(matches!(second, Err(StoreError::Overloaded)), "{second:?}");
+    let stamp = i64::try_from(Clock::default().next()).unwrap();
+    let beat = (0i8, Uuid::now_v7(), stamp, stamp, stamp, stamp, stamp);
+    let beaten = rig.calls.write(Statement::WriterBeat, HOME, beat);
+    beaten.await.unwrap();
+    // As a ping is.
+    let ping = rig.call(Class::Condition).await;
+    assert!(ping.is_ok(), "{ping:?}");
+    assert!(!first.is_finished());
+    first.abort();
+}
+
 /// What a gauge or a counter shows, all its labels together.
 fn shown(rig: &Rig, name: &str) -> f64 {
     let registry = prometheus::Registry::new();
