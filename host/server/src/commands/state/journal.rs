@@ -6,7 +6,7 @@
 //! after all, does no harm: what is not in the target cannot be taken for anybody's.
 
 use super::known::{RECORD_BYTES, Record};
-use super::progress::beside;
+use super::progress::{beside, write_whole};
 use crate::commands::Failure;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
@@ -55,7 +55,7 @@ impl Journal {
         journal.read(&mut tell)?;
         if !is_begun {
             // After the records are empty: those of another migration must never be taken for ours.
-            std::fs::write(progress, serde_json::to_vec_pretty(beginning)?)
+            write_whole(progress, &serde_json::to_vec_pretty(beginning)?)
                 .with_context(|| cannot_be_written(progress))?;
         }
         Ok(journal)

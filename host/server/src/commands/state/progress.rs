@@ -84,9 +84,7 @@ impl Kept {
             return Ok(());
         }
         self.saved = Instant::now();
-        let incoming = self.path.with_extension("progress-new");
-        let written = std::fs::write(&incoming, serde_json::to_vec_pretty(progress)?)
-            .and_then(|()| std::fs::rename(&incoming, &self.path));
+        let written = write_whole(&self.path, &serde_json::to_vec_pretty(progress)?);
         written.with_context(|| {
             format!(
                 "{} cannot be written; name another file with --progress",
@@ -102,6 +100,13 @@ impl Kept {
             _ => Ok(()),
         }
     }
+}
+
+/// Writes a file that is there as a whole or not at all, whenever this program is killed.
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let incoming = beside(path, "-new");
+    std::fs::write(&incoming, bytes)?;
+    std::fs::rename(incoming, path)
 }
 
 /// A file's name with something behind it.

@@ -60,6 +60,7 @@ fn a_cluster_is_moved_while_it_pins_and_unpins() {
     // Begun again, while the cluster goes on.
     let again = migrate(desk.dir.path(), &key, &from, &to)
         .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
         .spawn();
     let again = again.unwrap();
     for n in 0..20 {
@@ -73,8 +74,9 @@ fn a_cluster_is_moved_while_it_pins_and_unpins() {
     let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
     if !output.status.success() {
         // What changed while both sides were compared differs, and no more.
-        let differs =
-            ["only_first", "only_second", "different"].map(|key| report[key].as_u64().unwrap());
+        let said = String::from_utf8_lossy(&output.stderr);
+        let count = |key| report[key].as_u64().unwrap_or_else(|| panic!("{said}"));
+        let differs = ["only_first", "only_second", "different"].map(count);
         assert!(differs.iter().sum::<u64>() <= 40, "{report}");
     }
     let last = ran(&mut migrate(desk.dir.path(), &key, &from, &to));
