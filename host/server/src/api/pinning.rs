@@ -36,9 +36,14 @@ use uuid::Uuid;
     responses((status = 200, description = "A page and the exact count", body = Page))
 )]
 pub(crate) async fn list(call: &mut Call) -> Result<Reply, Problem> {
-    let account = call.principal()?.account.clone();
+    let query = filter::query(call)?;
+    let account = match filter::account(&query)? {
+        Some(account) => account,
+        None => call.principal()?.account.clone(),
+    };
+    // What else is wrong with the question is told only to who may ask about the account.
     let permit = call.permit::<ListRequests>(account)?;
-    let (filter, limit) = filter::read(call)?;
+    let (filter, limit) = filter::read(&query)?;
     let context = call.circumstances(None);
     let page = pins::list(call.app(), &permit, &filter, limit, &context).await?;
     let delegates = call.delegates();

@@ -65,6 +65,8 @@ pub struct Caller {
     pub retiring: Option<Retiring>,
     /// The session, if there is one.
     pub session: Option<Session>,
+    /// When the proof was last looked at; for a moment after that it is believed.
+    pub at: UnixMillis,
 }
 
 /// A key that is still good while its holder goes over to the next one.

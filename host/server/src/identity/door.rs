@@ -124,8 +124,8 @@ impl Door {
             (_, Some(session)) => return Ok(self.authenticator.session_token(session)),
             (Proof::Password, None) => {
                 let of = caller.id.user().ok_or(AuthError::SessionOver)?;
-                let now = self.clock.now();
-                let session = Session::begin(of, Began::Password, now, self.lifetime);
+                // Not now: the password may have been changed since it was looked at.
+                let session = Session::begin(of, Began::Password, caller.at, self.lifetime);
                 return Ok(self.authenticator.session_token(&session));
             }
             _ => {

@@ -49,9 +49,10 @@ fn table() -> Vec<Row> {
     let pin_path = format!("/v1/state/pins/{CID}");
     let pin_path: &'static str = pin_path.leak();
     let (state_pin, pins, changes) = ("/v1/state/pins/{cid}", "/v1/state/pins", "/v1/state/changes");
+    let listed = "/psa/pins?account=acme/web";
     let (usage, quote, keys) = ("/v1/usage?account=acme/web", "/v1/quote?account=acme/web", "/v1/keys?account=acme/web");
     vec![
-        row("GET", "/psa/pins", "/psa/pins", None, None, (Auditor, 403), (TenantUser, 200)),
+        row("GET", "/psa/pins", listed, None, Some(404), (Auditor, 403), (TenantUser, 200)),
         row("POST", "/psa/pins", "/psa/pins", pin(), None, (Auditor, 403), (TenantUser, 202)),
         row("GET", request, "/psa/pins/ID", None, Some(404), (Operator, 404), (TenantUser, 200)),
         row("POST", request, "/psa/pins/ID", pin(), Some(404), (Operator, 404), (TenantUser, 202)),

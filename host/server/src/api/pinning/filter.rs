@@ -4,12 +4,12 @@ use crate::api::context::Call;
 use crate::api::query::Query;
 use holdfast_model::limits::{FILTER_CIDS_MAX, NAME_CHARS_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
 use holdfast_model::request::NameMatch;
-use holdfast_model::{Cid, Invalid, RequestFilter, RequestStatus, UnixMillis};
+use holdfast_model::{AccountId, Cid, Invalid, RequestFilter, RequestStatus, UnixMillis};
 use std::collections::BTreeMap;
 use utoipa::IntoParams;
 
 const KNOWN: &[&str] = &[
-    "cid", "name", "match", "status", "before", "after", "limit", "meta",
+    "cid", "name", "match", "status", "before", "after", "limit", "meta", "account",
 ];
 
 /// The parameters, for the document only.
@@ -34,14 +34,23 @@ pub(crate) struct Parameters {
     limit: Option<u32>,
     /// A JSON object of text values that must all be in the request's `meta`.
     meta: Option<String>,
+    /// Whose requests, `tenant/account`; the caller's own when it is missing. An addition to the
+    /// Pinning Service API.
+    account: Option<String>,
+}
+
+/// Takes the query apart, of which nothing is looked at yet.
+pub(crate) fn query(call: &Call) -> Result<Query, Invalid> {
+    call.query(KNOWN)
+}
+
+/// Whose requests are asked for, if they are not the caller's own account's.
+pub(crate) fn account(query: &Query) -> Result<Option<AccountId>, Invalid> {
+    query.one("account")?.map(AccountId::parse).transpose()
 }
 
 /// Reads the filter and the limit.
-pub(crate) fn read(call: &Call) -> Result<(RequestFilter, u32), Invalid> {
-    from(&call.query(KNOWN)?)
-}
-
-fn from(query: &Query) -> Result<(RequestFilter, u32), Invalid> {
+pub(crate) fn read(query: &Query) -> Result<(RequestFilter, u32), Invalid> {
     let filter = RequestFilter {
         cids: cids(query)?,
         name: name(query)?,

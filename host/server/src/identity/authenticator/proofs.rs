@@ -26,13 +26,14 @@ pub(super) struct Found {
 }
 
 impl Found {
-    fn new(principal: Principal, end: Option<UnixMillis>) -> Self {
+    fn new(principal: Principal, end: Option<UnixMillis>, now: UnixMillis) -> Self {
         Self {
             caller: Caller {
                 principal: Arc::new(principal),
                 scopes: Scopes::ALL,
                 retiring: None,
                 session: None,
+                at: now,
             },
             end,
             is_once: false,
@@ -94,7 +95,7 @@ impl Inner {
                 Err(error) => return Err(AuthError::Store(error)),
             }
         }
-        Ok(Found::new(principal, Some(end)))
+        Ok(Found::new(principal, Some(end), now))
     }
 
     async fn session(&self, token: &str, now: UnixMillis) -> Result<Found, AuthError> {
@@ -115,7 +116,7 @@ impl Inner {
             Began::Password => Proof::Password,
             Began::Wallet => Proof::Did,
         };
-        let mut found = Found::new(user.principal(proof), Some(session.end));
+        let mut found = Found::new(user.principal(proof), Some(session.end), now);
         found.caller.session = Some(session);
         Ok(found)
     }
@@ -134,14 +135,14 @@ impl Inner {
             && let Some(user) = self.user(tenant, user, now).await?
             && user.password.as_deref() == Some(&*right)
         {
-            return Ok(Found::new(user.principal(Proof::Password), None));
+            return Ok(Found::new(user.principal(Proof::Password), None, now));
         }
         let login = (name, password.to_owned());
         let user = login::check_password(&self.store, &self.identity, now, login).await?;
         if let Some(right) = &user.password {
             self.passwords.insert(*hash, right.as_str().into());
         }
-        Ok(Found::new(user.principal(Proof::Password), None))
+        Ok(Found::new(user.principal(Proof::Password), None, now))
     }
 
     /// A call that a DID has signed. It is noted as used before anybody is let in by it, and only
@@ -174,7 +175,7 @@ impl Inner {
             Err(StoreError::Conflict(_)) => return Err(DidError::Replayed.into()),
             Err(error) => return Err(AuthError::Store(error)),
         }
-        let mut found = Found::new(user.principal(Proof::Did), None);
+        let mut found = Found::new(user.principal(Proof::Did), None, now);
         found.is_once = true;
         Ok(found)
     }
@@ -229,7 +230,7 @@ impl Inner {
             roles,
             proof: Proof::Key(key.id),
         };
-        let mut found = Found::new(principal, key.expires);
+        let mut found = Found::new(principal, key.expires, now);
         found.caller.scopes = key.scopes;
         if let Some((successor, end)) = key.successor.zip(key.expires) {
             let next = self.store.key(&successor).await;

@@ -153,3 +153,47 @@ async fn pin_requests_that_may_not_be_read_are_in_no_list_and_no_count() {
     let nothing = host.get("/psa/pins", &auditor).await.with(200);
     assert_eq!(nothing, json!({"count": 0, "results": []}));
 }
+
+/// Who may read the requests of another account lists them, and nobody else learns of them.
+#[tokio::test]
+async fn pin_requests_of_another_account_are_listed_to_who_may_read_them() {
+    let host = Host::start().await;
+    let user = host.key("acme/web", &[TenantUser]).await;
+    let admin = host.key("acme/admin", &[TenantAdmin]).await;
+    let friend = host.key("acme/shop", &[TenantUser]).await;
+    for n in 0..3 {
+        pin_named(&host, &user, &format!("n{n}")).await;
+    }
+    let path = "/psa/pins?account=acme/web&limit=2";
+    let own = host.get("/psa/pins?limit=2", &user).await.with(200);
+    assert_eq!(own["count"], 3);
+    for key in [&user, &admin] {
+        assert_eq!(host.get(path, key).await.with(200), own);
+    }
+    let none = host.get("/psa/pins", &admin).await.with(200);
+    assert_eq!(none["count"], 0, "its own account has none");
+    host.get(path, &friend).await.with(403);
+    let name = host.get("/v1/whoami", &friend).await.with(200)["principal"].clone();
+    let wanted = json!({"template": "reader", "principal": name, "on": "acme/web"});
+    host.post("/v1/grants", &admin, wanted).await.with(201);
+    assert_eq!(host.get(path, &friend).await.with(200), own);
+    // Whether there is such an account is nothing that the answer tells.
+    for (stranger, role, denial) in [
+        ("rival/web", TenantAdmin, 404),
+        ("ops/staff", Operator, 403),
+    ] {
+        let key = host.key(stranger, &[role]).await;
+        let hidden = host.get(path, &key).await;
+        let missing = host.get("/psa/pins?account=acme/nobody", &key).await;
+        let statuses = [hidden.status.as_u16(), missing.status.as_u16()];
+        assert_eq!(statuses, [denial; 2], "{stranger}");
+    }
+    let wrong = host.get("/psa/pins?account=web", &user).await.with(400);
+    assert!(
+        wrong["error"]["details"]
+            .as_str()
+            .unwrap()
+            .contains("tenant/account"),
+        "{wrong}"
+    );
+}
