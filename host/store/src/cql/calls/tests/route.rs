@@ -10,6 +10,9 @@ use std::net::IpAddr;
 /// So often that both nodes are asked, but for one run in a million, were it left to chance.
 const OFTEN: usize = 20;
 
+/// How often calls are made until all of their traces are whole.
+const TRIES: usize = 20;
+
 /// Failures after which a node is left alone for longer than this test takes.
 const FAILURES: u32 = FAILURES_TO_OPEN + 8;
 
@@ -25,17 +28,24 @@ async fn calls(cluster: &Cluster, keyspace: &str, replicas: u16) -> Calls {
     Calls::new(connected.unwrap())
 }
 
-/// What the nodes did for some calls, each of a partition of its own.
+/// What the nodes did for some calls, each of a partition of its own. Nodes write traces down behind
+/// their answers, each part for itself: where a part has not come, the calls are made again.
 async fn traced(calls: &Calls, class: Class) -> Vec<Trace> {
-    let some = async {
-        for _ in 0..OFTEN {
-            call(calls, class).await.unwrap();
+    for _ in 0..TRIES {
+        let some = async {
+            for _ in 0..OFTEN {
+                call(calls, class).await.unwrap();
+            }
+        };
+        let ((), traced) = recording(some).await;
+        let traces = fetch(&calls.connected(), traced).await;
+        assert_eq!(traces.len(), OFTEN);
+        let is_whole = |trace: &Trace| trace.coordinator.is_some() && !trace.events.is_empty();
+        if traces.iter().all(is_whole) {
+            return traces;
         }
-    };
-    let ((), traced) = recording(some).await;
-    let traces = fetch(&calls.connected(), traced).await;
-    assert_eq!(traces.len(), OFTEN);
-    traces
+    }
+    panic!("no traces came whole in {TRIES} tries");
 }
 
 /// The nodes that were asked.
