@@ -5,7 +5,7 @@
 //! all. One would be enough; several do no harm, since trimming twice changes nothing.
 //!
 //! A store whose workers have gone for good is not kept from it either: what they have not read
-//! goes when it is [`UNREAD_KEPT`] times as old as the rest may be. One that comes back after that
+//! goes when it is twice as old as the rest may be (`UNREAD_KEPT`). One that comes back after that
 //! reads all pins once.
 //!
 //! On CQL the feed's cursors are times and what is kept is an age. The embedded feed knows no
