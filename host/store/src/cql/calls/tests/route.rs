@@ -28,8 +28,8 @@ async fn calls(cluster: &Cluster, keyspace: &str, replicas: u16) -> Calls {
     Calls::new(connected.unwrap())
 }
 
-/// What the nodes did for some calls, each of a partition of its own. Nodes write traces down behind
-/// their answers, each part for itself: where a part has not come, the calls are made again.
+/// What the nodes did for some calls, each of a partition of its own. Nodes write traces down
+/// behind their answers, each part for itself: where one has not come, the calls are made again.
 async fn traced(calls: &Calls, class: Class) -> Vec<Trace> {
     for _ in 0..TRIES {
         let some = async {
