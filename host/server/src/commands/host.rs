@@ -80,8 +80,7 @@ pub struct Host {
     cluster: Option<Serving>,
     ops: Serving,
     /// Ends the watching of files and plugins, the writing down of keys' uses, the hearing of other
-    /// processes' nodes, and the trimming of
-    /// the feed.
+    /// processes' nodes, and the trimming of the feed.
     watching: [AbortOnDropHandle<()>; 5],
 }
 
