@@ -117,7 +117,8 @@ fn rounds_in_a_process_of_their_own() {
             "live"
         );
         rounds(&house, deed, || {
-            assert!(Ask::new(&[]).of(&house.plugins).is_err(), "{deed}");
+            let answer = Ask::new(&[]).of(&house.plugins);
+            assert!(answer.is_err() || ends(deed), "{deed}");
         });
     }
     let waiter = tokio::runtime::Builder::new_current_thread()
@@ -162,10 +163,14 @@ fn rounds_of_configuration(house: &House) {
             let supplied = house.plugins.supply(&current).map(drop);
             let checked =
                 supplied.and_then(|()| house.plugins.check_configuration(&current, None).map(drop));
-            // Ten thousand lines may be told in time; what comes of them is the same.
-            assert!(checked.is_err() || *deed == "log-flood", "{deed}");
+            assert!(checked.is_err() || ends(deed), "{deed}");
         });
     }
+}
+
+/// Whether the deed comes to its end by itself: a quick processor tells ten thousand lines in time.
+fn ends(deed: &str) -> bool {
+    deed == "log-flood"
 }
 
 /// Neither taken out of service for its failures nor taken back for them.
