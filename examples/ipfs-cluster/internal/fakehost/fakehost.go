@@ -64,8 +64,9 @@ type Host struct {
 	// fail is asked before a request is served; it may answer in the host's place.
 	fail func(w http.ResponseWriter, r *http.Request, serve func()) bool
 	// PinsPerStream breaks a list off after so many pins, once.
-	pinsPerStream int
-	connections   atomic.Int64
+	pinsPerStream  int
+	readsPerAnswer int
+	connections    atomic.Int64
 }
 
 // Start starts a host.
@@ -96,6 +97,13 @@ func (h *Host) BreakListAfter(pins int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.pinsPerStream = pins
+}
+
+// EndReadsAfter lets answers to many reads end after so many of them, as they do when pins are large.
+func (h *Host) EndReadsAfter(reads int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.readsPerAnswer = reads
 }
 
 func (h *Host) serve(w http.ResponseWriter, r *http.Request) {
@@ -189,7 +197,13 @@ func (h *Host) list(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Host) read(w http.ResponseWriter, r *http.Request) {
-	for _, message := range messages(r.Body) {
+	h.mu.Lock()
+	most := h.readsPerAnswer
+	h.mu.Unlock()
+	for i, message := range messages(r.Body) {
+		if most > 0 && i == most {
+			return
+		}
 		cid, err := api.CastCid(message)
 		if err != nil {
 			Problem(w, http.StatusBadRequest, "BAD_REQUEST", "cid")

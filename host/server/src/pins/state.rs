@@ -5,6 +5,7 @@
 
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use holdfast_model::action::{ReadPins, SignAudit, WritePins};
+use holdfast_model::limits::PIN_BYTES_MAX;
 use holdfast_model::{Change, Cid, Cursor, ErrorKind, Pin, StoredPin, UnixMillis};
 use holdfast_policy::Permit;
 use holdfast_store::{Expect, PinScan, ScanMark, Store, StoreError};
@@ -12,13 +13,13 @@ pub use holdfast_store::{PinEntry as Entry, PinStep as Step};
 use std::collections::HashMap;
 use std::pin::pin;
 
-/// Pins that are read at once: a thousand take a few round trips to a cluster and do not crowd out
-/// other callers.
-const READS_AT_ONCE: usize = 64;
+/// Pins that are read at once, for a page of the feed or for who asks for many: a thousand take
+/// some round trips to a cluster and do not crowd out other callers. What is on its way is held
+/// beside what is told, and nobody knows how large it is.
+const READS_AT_ONCE: usize = 16;
 
-/// The same of a page of the feed. Who follows is in no hurry, and what is on its way is held
-/// beside the page: pins of 10 MiB each, at worst.
-const FOLLOWED_AT_ONCE: usize = 16;
+/// So that pins of the largest size, all of them, are few enough for one caller.
+const _: () = assert!(READS_AT_ONCE * PIN_BYTES_MAX <= 160 * 1024 * 1024);
 
 /// Bytes of pins that end a page of the feed, whatever was asked for.
 const PAGE_BYTES: usize = 16 * 1024 * 1024;
@@ -147,7 +148,7 @@ pub async fn changes(
         })
     };
     let reads = stream::iter(last_of_each(page).into_iter().map(read));
-    let mut reads = pin!(reads.buffered(FOLLOWED_AT_ONCE));
+    let mut reads = pin!(reads.buffered(READS_AT_ONCE));
     let (mut told, mut bytes) = (Vec::new(), 0);
     while bytes < PAGE_BYTES
         && let Some(changed) = reads.try_next().await?

@@ -1,29 +1,30 @@
 //! Of the prefixes in which two sides differ: which pins do, and in what.
 //!
-//! The second side is held against what is remembered of the first: its pins, if they are few, or
-//! sixteen bytes of each. These tell that two pins differ and not in what, so the first side is
-//! read once more for those differences that are told. However many pins differ, a side is read a
-//! few times and not once for every some thousands of them.
+//! The second side is held against what is remembered of the first: digests of its pins' fields,
+//! if they are few, or sixteen bytes of each. These tell that two pins differ and not in what, so
+//! the first side is read once more for those differences that are told. However many pins differ,
+//! a side is read a few times and not once for every some thousands of them.
 
 use super::{PREFIXES, Report, Side, Sides, TOLD_MAX, digest, prefix};
 use crate::commands::Failure;
 use holdfast_model::{Cid, Pin};
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// How many pins of the first side are remembered at once.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Room {
-    /// As they are.
-    pub(super) rows: u64,
-    /// By their digests.
+    /// By digests of their fields.
+    pub(super) fields: u64,
+    /// By a digest of each.
     pub(super) digests: u64,
 }
 
 impl Room {
-    /// Some 200 MiB, either way. A table of digests is full at seven eighths of a power of two, and
-    /// is copied when it grows.
+    /// Some 200 MiB at most, however large the pins are: what is remembered of one has one size. A
+    /// table is full at seven eighths of a power of two, and is copied when it grows.
     pub(super) const USUAL: Self = Self {
-        rows: 200_000,
+        fields: 200_000,
         digests: 7 << 20,
     };
 }
@@ -40,12 +41,12 @@ pub(super) async fn tell(
     if differing.is_empty() {
         return Ok(());
     }
-    if pins <= room.rows {
-        return rows(sides, &Prefixes::of(differing), report).await;
+    if pins <= room.fields {
+        return by_fields(sides, &Prefixes::of(differing), report).await;
     }
     let mut untold = Untold::default();
     for group in groups(differing, room.digests) {
-        digests(sides, &group, report, &mut untold).await?;
+        by_digests(sides, &group, report, &mut untold).await?;
     }
     untold.tell(sides, report).await
 }
@@ -81,77 +82,101 @@ fn groups(differing: &[(usize, u64)], room: u64) -> Vec<Prefixes> {
     groups
 }
 
-/// Compares the pins of some prefixes as they are.
-async fn rows(sides: &impl Sides, prefixes: &Prefixes, report: &mut Report) -> Result<(), Failure> {
-    let mut held = HashMap::new();
-    let hold = |pin: Pin| {
-        if prefixes.have(&pin.cid) {
-            held.insert(pin.cid, pin.into_stored());
+/// What is remembered of a pin: its digest, by which two are told apart, and what more is wanted.
+/// That it can be copied keeps it of one size: a pin may have 10 MiB.
+#[derive(Debug, Clone, Copy)]
+struct Held<T: Copy> {
+    mark: u64,
+    more: T,
+}
+
+/// What a walk over both sides takes of each pin.
+struct Taken<K, T> {
+    key: fn(&Cid) -> K,
+    more: fn(&Pin) -> T,
+}
+
+impl<K: Eq + Hash, T: Copy> Taken<K, T> {
+    fn held(&self, pin: &Pin) -> Held<T> {
+        Held {
+            mark: low(digest(&pin.to_proto())),
+            more: (self.more)(pin),
         }
-    };
-    sides.read(Side::First, hold).await?;
-    let only_second = only_in(sides, Side::Second);
-    let compare = |pin: Pin| {
-        if !prefixes.have(&pin.cid) {
-            return;
-        }
-        let other = pin.into_stored();
-        match held.remove(&other.cid) {
-            None => {
-                report.only_second += 1;
-                report.tell(other.cid, only_second.clone());
+    }
+
+    /// Holds the second side's pins of some prefixes against what it remembers of the first's.
+    /// Counts and hands on those that differ; answers what only the first has.
+    async fn walk(
+        &self,
+        sides: &impl Sides,
+        prefixes: &Prefixes,
+        report: &mut Report,
+        mut differs: impl FnMut(&mut Report, T, &Pin),
+    ) -> Result<HashMap<K, Held<T>>, Failure> {
+        let mut first = HashMap::new();
+        let hold = |pin: Pin| {
+            if prefixes.have(&pin.cid) {
+                let pin = pin.into_stored();
+                first.insert((self.key)(&pin.cid), self.held(&pin));
             }
-            Some(one) if one.to_proto() != other.to_proto() => {
-                report.different += 1;
-                report.tell(other.cid, what_differs(&one, &other));
+        };
+        sides.read(Side::First, hold).await?;
+        let only_second = only_in(sides, Side::Second);
+        let compare = |pin: Pin| {
+            if !prefixes.have(&pin.cid) {
+                return;
             }
-            Some(_) => {}
-        }
+            let other = pin.into_stored();
+            match first.remove(&(self.key)(&other.cid)) {
+                None => {
+                    report.only_second += 1;
+                    report.tell(other.cid, only_second.clone());
+                }
+                Some(one) if one.mark != self.held(&other).mark => {
+                    report.different += 1;
+                    differs(report, one.more, &other);
+                }
+                Some(_) => {}
+            }
+        };
+        sides.read(Side::Second, compare).await?;
+        report.only_first += u64::try_from(first.len()).unwrap_or(u64::MAX);
+        Ok(first)
+    }
+}
+
+/// Compares the pins of some prefixes field by field.
+async fn by_fields(
+    sides: &impl Sides,
+    prefixes: &Prefixes,
+    report: &mut Report,
+) -> Result<(), Failure> {
+    let taken = Taken {
+        key: |cid| *cid,
+        more: Fields::of,
     };
-    sides.read(Side::Second, compare).await?;
+    let tell = |report: &mut Report, one: Fields, other: &Pin| {
+        report.tell(other.cid, one.differing_from(Fields::of(other)));
+    };
+    let left = taken.walk(sides, prefixes, report, tell).await?;
     let only_first = only_in(sides, Side::First);
-    for cid in held.into_keys() {
-        report.only_first += 1;
+    for cid in left.into_keys() {
         report.tell(cid, only_first.clone());
     }
     Ok(())
 }
 
-/// Compares the pins of some prefixes by their digests.
-async fn digests(
+/// Compares the pins of some prefixes by a digest of each.
+async fn by_digests(
     sides: &impl Sides,
     prefixes: &Prefixes,
     report: &mut Report,
     untold: &mut Untold,
 ) -> Result<(), Failure> {
-    let mut held = HashMap::new();
-    let hold = |pin: Pin| {
-        if prefixes.have(&pin.cid) {
-            held.insert(key(&pin.cid), mark(&pin.into_stored()));
-        }
-    };
-    sides.read(Side::First, hold).await?;
-    let only_second = only_in(sides, Side::Second);
-    let compare = |pin: Pin| {
-        if !prefixes.have(&pin.cid) {
-            return;
-        }
-        let other = pin.into_stored();
-        match held.remove(&key(&other.cid)) {
-            None => {
-                report.only_second += 1;
-                report.tell(other.cid, only_second.clone());
-            }
-            Some(one) if one != mark(&other) => {
-                report.different += 1;
-                untold.differs(other);
-            }
-            Some(_) => {}
-        }
-    };
-    sides.read(Side::Second, compare).await?;
-    for key in held.into_keys() {
-        report.only_first += 1;
+    let taken = Taken { key, more: |_| () };
+    let note = |_: &mut Report, (), other: &Pin| untold.differs(other);
+    let left = taken.walk(sides, prefixes, report, note).await?;
+    for key in left.into_keys() {
         untold.is_missing(key);
     }
     Ok(())
@@ -162,15 +187,15 @@ async fn digests(
 #[derive(Default)]
 struct Untold {
     /// Pins of the second side that are others on the first.
-    different: HashMap<Cid, Pin>,
+    different: HashMap<Cid, Fields>,
     /// Keys of those that only the first has.
     missing: HashSet<u64>,
 }
 
 impl Untold {
-    fn differs(&mut self, other: Pin) {
+    fn differs(&mut self, other: &Pin) {
         if self.different.len() < TOLD_MAX {
-            self.different.insert(other.cid, other);
+            self.different.insert(other.cid, Fields::of(other));
         }
     }
 
@@ -187,10 +212,12 @@ impl Untold {
         }
         let only_first = only_in(sides, Side::First);
         let find = |pin: Pin| {
-            if let Some(other) = self.different.remove(&pin.cid) {
-                report.tell(pin.cid, what_differs(&pin.into_stored(), &other));
-            } else if self.missing.remove(&key(&pin.cid)) {
-                report.tell(pin.cid, only_first.clone());
+            let cid = pin.cid;
+            if let Some(other) = self.different.remove(&cid) {
+                let one = Fields::of(&pin.into_stored());
+                report.tell(cid, one.differing_from(other));
+            } else if self.missing.remove(&key(&cid)) {
+                report.tell(cid, only_first.clone());
             }
         };
         sides.read(Side::First, find).await.map(drop)
@@ -206,49 +233,72 @@ fn key(cid: &Cid) -> u64 {
     low(digest(&cid.to_bytes()))
 }
 
-/// What stands for a pin.
-fn mark(pin: &Pin) -> u64 {
-    low(digest(&pin.to_proto()))
-}
-
 fn low(digest: u128) -> u64 {
     u64::try_from(digest & u128::from(u64::MAX)).unwrap_or_default()
 }
 
-/// Names what two pins of a CID do not have alike.
-fn what_differs(one: &Pin, other: &Pin) -> String {
-    let (a, b) = (&one.options, &other.options);
-    let fields = [
-        ("type", one.pin_type != other.pin_type),
-        ("allocations", one.allocations != other.allocations),
-        ("max_depth", one.max_depth != other.max_depth),
-        ("reference", one.reference != other.reference),
-        ("timestamp", one.timestamp != other.timestamp),
-        (
-            "replication_factor_min",
-            a.replication_factor_min != b.replication_factor_min,
-        ),
-        (
-            "replication_factor_max",
-            a.replication_factor_max != b.replication_factor_max,
-        ),
-        ("name", a.name != b.name),
-        ("shard_size", a.shard_size != b.shard_size),
-        ("expire_at", a.expire_at != b.expire_at),
-        ("metadata", a.metadata != b.metadata),
-        ("pin_update", a.pin_update != b.pin_update),
-        ("origins", a.origins != b.origins),
-    ];
-    let named = fields.iter().filter(|(_, differs)| *differs);
-    let named: Vec<&str> = named.map(|(name, _)| *name).collect();
-    format!("{} differ", named.join(", "))
+/// A digest of each field of a pin, in the order of [`FIELDS`]: enough to name those that differ.
+#[derive(Debug, Clone, Copy)]
+struct Fields([u64; FIELDS.len()]);
+
+/// What a pin has that IPFS Cluster stores.
+const FIELDS: [&str; 13] = [
+    "type",
+    "allocations",
+    "max_depth",
+    "reference",
+    "timestamp",
+    "replication_factor_min",
+    "replication_factor_max",
+    "name",
+    "shard_size",
+    "expire_at",
+    "metadata",
+    "pin_update",
+    "origins",
+];
+
+impl Fields {
+    fn of(pin: &Pin) -> Self {
+        let options = &pin.options;
+        Self([
+            hash(&pin.pin_type),
+            hash(&pin.allocations),
+            hash(&pin.max_depth),
+            hash(&pin.reference),
+            hash(&pin.timestamp),
+            hash(&options.replication_factor_min),
+            hash(&options.replication_factor_max),
+            hash(&options.name),
+            hash(&options.shard_size),
+            hash(&options.expire_at),
+            hash(&options.metadata),
+            hash(&options.pin_update),
+            hash(&options.origins),
+        ])
+    }
+
+    /// Names what two pins of a CID do not have alike.
+    fn differing_from(self, other: Self) -> String {
+        let pairs = FIELDS.iter().zip(self.0.into_iter().zip(other.0));
+        let differing = pairs.filter(|(_, (one, other))| one != other);
+        let named: Vec<&str> = differing.map(|(name, _)| *name).collect();
+        format!("{} differ", named.join(", "))
+    }
+}
+
+/// The same for the same, within this process.
+fn hash(of: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::commands::state::compare::{Unread, compare_sides};
-    use holdfast_model::UnixMillis;
+    use holdfast_model::{PinType, UnixMillis};
     use std::cell::Cell;
 
     /// Two sides in memory that count how often they are read.
@@ -298,12 +348,12 @@ mod tests {
     }
 
     const SMALL: Room = Room {
-        rows: 200,
+        fields: 200,
         digests: 7_340,
     };
 
-    /// A thousandth of ten million pins, in a thousandth of the room: by rows alone each side would
-    /// be read some fifty times.
+    /// A thousandth of ten million pins, in a thousandth of the room: by fields alone each side
+    /// would be read some fifty times.
     #[tokio::test]
     async fn sides_that_differ_in_all_pins_are_read_a_few_times() {
         let sides = Counting::of(pins(0..10_000, "one"), pins(0..10_000, "other"));
@@ -342,7 +392,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn digests_tell_what_rows_tell() {
+    async fn digests_tell_what_fields_tell() {
         let first = [pins(0..2_000, "one"), pins(2_000..2_030, "first")].concat();
         let second = [
             pins(0..1_970, "one"),
@@ -355,7 +405,7 @@ mod tests {
         for room in [
             Room::USUAL,
             Room {
-                rows: 0,
+                fields: 0,
                 digests: 10,
             },
         ] {
@@ -369,5 +419,40 @@ mod tests {
         }
         assert_eq!(told[0].len(), 80);
         assert_eq!(told[0], told[1]);
+    }
+
+    /// What is remembered of a pin is of one size: pins of 10 MiB each, as many as fields are kept
+    /// of, would be two terabytes.
+    #[tokio::test]
+    async fn large_pins_are_told_apart_and_not_held() {
+        const fn bytes<T: Copy>() -> usize {
+            size_of::<T>()
+        }
+        let largest = bytes::<(Cid, Held<Fields>)>() as u64;
+        assert!(Room::USUAL.fields * largest <= 64 << 20, "{largest}");
+        assert!(Room::USUAL.digests * bytes::<(u64, Held<()>)>() as u64 <= 112 << 20);
+
+        let heavy = |letter: &str| {
+            let mut pin = pin(1, "one");
+            let filling = letter.repeat(9 << 20);
+            pin.options.metadata.insert("filling".to_owned(), filling);
+            pin
+        };
+        for fields in [200, 0] {
+            let room = Room {
+                fields,
+                digests: 10,
+            };
+            let mut other = heavy("y");
+            other.pin_type = PinType::Meta;
+            let sides = Counting::of(vec![heavy("x"), pin(2, "")], vec![other, pin(2, "")]);
+            let (report, _) = sides.report(room).await;
+            let told: Vec<&str> = report
+                .differences
+                .iter()
+                .map(|one| one.what.as_str())
+                .collect();
+            assert_eq!(told, ["type, metadata differ"]);
+        }
     }
 }
