@@ -28,6 +28,9 @@ pub(super) enum Command {
     /// Read pins that IPFS Cluster or this program exported.
     Import(import::Import),
     /// Check the store, or compare its pins with those of another place.
+    ///
+    /// It only reads, and keeps nothing of how far it is: one that is stopped loses nothing, and is
+    /// begun anew.
     Check(compare::Check),
     /// Move a running IPFS Cluster's pins here, until both have the same.
     Migrate(migrate::Migrate),

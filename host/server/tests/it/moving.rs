@@ -1,6 +1,7 @@
 //! `holdfast state`: pin sets in and out, by the program as people run it.
 
 mod cassandra;
+mod export;
 mod guide;
 mod import;
 mod large;

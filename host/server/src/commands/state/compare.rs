@@ -9,7 +9,7 @@ mod apart;
 
 use super::bar::{Bar, Whole};
 use super::place::{Opened, Place, Purpose, Reach};
-use super::source::{self, Position};
+use super::source::{self, Start};
 use crate::commands::{Failure, terminal};
 use anyhow::bail;
 use apart::Room;
@@ -258,7 +258,7 @@ pub(super) async fn walk(
     mut take: impl FnMut(Pin),
 ) -> Result<Unread, Failure> {
     let mut unread = Unread::default();
-    let mut pieces = source::open(place, reach, opened, Position::default())?;
+    let mut pieces = source::open(place, reach, opened, Start::Beginning)?;
     let mut bar = Bar::begin(&format!("read {place}"), Whole::of(place));
     let mut pins = 0;
     while let Some(piece) = pieces.recv().await {

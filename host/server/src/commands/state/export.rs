@@ -1,17 +1,19 @@
 //! `holdfast state export`: all pins as IPFS Cluster exports them.
 
+mod part;
+
 use super::bar::{Bar, Whole};
 use super::place::{Opened, Place, Purpose, Reach};
-use super::source::{self, Position};
+use super::source::{self, Mark, Piece, Start};
 use crate::commands::{Failure, terminal};
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::{Args, ValueEnum};
 use holdfast_model::Pin;
 use holdfast_model::pin::PinWriter;
 use holdfast_model::pin::export::write_entry;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use part::Part;
+use std::io::{self, Stdout, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Bytes that are written at once.
@@ -28,7 +30,9 @@ enum Format {
 
 #[derive(Debug, Args)]
 pub(in crate::commands) struct Export {
-    /// The file; `-` writes into the pipe.
+    /// The file, which has its name when it is whole; `-` writes into the pipe. Run again after it
+    /// was stopped, an export of a store or a running host goes on in FILE.part, unless you delete
+    /// that. What went into a pipe cannot be gone on with.
     #[arg(value_name = "FILE", default_value = "-")]
     file: PathBuf,
     /// Where from: `store`, the URL of a running host, or `cluster+URL` of an IPFS Cluster.
@@ -54,23 +58,9 @@ impl Export {
     }
 
     async fn write(&self, opened: Option<&Opened>) -> Result<(), Failure> {
-        // A file is named when it is whole: half an export looks like a whole one.
-        let incoming = super::progress::beside(&self.file, ".part");
-        let is_pipe = self.file.as_os_str() == "-";
-        let out: Box<dyn Write> = if is_pipe {
-            Box::new(io::stdout())
-        } else {
-            if self.file.exists() && !self.overwrite {
-                bail!(
-                    "{} is there; name another file, or say --overwrite",
-                    self.file.display()
-                );
-            }
-            let file = File::create(&incoming);
-            Box::new(file.with_context(|| format!("{} cannot be written", incoming.display()))?)
-        };
-        let mut out = BufWriter::with_capacity(WRITE_BYTES, out);
-        let mut pieces = source::open(&self.from, &self.reach, opened, Position::default())?;
+        let (mut out, left) = self.begin()?;
+        let start = left.map_or(Start::Beginning, Start::Behind);
+        let mut pieces = source::open(&self.from, &self.reach, opened, start)?;
         let mut bar = Bar::begin("export", Whole::of(&self.from));
         let mut buffer = Vec::with_capacity(WRITE_BYTES);
         let mut writer = PinWriter::default();
@@ -82,22 +72,63 @@ impl Export {
             for pin in &piece.pins {
                 self.format.write(pin, &mut writer, &mut buffer)?;
             }
-            out.write_all(&buffer)?;
+            out.write(&buffer, &piece)?;
             buffer.clear();
             bar.moved(piece.pins.len(), bar.whole().at(&piece, 0));
         }
-        out.flush()?;
-        if !is_pipe {
-            drop(out);
-            File::open(&incoming)?.sync_all()?;
-            std::fs::rename(&incoming, &self.file)?;
-        }
+        out.end(&self.file)?;
         terminal::note(&format!("exported {}", bar.end()));
         Ok(())
+    }
+
+    /// Where it is written, and behind what to go on if an earlier run has begun it.
+    fn begin(&self) -> Result<(Out, Option<Mark>), Failure> {
+        if self.file.as_os_str() == "-" {
+            return Ok((Out::Pipe(io::stdout()), None));
+        }
+        if self.file.exists() && !self.overwrite {
+            bail!(
+                "{} is there; name another file, or say --overwrite",
+                self.file.display()
+            );
+        }
+        let of = format!("{} as {}", self.from, self.format.name());
+        let (part, left) = Part::open(&self.file, of)?;
+        Ok((Out::Part(Box::new(part)), left))
+    }
+}
+
+/// Where pins are written.
+enum Out {
+    Pipe(Stdout),
+    Part(Box<Part>),
+}
+
+impl Out {
+    /// Writes a piece.
+    fn write(&mut self, bytes: &[u8], piece: &Piece) -> Result<(), Failure> {
+        match self {
+            Self::Pipe(pipe) => Ok(pipe.write_all(bytes)?),
+            Self::Part(part) => part.write(bytes, piece),
+        }
+    }
+
+    fn end(self, file: &Path) -> Result<(), Failure> {
+        match self {
+            Self::Pipe(mut pipe) => Ok(pipe.flush()?),
+            Self::Part(part) => part.end(file),
+        }
     }
 }
 
 impl Format {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Lines => "lines",
+            Self::Snapshot => "a snapshot",
+        }
+    }
+
     fn write(self, pin: &Pin, writer: &mut PinWriter, out: &mut Vec<u8>) -> Result<(), Failure> {
         match self {
             Self::Lines => {

@@ -4,7 +4,7 @@ use super::bar::{Bar, Whole};
 use super::place::{Opened, Place, Purpose, Reach};
 use super::progress::{Counts, Kept, Progress, beside};
 use super::rejects::Rejects;
-use super::source::{self, Piece, Position};
+use super::source::{self, Piece, Position, Start};
 use super::target::{Done, Target, refusal};
 use crate::commands::{Failure, terminal};
 use crate::pins::state::{self, Entry, Step};
@@ -145,7 +145,12 @@ impl Import {
             run.progress.cleared = true;
             run.keep(true)?;
         }
-        let mut pieces = source::open(&self.source(), &self.reach, None, run.progress.at)?;
+        let mut pieces = source::open(
+            &self.source(),
+            &self.reach,
+            None,
+            Start::At(run.progress.at),
+        )?;
         while let Some(piece) = pieces.recv().await {
             run.take(piece?).await?;
         }
@@ -213,7 +218,7 @@ impl Import {
 
     /// Reads the source through: before anything is removed, it must be known to be whole.
     async fn must_be_whole(&self) -> Result<(), Failure> {
-        let mut pieces = source::open(&self.source(), &self.reach, None, Position::default())?;
+        let mut pieces = source::open(&self.source(), &self.reach, None, Start::Beginning)?;
         while let Some(piece) = pieces.recv().await {
             if let Some((line, why)) = self.first_bad(&piece?) {
                 bail!(

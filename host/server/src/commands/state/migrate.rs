@@ -14,7 +14,7 @@ use super::journal::{Beginning, Journal};
 use super::known::{Gone, Known, removed};
 use super::place::{Opened, Place, Purpose, Reach};
 use super::rejects::Rejects;
-use super::source::{self, PIECE_PINS, Piece, Position};
+use super::source::{self, PIECE_PINS, Piece, Start};
 use super::target::{Done, Target};
 use crate::commands::{Failure, terminal};
 use crate::pins::state::{Entry, Step};
@@ -184,7 +184,7 @@ impl Migrate {
         let (mut round, mut at) = (Round::default(), 0);
         let mut rejects = Rejects::begin(self.rejects.clone())?;
         let mut bad = 0;
-        let mut pieces = source::open(&self.from, &self.reach, None, Position::default())?;
+        let mut pieces = source::open(&self.from, &self.reach, None, Start::Beginning)?;
         while let Some(piece) = pieces.recv().await {
             let piece = piece?;
             let count = piece.pins.len();

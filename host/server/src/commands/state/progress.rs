@@ -7,6 +7,8 @@ use super::source::Position;
 use crate::commands::Failure;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -102,10 +104,13 @@ impl Kept {
     }
 }
 
-/// Writes a file that is there as a whole or not at all, whenever this program is killed.
+/// Writes a file that is there as a whole or not at all, whenever this program is killed or the
+/// machine loses its power.
 pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let incoming = beside(path, "-new");
-    std::fs::write(&incoming, bytes)?;
+    let mut file = File::create(&incoming)?;
+    file.write_all(bytes)?;
+    file.sync_data()?;
     std::fs::rename(incoming, path)
 }
 

@@ -8,9 +8,11 @@ mod host;
 use super::place::{Opened, Place, Reach};
 use crate::commands::Failure;
 use crate::pins;
+use anyhow::{anyhow, bail};
 use holdfast_model::pin::PinReader;
 use holdfast_model::pin::export::parse_line;
 use holdfast_model::{Invalid, Pin};
+use holdfast_store::ScanMark;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -39,6 +41,8 @@ pub(super) struct Piece {
     pub(super) old: u64,
     /// Where to go on in a file.
     pub(super) at: Position,
+    /// Where to go on in a store or a host, if that can be done behind this piece.
+    pub(super) mark: Option<Mark>,
     /// About how many millionths a store or a host has told, as far as it says.
     pub(super) done_millionths: u32,
 }
@@ -60,6 +64,23 @@ pub(super) struct Position {
     pub(super) lines: u64,
 }
 
+/// How far a store or a host is read. What it has not read holds whatever becomes of it meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) enum Mark {
+    Store(ScanMark),
+    /// As the host has told it.
+    Host(String),
+}
+
+/// Where to begin to read a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Start {
+    Beginning,
+    /// In a file.
+    At(Position),
+    Behind(Mark),
+}
+
 /// The pieces of a source, in their order. An error is the last.
 pub(super) type Pieces = mpsc::Receiver<Result<Piece, Failure>>;
 
@@ -70,41 +91,50 @@ pub(super) fn open(
     place: &Place,
     reach: &Reach,
     opened: Option<&Opened>,
-    from: Position,
+    start: Start,
 ) -> Result<Pieces, Failure> {
     let (send, pieces) = mpsc::channel(PIECES_AHEAD);
-    match place {
-        Place::File(path) => file::open(path, from, send)?,
-        Place::Host(_) | Place::Cluster(_) => {
-            let (place, reach) = (place.clone(), reach.clone());
-            tokio::spawn(async move {
-                if let Err(error) = host::read(&place, &reach, &send).await {
-                    // Whoever took the pieces may have gone.
-                    let _ = send.send(Err(error)).await;
-                }
-            });
-        }
-        Place::Store => {
-            let opened = opened.ok_or_else(|| anyhow::anyhow!("the store is not open"))?;
-            let mut scan = pins::state::scan(&opened.store, &opened.may_read, None)?;
-            tokio::spawn(async move {
-                while let Some(page) = scan.next().await.transpose() {
-                    let done = scan.millionths();
-                    let piece = page.map(|page| Piece {
-                        pins: page.into_iter().map(|stored| stored.pin).collect(),
-                        done_millionths: done.unwrap_or_default(),
-                        ..Piece::default()
-                    });
-                    let is_error = piece.is_err();
-                    let piece = piece.map_err(Failure::from);
-                    if send.send(piece).await.is_err() || is_error {
-                        return;
-                    }
-                }
-            });
-        }
+    match (place, start) {
+        (Place::File(path), Start::Beginning) => file::open(path, Position::default(), send)?,
+        (Place::File(path), Start::At(position)) => file::open(path, position, send)?,
+        (Place::Host(_) | Place::Cluster(_), Start::Beginning) => call(place, reach, None, send),
+        (Place::Host(_), Start::Behind(Mark::Host(mark))) => call(place, reach, Some(mark), send),
+        (Place::Store, Start::Beginning) => scan(opened, None, send)?,
+        (Place::Store, Start::Behind(Mark::Store(mark))) => scan(opened, Some(mark), send)?,
+        (_, start) => bail!("{place} cannot be gone on with from {start:?}"),
     }
     Ok(pieces)
+}
+
+fn call(place: &Place, reach: &Reach, mark: Option<String>, send: Sender) {
+    let (place, reach) = (place.clone(), reach.clone());
+    tokio::spawn(async move {
+        if let Err(error) = host::read(&place, &reach, mark, &send).await {
+            // Whoever took the pieces may have gone.
+            let _ = send.send(Err(error)).await;
+        }
+    });
+}
+
+fn scan(opened: Option<&Opened>, mark: Option<ScanMark>, send: Sender) -> Result<(), Failure> {
+    let opened = opened.ok_or_else(|| anyhow!("the store is not open"))?;
+    let mut scan = pins::state::scan(&opened.store, &opened.may_read, mark)?;
+    tokio::spawn(async move {
+        while let Some(page) = scan.next().await.transpose() {
+            let piece = page.map(|page| Piece {
+                pins: page.into_iter().map(|stored| stored.pin).collect(),
+                mark: Some(Mark::Store(scan.mark())),
+                done_millionths: scan.millionths().unwrap_or_default(),
+                ..Piece::default()
+            });
+            let is_error = piece.is_err();
+            let piece = piece.map_err(Failure::from);
+            if send.send(piece).await.is_err() || is_error {
+                return;
+            }
+        }
+    });
+    Ok(())
 }
 
 impl Piece {

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-const MIB: usize = 1024 * 1024;
+pub(super) const MIB: usize = 1024 * 1024;
 
 /// A pin that carries so much of a letter.
-fn heavy(n: u64, letter: &str, bytes: usize) -> Pin {
+pub(super) fn heavy(n: u64, letter: &str, bytes: usize) -> Pin {
     let mut pin = pin(n);
     let filling = letter.repeat(bytes);
     pin.options.metadata.insert("filling".to_owned(), filling);

@@ -4,7 +4,7 @@
 //! the end, is there, so a stream that broke off goes on where it was, and no pin comes twice. A
 //! cluster's stream has none: one that breaks off is an error, and whoever reads it begins anew.
 
-use super::{Piece, Sender};
+use super::{Mark, Piece, Sender};
 use crate::commands::Failure;
 use crate::commands::state::place::{Place, Reach};
 use anyhow::{anyhow, bail};
@@ -28,12 +28,17 @@ const REFUSAL_BYTES_MAX: usize = 64 * 1024;
 /// The trailer in which IPFS Cluster says that a stream is not whole.
 const STREAM_ERROR: &str = "x-stream-error";
 
-/// Reads all pins.
-pub(super) async fn read(place: &Place, reach: &Reach, send: &Sender) -> Result<(), Failure> {
+/// Reads all pins, or those behind a mark of a host.
+pub(super) async fn read(
+    place: &Place,
+    reach: &Reach,
+    mut mark: Option<String>,
+    send: &Sender,
+) -> Result<(), Failure> {
     if let Place::Cluster(_) = place {
         return of_cluster(place, reach, send).await;
     }
-    let (mut mark, mut breaks) = (None::<String>, 0);
+    let mut breaks = 0;
     loop {
         let before = mark.clone();
         match of_host(place, reach, &mut mark, send).await {
@@ -96,13 +101,15 @@ async fn of_host(
         if let Some(done) = done.and_then(|done| u32::try_from(done).ok()) {
             piece.done_millionths = done;
         }
+        let told = control.get("mark").and_then(Value::as_str);
+        piece.mark = told.map(|told| Mark::Host(told.to_owned()));
         since_mark.push(piece.cut());
         for whole in since_mark.drain(..) {
             if send.send(Ok(whole)).await.is_err() {
                 return Ok(());
             }
         }
-        match control.get("mark").and_then(Value::as_str) {
+        match told {
             Some(told) => *mark = Some(told.to_owned()),
             None => return Ok(()),
         }
