@@ -27,6 +27,7 @@ pub(super) async fn collect(call: &mut Call) -> Result<Reply, Problem> {
     call.permit::<WritePins>(Host)?;
     let roster = Roster::of(call)?;
     roster.first()?;
+    roster.can_call()?;
     call.note("garbage is collected".to_owned());
     lines::carry_through(call, |mut lines| async move {
         let outcome = write(&roster, &mut lines).await;

@@ -139,6 +139,7 @@ pub(super) async fn bandwidth(call: &mut Call) -> Result<Reply, Problem> {
     }
     call.permit::<ReadPins>(Host)?;
     let roster = Roster::of(call)?;
+    roster.can_call()?;
     let mut told: BTreeMap<&str, Told> = BTreeMap::new();
     for protocol in PROTOCOLS {
         let nodes = roster.answering();
@@ -179,6 +180,9 @@ pub(super) async fn metrics(call: &mut Call) -> Result<Reply, Problem> {
     let roster = Roster::of(call)?;
     let now = call.app().clock.now();
     let name = METRICS.into_iter().find(|name| *name == call.segment());
+    if name == Some("freespace") {
+        roster.can_call()?;
+    }
     let mut metrics = Vec::new();
     for node in roster.nodes().into_iter().filter(|node| node.healthy) {
         let measured = match name {

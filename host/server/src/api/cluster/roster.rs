@@ -83,9 +83,18 @@ impl Roster {
 
     /// Some node of our own that answers.
     pub(super) fn any(&self) -> Result<(&Node, &Kubo), Problem> {
+        self.can_call()?;
         let answering = self.answering();
         let at = rand::random_range(0..answering.len().max(1));
         answering.get(at).copied().ok_or_else(Problem::no_node)
+    }
+
+    /// Whether what only a node's driver can do can be done here: not where all are others'.
+    pub(super) fn can_call(&self) -> Result<(), Problem> {
+        match self.own.is_empty() && !self.others.is_empty() {
+            true => Err(Problem::others_nodes()),
+            false => Ok(()),
+        }
     }
 
     pub(super) fn candidates(&self) -> Candidates {

@@ -33,6 +33,15 @@ impl Problem {
         )
     }
 
+    /// Only other hosts drive nodes; one that is to have its own may not have reached it yet.
+    pub(crate) fn others_nodes() -> Self {
+        Self::of_kind(
+            ErrorKind::Unavailable,
+            "this host drives no IPFS node, and cannot call those of other hosts; ask a host with \
+             the role worker, or give this one that role and a node in kubo.api",
+        )
+    }
+
     /// No route of the cluster's interface has this path; clients look for these words.
     pub(crate) fn no_cluster_route() -> Self {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "not found")

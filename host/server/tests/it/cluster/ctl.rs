@@ -55,7 +55,7 @@ impl<'a> Ctl<'a> {
     }
 
     /// What it prints when it is refused.
-    fn is_refused(&self, args: &[&str]) -> String {
+    pub(super) fn is_refused(&self, args: &[&str]) -> String {
         let ran = self.run(args);
         let out = text(&ran.stdout) + &text(&ran.stderr);
         assert!(

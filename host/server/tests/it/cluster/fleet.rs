@@ -4,7 +4,7 @@ use super::calls::Scene;
 use super::ctl::Ctl;
 use crate::support::cluster::{fresh, variables};
 use crate::support::kubo::KuboNode;
-use crate::support::process::{Holdfast, Plan, until};
+use crate::support::process::{Holdfast, Plan, try_ask, until};
 use holdfast_model::Cid;
 
 /// Whoever is asked shows both nodes and places on both; what one places on the other's node, that
@@ -34,6 +34,8 @@ async fn processes_with_a_node_each_are_one_cluster() {
         until("both peers", peers, |count| *count == 2);
     }
 
+    only_who_drives_a_node_calls_it(&edge, &ctl);
+
     let [kelp, wrack] = [&b"kelp"[..], b"wrack"].map(|content| one.add(content));
     let has = |node: &KuboNode, cid: &Cid| node.has(cid, "recursive");
     ctl.says(&["pin", "add", "--wait", &kelp.to_string()]);
@@ -54,4 +56,28 @@ async fn processes_with_a_node_each_are_one_cluster() {
     until("the other to have let go", both, |has| {
         *has == (false, false)
     });
+}
+
+/// A host without nodes says so, and who to ask, instead of trying in vain or telling of none.
+fn only_who_drives_a_node_calls_it(edge: &Scene, ctl: &Ctl) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, "kelp").unwrap();
+    let file = file.path().to_str().unwrap();
+    for args in [
+        &["add", file][..],
+        &["ipfs", "gc"],
+        &["health", "metrics", "freespace"],
+        &["pin", "add", "/ipns/holdfast.invalid"],
+        &["pin", "rm", "/ipfs/bafkqaaa/kelp"],
+    ] {
+        let said = ctl.is_refused(args);
+        let tells = said.contains("this host drives no IPFS node") && said.contains("kubo.api");
+        assert!(tells, "{args:?}: {said}");
+    }
+    let bandwidth = try_ask(edge.cluster, "GET", "/health/bandwidth", &edge.key, None);
+    let (status, said) = bandwidth.unwrap();
+    assert_eq!(status, 503, "{said}");
+    // What needs no call is told of all nodes.
+    ctl.says(&["health", "metrics", "ping"]);
+    assert_eq!(ctl.tells(&["peers", "ls"]).len(), 2);
 }
