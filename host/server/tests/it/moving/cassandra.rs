@@ -1,7 +1,5 @@
 //! The same commands where the configuration names a Cassandra cluster.
 
-use super::export::{Text, killed_and_begun_again};
-use super::large::MIB;
 use super::{Desk, Ran, audited, line, lines, pin, ran, sorted};
 use crate::support::cluster::{fresh, variables};
 use holdfast_store::{CqlSettings, Store};
@@ -76,22 +74,6 @@ async fn pins_go_into_cassandra_and_come_out() {
     let imports = audited.iter().filter(|note| note.contains("state import"));
     // Each is told of before and after.
     assert_eq!(imports.count(), 4, "{audited:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_export_of_cassandra_that_is_killed_goes_on_where_it_was() {
-    // The test's node takes 4 MiB at once.
-    let text = Text {
-        pins: 24,
-        bytes: 3 * MIB,
-    };
-    let place = Place::new().await;
-    place.desk.write("pins.json", text.lines());
-    place.state(&["import", "pins.json"]).with(0);
-    let said = killed_and_begun_again(&place.desk, |command| {
-        command.envs(variables(&place.settings));
-    });
-    text.is_whole(&place.desk, &said);
 }
 
 /// What the cluster unpins between two runs goes here too, but nothing of anybody else's.
