@@ -7,6 +7,7 @@
 
 mod attempt;
 mod intake;
+mod listing;
 mod loaded;
 mod metrics;
 mod promote;
