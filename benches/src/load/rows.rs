@@ -49,9 +49,15 @@ const ROWS: &[(&str, Measure)] = &[
     ("fuel_cost", plugins::fuel_cost),
     ("hostile_neighbour", plugins::hostile_neighbour),
     ("hostile_get", plugins::hostile_get),
-    ("hostile_get_authorizer", plugins::hostile_get_authorizer),
-    ("hostile_get_payment", plugins::hostile_get_payment),
-    ("hostile_get_config", plugins::hostile_get_config),
+    ("hostile_get_authorizer", |plan| {
+        plugins::hostile_get_beside(plan, "hostile-authorizer", "hostile_get_authorizer")
+    }),
+    ("hostile_get_payment", |plan| {
+        plugins::hostile_get_beside(plan, "hostile-payment", "hostile_get_payment")
+    }),
+    ("hostile_get_config", |plan| {
+        plugins::hostile_get_beside(plan, "hostile-config", "hostile_get_config")
+    }),
     ("reload_p99", plugins::reload_p99),
     ("decide_10", policy::decide_10),
     ("decide_10000", policy::decide_10000),

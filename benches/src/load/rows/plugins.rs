@@ -18,9 +18,7 @@ use std::time::{Duration, Instant};
 pub(super) use calm::{hostile_neighbour, reload_p99};
 pub(super) use extism::quote_extism;
 pub(super) use fuel::fuel_cost;
-pub(super) use over_http::{
-    hostile_get, hostile_get_authorizer, hostile_get_config, hostile_get_payment,
-};
+pub(super) use over_http::{hostile_get, hostile_get_beside};
 
 /// What a call on an instance of its own may take, in microseconds.
 const ISOLATED_GOAL_MICROS: f64 = 10.0;

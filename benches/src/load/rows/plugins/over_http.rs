@@ -50,23 +50,13 @@ pub(in super::super) fn hostile_get(plan: &Plan) -> Result<Row> {
     Ok(row("hostile_get", &pairs))
 }
 
-/// The same while a candidate, which never serves, is asked by an operator's `plugin try`, 200
-/// times a second: an authorizer.
-pub(in super::super) fn hostile_get_authorizer(plan: &Plan) -> Result<Row> {
-    beside_a_candidate(plan, "hostile_get_authorizer", "hostile-authorizer")
-}
-
-/// The same, a payment plugin.
-pub(in super::super) fn hostile_get_payment(plan: &Plan) -> Result<Row> {
-    beside_a_candidate(plan, "hostile_get_payment", "hostile-payment")
-}
-
-/// The same, a config plugin.
-pub(in super::super) fn hostile_get_config(plan: &Plan) -> Result<Row> {
-    beside_a_candidate(plan, "hostile_get_config", "hostile-config")
-}
-
-fn beside_a_candidate(plan: &Plan, name: &'static str, component: &'static str) -> Result<Row> {
+/// The same while a candidate that never serves, an authorizer, a payment or a config plugin, is
+/// asked by an operator's `plugin try`, 200 times a second.
+pub(in super::super) fn hostile_get_beside(
+    plan: &Plan,
+    component: &'static str,
+    name: &'static str,
+) -> Result<Row> {
     let host = Host::start(&plan.binary)?;
     let neighbour = Neighbour {
         component,
