@@ -1,6 +1,6 @@
 //! The handles that everything is built from, made once at start.
 
-use crate::billing::raters::Raters;
+use crate::aside::Aside;
 use crate::clock::Clock;
 use crate::identity::Identity;
 use crate::ops::audit::Audit;
@@ -22,8 +22,8 @@ pub struct App {
     pub policies: Policies,
     /// The plugins.
     pub plugins: Arc<Plugins>,
-    /// The threads on which pricing components work.
-    pub raters: Raters,
+    /// The threads for what takes long and is no hurry.
+    pub aside: Aside,
     /// The time.
     pub clock: Clock,
     /// Where every decision is written.

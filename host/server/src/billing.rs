@@ -5,7 +5,6 @@ pub mod collecting;
 mod meter;
 mod period;
 mod quote;
-pub mod raters;
 
 pub use meter::{Metered, usage};
 pub use period::{between, parse};

@@ -8,6 +8,7 @@
 pub mod accounts;
 pub mod api;
 pub mod app;
+pub mod aside;
 pub mod billing;
 pub mod clock;
 pub mod commands;

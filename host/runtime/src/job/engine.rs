@@ -1,17 +1,14 @@
 //! The job engine: asynchronous, because what a job does most is wait; and its own threads, so that
 //! a job that runs wild takes none that serve calls.
 
+use crate::engine::TICK;
 use crate::limits::WASM_STACK_BYTES;
 use crate::priority::step_back;
 use std::sync::mpsc;
-use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use wasmtime::{Config, Engine, OptLevel, Strategy};
 
-/// How finely time is told to jobs: so often one that computes lets others of its thread run.
-const TICK: Duration = Duration::from_millis(5);
-
-/// Ticks after which a guest is looked at.
+/// Ticks after which a guest is looked at, and lets others run.
 pub(crate) const TICKS: u64 = 1;
 
 /// Threads of jobs. They wait nearly always.

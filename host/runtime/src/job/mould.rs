@@ -339,7 +339,9 @@ impl<W: JobWorld> Mould<W> {
             if store.data().meter.is_used_up() {
                 return Err(Trap::Interrupt.into());
             }
-            // Others of this thread come first, or a guest that computes would keep them waiting.
+            // Whoever waits for this processor comes first, and then others of this thread: a guest
+            // that computes would keep both waiting.
+            std::thread::yield_now();
             let others = Box::pin(tokio::task::yield_now());
             Ok(UpdateDeadline::YieldCustom(TICKS, others))
         });

@@ -6,6 +6,7 @@ mod shapes;
 use crate::api::context::Call;
 use crate::api::problem::Problem;
 use crate::api::reply::Reply;
+use crate::app::App;
 use axum::http::StatusCode;
 use holdfast_model::Invalid;
 use holdfast_model::action::{Host, InstallPlugin, ListPlugins, ReadPlugin, SwitchPlugin};
@@ -15,6 +16,7 @@ use serde::Serialize;
 use serde_json::json;
 pub(crate) use shapes::{Attempt, Generation, Line, Plugin, Report};
 use std::sync::Arc;
+use tokio::task::JoinError;
 use utoipa::ToSchema;
 
 /// Lines of a plugin's log, unless the caller wants fewer or more.
@@ -91,11 +93,10 @@ pub(crate) async fn install(call: &mut Call) -> Result<Reply, Problem> {
     let name = call.named().to_owned();
     let parts = package.unpacked()?;
     call.note(format!("plugin {name}, component {}", parts.digest));
-    let of_task = name.clone();
-    let plugins = Arc::clone(&call.app().plugins);
+    let (app, of_task) = (call.app().clone(), name.clone());
     // A task of its own: it goes on, and is told of in the log, when nobody waits any more.
     let task = tokio::spawn(async move {
-        let outcome = on_a_thread(plugins, move |plugins| {
+        let outcome = aside(&app, move |plugins| {
             plugins.install(&of_task, parts.into_parts())
         });
         let outcome = outcome.await;
@@ -126,8 +127,8 @@ pub(crate) async fn remove(call: &mut Call) -> Result<Reply, Problem> {
     call.query(&[])?;
     let name = call.named().to_owned();
     call.note(format!("plugin {name} removed"));
-    let (plugins, of_task) = (Arc::clone(&call.app().plugins), name.clone());
-    on_a_thread(plugins, move |plugins| plugins.remove(&of_task)).await?;
+    let of_task = name.clone();
+    at_once(call.app(), move |plugins| plugins.remove(&of_task)).await?;
     let gone = json!({ "name": name, "state": "removed" });
     Reply::json(StatusCode::OK, &gone)
 }
@@ -144,8 +145,7 @@ pub(crate) async fn attempt(call: &mut Call) -> Result<Reply, Problem> {
     call.query(&[])?;
     let name = call.named().to_owned();
     call.note(format!("plugin {name}: its candidate was tried"));
-    let plugins = Arc::clone(&call.app().plugins);
-    let tried = on_a_thread(plugins, move |plugins| plugins.try_candidate(&name)).await?;
+    let tried = aside(call.app(), move |plugins| plugins.try_candidate(&name)).await?;
     Reply::json(StatusCode::OK, &tried)
 }
 
@@ -166,8 +166,10 @@ pub(crate) async fn promote(call: &mut Call) -> Result<Reply, Problem> {
         Some(generation) => format!("plugin {name} promoted to generation {generation}"),
         None => format!("plugin {name} promoted"),
     });
-    let plugins = Arc::clone(&call.app().plugins);
-    let now = on_a_thread(plugins, move |plugins| plugins.promote(&name, generation)).await?;
+    let now = at_once(call.app(), move |plugins| {
+        plugins.promote(&name, generation)
+    })
+    .await?;
     Reply::json(StatusCode::OK, &now)
 }
 
@@ -182,8 +184,7 @@ pub(crate) async fn rollback(call: &mut Call) -> Result<Reply, Problem> {
     call.query(&[])?;
     let name = call.named().to_owned();
     call.note(format!("plugin {name} rolled back"));
-    let plugins = Arc::clone(&call.app().plugins);
-    let now = on_a_thread(plugins, move |plugins| plugins.rollback(&name)).await?;
+    let now = at_once(call.app(), move |plugins| plugins.rollback(&name)).await?;
     Reply::json(StatusCode::OK, &now)
 }
 
@@ -234,12 +235,25 @@ fn number(call: &Call, name: &str) -> Result<Option<u64>, Problem> {
     Ok(number.map_err(|_| Invalid::new(name, "is no whole number; write digits"))?)
 }
 
-/// Compiling and trying a component takes long: not on a thread that serves calls.
-async fn on_a_thread<T: Send + 'static>(
-    plugins: Arc<Plugins>,
+/// Compiling and trying a component takes long, and calls go before it.
+async fn aside<T: Send + 'static>(
+    app: &App,
     run: impl FnOnce(&Plugins) -> Result<T, ReloadError> + Send + 'static,
 ) -> Result<T, Problem> {
-    let done = tokio::task::spawn_blocking(move || run(&plugins)).await;
+    let plugins = Arc::clone(&app.plugins);
+    outcome(app.aside.run(move || run(&plugins)).await)
+}
+
+/// What changes who serves writes files, and is done at once however busy the host is.
+async fn at_once<T: Send + 'static>(
+    app: &App,
+    run: impl FnOnce(&Plugins) -> Result<T, ReloadError> + Send + 'static,
+) -> Result<T, Problem> {
+    let plugins = Arc::clone(&app.plugins);
+    outcome(tokio::task::spawn_blocking(move || run(&plugins)).await)
+}
+
+fn outcome<T>(done: Result<Result<T, ReloadError>, JoinError>) -> Result<T, Problem> {
     let done = done.map_err(|died| Problem::internal("a change of plugins died", &died))?;
     Ok(done?)
 }

@@ -25,7 +25,7 @@ pub async fn quote(
     let plugins = app.plugins.clone();
     let usage = metered.usage;
     // A pricing component may take hundreds of milliseconds: not on a thread that serves calls.
-    let rated = app.raters.run(move || {
+    let rated = app.aside.run(move || {
         plugins.quote(&QuoteCall {
             account: &account,
             tenant: account.tenant(),

@@ -116,6 +116,6 @@ async fn aside(
     work: impl FnOnce(&Gate) -> Result<Revision, PolicyError> + Send + 'static,
 ) -> Result<Revision, PoliciesError> {
     let gate = Arc::clone(&app.gate);
-    let done = tokio::task::spawn_blocking(move || work(&gate)).await;
+    let done = app.aside.run(move || work(&gate)).await;
     Ok(done.map_err(|died| PoliciesError::Failed(format!("a candidate died: {died}")))??)
 }

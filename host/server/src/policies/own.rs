@@ -176,7 +176,7 @@ pub(super) async fn check(
     let set = TenantSet::new(tenant.clone(), policies.to_owned(), Vec::new());
     let set = Arc::new(set);
     let (gate, checked) = (Arc::clone(&app.gate), Arc::clone(&set));
-    let checked = tokio::task::spawn_blocking(move || gate.check_own(&checked)).await;
+    let checked = app.aside.run(move || gate.check_own(&checked)).await;
     checked.map_err(|died| PoliciesError::Failed(format!("a check died: {died}")))??;
     let Some(solver) = &app.policies.solver else {
         return Ok(set);

@@ -3,7 +3,7 @@
 use super::cluster::{self, cluster_of};
 use super::{failure, settings};
 use crate::app::App;
-use crate::billing::raters::Raters;
+use crate::aside::Aside;
 use crate::clock::Clock;
 use crate::config::{Config, Live, StoreKind};
 use crate::identity::{self, FirstKey};
@@ -70,7 +70,7 @@ pub(super) async fn open(
             store,
             gate,
             plugins,
-            raters: Raters::start().context("no threads for pricing components")?,
+            aside: Aside::start().context("no threads for what takes long")?,
             clock: clock.clone(),
             audit,
             identity: Arc::new(identity),

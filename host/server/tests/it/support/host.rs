@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, Request, Response, StatusCode};
 use bytes::Bytes;
 use holdfast::api::{ApiMetrics, Settings, router};
 use holdfast::app::App;
-use holdfast::billing::raters::Raters;
+use holdfast::aside::Aside;
 use holdfast::clock::Clock;
 use holdfast::identity::jwt::Issuers;
 use holdfast::identity::{Authenticator, Identity, keys};
@@ -168,7 +168,7 @@ impl Host {
                 .proved_by(options.solver.as_deref()),
             gate,
             plugins: Arc::new(Plugins::open(plugins).unwrap()),
-            raters: Raters::start().unwrap(),
+            aside: Aside::start().unwrap(),
             clock: options.clock.clone(),
             audit: Audit::open(audit).unwrap(),
             identity: Arc::new(options.identity),

@@ -42,12 +42,13 @@ const CRATES: &[(&str, &[&str])] = &[
 const MODULES: &[(&str, &[&str])] = &[
     ("main", &["commands"]),
     ("lib", &[]),
+    ("aside", &[]),
     ("clock", &[]),
     ("config", &[]),
     (
         "app",
         &[
-            "billing::raters",
+            "aside",
             "clock",
             "identity",
             "ops::audit",
