@@ -1,4 +1,4 @@
-//! The threads for what takes long and is no hurry: components at work, and policies that are looked
+//! The threads for what takes long and is no hurry: components at work, policies that are looked
 //! over.
 
 use holdfast_runtime::step_back;
