@@ -27,6 +27,11 @@ pub(crate) struct Share {
     pub(crate) instances: usize,
     /// Memory of each.
     pub(crate) bytes_each: usize,
+    /// Its code, once for all of them.
+    pub(crate) code_bytes: usize,
+    /// Places that each takes of those that the engine keeps for instances: see
+    /// [`places`](crate::engine::places).
+    pub(crate) places_each: usize,
 }
 
 /// A share that is set aside; given back when dropped.
@@ -39,7 +44,17 @@ pub(crate) struct Reservation {
 impl Share {
     /// All its memory.
     pub(crate) const fn bytes(self) -> u64 {
+        self.held().saturating_add(self.code_bytes as u64)
+    }
+
+    /// What its instances may come to hold.
+    const fn held(self) -> u64 {
         (self.instances as u64).saturating_mul(self.bytes_each as u64)
+    }
+
+    /// All its places.
+    const fn places(self) -> usize {
+        self.instances.saturating_mul(self.places_each)
     }
 }
 
@@ -61,21 +76,26 @@ impl Budget {
     ) -> Result<Reservation, String> {
         let mut held = self.held.lock();
         let bytes_held: u64 = held.values().map(|share| share.bytes()).sum();
-        let instances_held: usize = held.values().map(|share| share.instances).sum();
+        let places_held: usize = held.values().map(|share| share.places()).sum();
         if bytes_held.saturating_add(share.bytes()) > self.memory_bytes {
             return Err(format!(
-                "may come to hold {} instances × {} = {}, and of the {} that the host gives to plugins {} are set aside ({}); lower concurrency, standby or memory_bytes under [limits], or raise memory_bytes under [plugins]",
+                "may come to hold {} instances × {} = {} and has {} of code, and of the {} that the host gives to plugins {} are set aside ({}); lower concurrency, standby or memory_bytes under [limits], or raise memory_bytes under [plugins]",
                 share.instances,
                 size(share.bytes_each as u64),
-                size(share.bytes()),
+                size(share.held()),
+                size(share.code_bytes as u64),
                 size(self.memory_bytes),
                 size(bytes_held),
                 shares(&held),
             ));
         }
-        if instances_held.saturating_add(share.instances) > INSTANCES_MAX as usize {
+        if places_held.saturating_add(share.places()) > INSTANCES_MAX as usize {
+            let each = match share.places_each {
+                1 => String::new(),
+                each => format!(", each with memories and tables for {each}"),
+            };
             return Err(format!(
-                "may come to have {} instances at once, and of the host's {INSTANCES_MAX} {instances_held} are set aside; lower concurrency or standby under [limits], here or for another plugin",
+                "may come to have {} instances at once{each}, and of the host's {INSTANCES_MAX} {places_held} are set aside; lower concurrency or standby under [limits], here or for another plugin",
                 share.instances,
             ));
         }
@@ -134,6 +154,8 @@ mod tests {
         Share {
             instances,
             bytes_each: mib * MIB,
+            code_bytes: 0,
+            places_each: 1,
         }
     }
 
@@ -158,6 +180,21 @@ mod tests {
     }
 
     #[test]
+    fn code_counts_once() {
+        let budget = Budget::new(100 * MIB as u64);
+        let with_code = |mib: usize| Share {
+            code_bytes: mib * MIB,
+            ..share(2, 20)
+        };
+        let refused = budget.reserve("a", 1, with_code(61)).unwrap_err();
+        assert!(
+            refused.contains("2 instances × 20 MiB = 40 MiB and has 61 MiB of code"),
+            "{refused}"
+        );
+        assert!(budget.reserve("a", 1, with_code(60)).is_ok());
+    }
+
+    #[test]
     fn two_generations_of_one_plugin_both_count() {
         let budget = Budget::new(100 * MIB as u64);
         let old = budget.reserve("a", 1, share(1, 60)).unwrap();
@@ -174,5 +211,23 @@ mod tests {
         let refused = budget.reserve("b", 2, share(2, 1)).unwrap_err();
         assert!(refused.contains("at once"), "{refused}");
         drop(held);
+    }
+
+    #[test]
+    fn an_instance_with_more_memories_takes_more_places() {
+        let budget = Budget::new(u64::MAX);
+        let quarter = INSTANCES_MAX as usize / 4;
+        let large = |instances: usize| Share {
+            places_each: 4,
+            ..share(instances, 1)
+        };
+        let held = budget.reserve("a", 1, large(quarter - 1)).unwrap();
+        let refused = budget.reserve("b", 2, large(2)).unwrap_err();
+        for part in ["2 instances at once, each with", "1024 1020 are set aside"] {
+            assert!(refused.contains(part), "{part}: {refused}");
+        }
+        let small = budget.reserve("b", 2, share(4, 1)).unwrap();
+        assert!(budget.reserve("c", 3, share(1, 1)).is_err());
+        drop((held, small));
     }
 }

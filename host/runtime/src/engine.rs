@@ -17,6 +17,7 @@ use crate::limits::{
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
+use wasmtime::component::Component;
 use wasmtime::{
     Config, Engine, EngineWeak, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
     Strategy,
@@ -39,6 +40,13 @@ const KEEP_RESIDENT_BYTES: usize = 128 * 1024;
 /// The same of a table: two thousand functions. Most have a page or two, and to zero them costs
 /// less than to give them back.
 const KEEP_RESIDENT_TABLE_BYTES: usize = 16 * 1024;
+
+/// Tables for each instance that the pool has room for. A Rust guest has two; a component that has
+/// more of them or more memories than one takes the places of several.
+const TABLES_PER_PLACE: u32 = 4;
+
+/// Memories that one component may have.
+const MEMORIES_MAX: u32 = 4;
 
 /// How code is compiled. What is compiled by one recipe runs on that recipe's engine alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,15 +191,35 @@ fn engine(recipe: Recipe, stack_bytes: usize) -> wasmtime::Result<Engine> {
     }
 }
 
+/// How many of the pool's places an instance takes: the pool has one memory and a few tables for
+/// each.
+pub(crate) fn places(component: &Component) -> usize {
+    // A component that is handed its modules when it is instantiated does not link here anyway.
+    let needed = component.resources_required();
+    needed.map_or(1, |needed| {
+        let tables = needed.num_tables.div_ceil(TABLES_PER_PLACE);
+        needed.num_memories.max(tables).max(1) as usize
+    })
+}
+
+/// Bytes of a component's code in whole MiB, with the data that its memories begin with: a small
+/// file can become much.
+pub(crate) fn code_bytes(component: &Component) -> usize {
+    const MIB: usize = 1024 * 1024;
+    let image = component.image_range();
+    let bytes = image.end.addr().saturating_sub(image.start.addr());
+    bytes.div_ceil(MIB).saturating_mul(MIB)
+}
+
 fn pool(instances: u32) -> InstanceAllocationStrategy {
     let parts = u32::try_from(PARTS_MAX).unwrap_or(u32::MAX);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         .total_core_instances(instances.saturating_mul(parts))
         .total_memories(instances)
-        .total_tables(instances.saturating_mul(4))
+        .total_tables(instances.saturating_mul(TABLES_PER_PLACE))
         .max_core_instances_per_component(parts)
-        .max_memories_per_component(4)
+        .max_memories_per_component(MEMORIES_MAX)
         .max_tables_per_component(parts)
         .max_memory_size(MEMORY_BYTES_CEILING)
         .table_elements(TABLE_ELEMENTS_MAX)

@@ -1,6 +1,7 @@
 //! One loaded component: made once, off the serving path, and called from any thread.
 
 use crate::budget::{Reservation, Share};
+use crate::engine::{code_bytes, places};
 use crate::error::Fault;
 use crate::foundry::Foundry;
 use crate::guest::Guest;
@@ -68,6 +69,8 @@ impl<W: World> Plugin<W> {
         let share = Share {
             instances: candidate.limits.instances(candidate.isolation),
             bytes_each: candidate.limits.memory_bytes,
+            code_bytes: code_bytes(&component),
+            places_each: places(&component),
         };
         let reserved = foundry
             .budget

@@ -5,6 +5,7 @@ use super::mould::{JobMould, JobStart};
 use super::needs::Grants;
 use super::world::JobWorld;
 use crate::budget::Share;
+use crate::engine::code_bytes;
 use crate::foundry::Foundry;
 use crate::plugin::{Candidate, Load};
 use crate::registry::{NotStarted, Stage};
@@ -45,6 +46,9 @@ impl<W: JobWorld> JobPlugin<W> {
         let share = Share {
             instances: candidate.limits.concurrency,
             bytes_each: candidate.limits.memory_bytes,
+            code_bytes: code_bytes(&component),
+            // They are allocated on demand, whatever they have.
+            places_each: 1,
         };
         let reserved = foundry
             .budget

@@ -4,8 +4,11 @@ use super::{PARTS_MAX, TABLE_ELEMENTS_MAX};
 use crate::error::OverLimit;
 use wasmtime::ResourceLimiter;
 
+/// Bytes of a table's element: a pointer.
+const ELEMENT_BYTES: usize = size_of::<usize>();
+
 /// Counts what an instance holds. Wasmtime's own limiter bounds each memory by itself; a component
-/// can have several, so this one sums them.
+/// can have several, and tables too, so this one sums them.
 #[derive(Debug)]
 pub(crate) struct Held {
     memory_bytes: usize,
@@ -25,17 +28,9 @@ impl Held {
     pub(crate) const fn memory_bytes(&self) -> usize {
         self.memory_bytes
     }
-}
 
-impl ResourceLimiter for Held {
-    fn memory_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        _maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        let growth = desired.saturating_sub(current);
-        let sum = self.memory_bytes.saturating_add(growth);
+    fn grow(&mut self, bytes: usize) -> wasmtime::Result<bool> {
+        let sum = self.memory_bytes.saturating_add(bytes);
         if sum > self.memory_bytes_max {
             // An error rather than a refusal: the guest would abort anyway, and this says why.
             return Err(OverLimit(format!(
@@ -47,10 +42,21 @@ impl ResourceLimiter for Held {
         self.memory_bytes = sum;
         Ok(true)
     }
+}
+
+impl ResourceLimiter for Held {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        self.grow(desired.saturating_sub(current))
+    }
 
     fn table_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
@@ -60,7 +66,11 @@ impl ResourceLimiter for Held {
             ))
             .into());
         }
-        Ok(true)
+        self.grow(
+            desired
+                .saturating_sub(current)
+                .saturating_mul(ELEMENT_BYTES),
+        )
     }
 
     fn instances(&self) -> usize {
@@ -81,11 +91,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memories_are_summed() {
-        let mut held = Held::new(10);
+    fn memories_and_tables_are_summed() {
+        let mut held = Held::new(10 + 3 * ELEMENT_BYTES);
         assert!(held.memory_growing(0, 6, None).unwrap());
         assert!(held.memory_growing(0, 4, None).unwrap());
+        assert!(held.table_growing(0, 1, None).unwrap());
+        assert!(held.table_growing(1, 3, None).unwrap());
         assert!(held.memory_growing(4, 5, None).is_err());
-        assert_eq!(held.memory_bytes(), 10);
+        assert!(held.table_growing(3, 4, None).is_err());
+        assert_eq!(held.memory_bytes(), 10 + 3 * ELEMENT_BYTES);
     }
 }

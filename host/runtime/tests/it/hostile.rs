@@ -1,6 +1,6 @@
 //! Components that misbehave cost their own call a clear error, and nothing else.
 
-use crate::house::{Ask, House, told, why};
+use crate::house::{Ask, House, put_bytes, told, why};
 use holdfast_runtime::Verdict;
 
 /// Every deed, and what the error says of it.
@@ -88,6 +88,28 @@ fn a_plugin_whose_memory_does_not_fit_is_refused_with_the_sum() {
     assert!(why.contains("64 instances × 256 MiB = 16384 MiB"), "{why}");
     assert!(why.contains("price generation 1"), "{why}");
     assert_eq!(house.quote().unwrap().total.micros, 7);
+}
+
+/// The pool has so many memories for all plugins together: who has four of them in each instance
+/// must not take those that others count on.
+#[test]
+fn who_has_many_memories_takes_as_many_places() {
+    let house = House::new();
+    let memories = "(core instance (instantiate $m))".repeat(4);
+    let component = format!(
+        "(component (core module $m (memory 1)) {memories}
+        (instance $rating) (export \"holdfast:plugin/rating@1.0.0\" (instance $rating)))"
+    );
+    let component = wat::parse_str(component).unwrap();
+    for (concurrency, stage) in [(257, "memory"), (256, "link")] {
+        let limits = format!("[limits]\nmemory_bytes = 262144\nconcurrency = {concurrency}\n");
+        put_bytes(house.dir.path(), &component, "greedy", &limits);
+        house.plugins.rescan();
+        let why = house.last("greedy").error.unwrap();
+        let named = "257 instances at once, each with memories and tables for 4";
+        assert_eq!(why.contains(named), stage == "memory", "{why}");
+        assert_eq!(why.contains("does not fit"), stage == "link", "{why}");
+    }
 }
 
 #[test]
