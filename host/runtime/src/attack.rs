@@ -12,9 +12,11 @@ mod calls;
 mod case;
 mod outside;
 pub(crate) mod questions;
+mod siege;
 
 pub use arena::Arena;
 pub use case::{Case, Isolation};
+pub use siege::Siege;
 
 use serde::{Deserialize, Serialize};
 use std::fs;

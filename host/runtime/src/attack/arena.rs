@@ -13,7 +13,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// The name under which each case is put into the folder.
-const ATTACKER: &str = "hostile";
+pub(super) const ATTACKER: &str = "hostile";
+
+/// Where compiled components are kept, in the folder: cases are mostly made of the same few.
+const CACHE: &str = ".compiled";
 
 /// Lines of its log that are looked at: more than its calls make.
 const LINES: usize = 100;
@@ -54,6 +57,7 @@ impl Arena {
         let outside = Outside::open().map_err(KitError::Outside)?;
         let config = PluginsConfig {
             dir: dir.to_owned(),
+            cache: Some(dir.join(CACHE)),
             jobs: JobsConfig {
                 resolver: Some(outside.resolver()),
                 ..JobsConfig::default()
@@ -86,25 +90,12 @@ impl Arena {
     pub fn attack(&self, kit: &Kit, case: &Case) -> Result<Attacked, KitError> {
         let start = Instant::now();
         let bytes = case.bytes(kit)?;
-        let file = |ending: &str| format!("{ATTACKER}.{ending}");
-        place(
-            &self.dir,
-            &file("toml"),
-            case.manifest(self.isolation, self.outside.port())
-                .as_bytes(),
-            None,
-        )?;
-        let on_the_way = self.let_in(case, &file("wasm"), &bytes)?;
-        self.plugins.rescan();
+        let on_the_way = self.put_in(case, &self.manifest(case), &bytes)?;
         let (is_taken_in, mut said) = self.said(case);
         let expected = case.answer.text();
         let mut is_held = case.is_held_by(is_taken_in, &said);
         let while_there = on_the_way.or_else(|| self.hurt_beside(case.target));
-        for ending in ["wasm", "toml"] {
-            let path = self.dir.join(file(ending));
-            fs::remove_file(&path).map_err(|source| KitError::File { path, source })?;
-        }
-        self.plugins.rescan();
+        self.put_out()?;
         if let Some(how) = while_there.or_else(|| self.hurt()) {
             is_held = false;
             said.push_str("; and beside it: ");
@@ -117,6 +108,41 @@ impl Arena {
             is_held,
             millis: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
         })
+    }
+
+    /// Whom hostile plugins call.
+    pub(super) const fn outside(&self) -> &Outside {
+        &self.outside
+    }
+
+    /// A case's `NAME.toml` here.
+    pub(super) fn manifest(&self, case: &Case) -> String {
+        case.manifest(self.isolation, self.outside.port())
+    }
+
+    /// Puts a case's files into the folder and has the host look at them. The answer is what was
+    /// wrong meanwhile.
+    pub(super) fn put_in(
+        &self,
+        case: &Case,
+        manifest: &str,
+        bytes: &[u8],
+    ) -> Result<Option<String>, KitError> {
+        let file = |ending: &str| format!("{ATTACKER}.{ending}");
+        place(&self.dir, &file("toml"), manifest.as_bytes(), None)?;
+        let wrong = self.let_in(case, &file("wasm"), bytes)?;
+        self.plugins.rescan();
+        Ok(wrong)
+    }
+
+    /// Takes a case's files out of the folder again.
+    pub(super) fn put_out(&self) -> Result<(), KitError> {
+        for ending in ["wasm", "toml"] {
+            let path = self.dir.join(format!("{ATTACKER}.{ending}"));
+            fs::remove_file(&path).map_err(|source| KitError::File { path, source })?;
+        }
+        self.plugins.rescan();
+        Ok(())
     }
 
     /// Puts a case's component into the folder in its own way. The answer is what was wrong
@@ -182,8 +208,7 @@ impl Arena {
     fn called(&self, case: &Case, generation: u64) -> String {
         let mut said = String::new();
         for call in 1..=CALLS {
-            self.outside.begin();
-            let again = calls::ask(&self.plugins, case.target, ATTACKER);
+            let again = calls::ask(&self.plugins, &self.outside, case.target, ATTACKER);
             let again = again.err().unwrap_or_default();
             if !fits(case.answer.text(), &again) {
                 return again;
@@ -236,7 +261,7 @@ impl Arena {
     }
 
     fn hurt_of(&self, (name, target): (&str, Target)) -> Option<String> {
-        let told = calls::ask(&self.plugins, target, name);
+        let told = calls::ask(&self.plugins, &self.outside, target, name);
         told.err().map(|why| format!("{name} says {why}"))
     }
 }

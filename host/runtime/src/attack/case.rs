@@ -114,7 +114,7 @@ pub(super) struct FileChange {
 
 impl FileChange {
     /// Whether it is about a file that lies in a folder, so that nobody can hand it over.
-    const fn is_of_a_folder(&self) -> bool {
+    pub(super) const fn is_of_a_folder(&self) -> bool {
         self.grow_to_bytes.is_some() || self.pieces.is_some() || self.storm.is_some()
     }
 }
