@@ -10,10 +10,10 @@ use crate::engine::Recipe;
 use crate::guest::printable;
 use crate::limits::WASM_BYTES_CEILING;
 use crate::priority::step_back;
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{Read, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -70,7 +70,11 @@ pub fn compile_as_child(
         .map_err(|e| format!("the code cannot be written ({e})"))
 }
 
+/// Sets a bound on this process, or leaves one that is tighter already.
 fn bound(resource: Resource, most: u64) -> Result<(), String> {
+    let most = getrlimit(resource)
+        .maximum
+        .map_or(most, |set| most.min(set));
     let limit = Rlimit {
         current: Some(most),
         maximum: Some(most),
@@ -121,14 +125,7 @@ pub(super) fn run(command: &mut Command, wasm: &[u8], most: Duration) -> Result<
         ));
     };
     if !status.success() {
-        let complaint = String::from_utf8_lossy(&complaint);
-        return Err(match complaint.trim() {
-            "" => format!(
-                "cannot be compiled: the compiler ended with {status}; it may have needed more than its {} MiB of memory",
-                CHILD_MEMORY_BYTES / (1024 * 1024)
-            ),
-            complaint => printable(complaint),
-        });
+        return Err(failure(status, &String::from_utf8_lossy(&complaint)));
     }
     if code.len() > CODE_BYTES_MAX {
         return Err(format!(
@@ -136,6 +133,23 @@ pub(super) fn run(command: &mut Command, wasm: &[u8], most: Duration) -> Result<
         ));
     }
     Ok(Code::of_child(Compiled(code)))
+}
+
+/// Why a child did not compile. One that finds no memory says so in its own words and is ended by a
+/// signal, so its words alone would say too little.
+fn failure(status: ExitStatus, complaint: &str) -> String {
+    let memory = format!(
+        "it may have needed more than its {} MiB of memory",
+        CHILD_MEMORY_BYTES / (1024 * 1024)
+    );
+    match (complaint.trim(), status.code()) {
+        ("", _) => format!("cannot be compiled: the compiler ended with {status}; {memory}"),
+        (complaint, Some(_)) => printable(complaint),
+        (complaint, None) => format!(
+            "cannot be compiled: the compiler ended with {status} ({}); {memory}, so build it with opt-level = \"s\", or leave out what makes it so large",
+            printable(complaint)
+        ),
+    }
 }
 
 /// The pipes, each served by a thread of its own: a child that writes before it has read all, or
@@ -203,7 +217,7 @@ fn spawn(work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, String>
 }
 
 /// Waits for the end of a child that has closed its pipes: a matter of microseconds.
-fn reap(child: &mut Child, left: &dyn Fn() -> Duration) -> Option<std::process::ExitStatus> {
+fn reap(child: &mut Child, left: &dyn Fn() -> Duration) -> Option<ExitStatus> {
     loop {
         if let Ok(Some(status)) = child.try_wait() {
             return Some(status);
@@ -261,6 +275,10 @@ mod tests {
             ("echo 'is no component' >&2; exit 1", "is no component"),
             ("exit 3", "exit status: 3"),
             ("kill -9 $$", "signal: 9"),
+            (
+                "echo out of memory >&2; kill -9 $$",
+                "(out of memory); it may",
+            ),
             ("printf 'a\\033[31mb' >&2; exit 1", "a\\u{1b}[31mb"),
             ("head -c 1000000 /dev/zero | tr '\\0' x >&2; exit 1", "xxx"),
         ] {
