@@ -2,6 +2,7 @@
 
 mod collector;
 mod config;
+mod crowd;
 mod measured;
 mod payment;
 

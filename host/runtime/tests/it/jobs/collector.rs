@@ -1,6 +1,6 @@
 //! Somebody who collects invoices over HTTP, as a test tells.
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
@@ -19,6 +19,29 @@ pub(super) enum Answer {
     Endless,
     /// A head, and then the body byte by byte, too slowly.
     Slow,
+    /// Good, once the gate is open.
+    Behind(Arc<Gate>),
+}
+
+/// Holds answers back until it is open.
+#[derive(Default)]
+pub(super) struct Gate {
+    is_open: Mutex<bool>,
+    moved: Condvar,
+}
+
+impl Gate {
+    pub(super) fn set(&self, is_open: bool) {
+        *self.is_open.lock() = is_open;
+        self.moved.notify_all();
+    }
+
+    fn pass(&self) {
+        let mut is_open = self.is_open.lock();
+        while !*is_open {
+            self.moved.wait(&mut is_open);
+        }
+    }
 }
 
 /// A request: its head in lower case, and its body.
@@ -72,6 +95,10 @@ fn serve(mut stream: TcpStream, answer: &Answer, seen: &Mutex<Vec<Asked>>) -> st
                 "HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{headers}\r\n"
             )?;
             stream.write_all(body)
+        }
+        Answer::Behind(gate) => {
+            gate.pass();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
         }
         // The client goes away at last, and then there is nothing more to read.
         Answer::Silence => stream.read(&mut [0]).map(|_| ()),

@@ -1,6 +1,6 @@
 //! A host whose configuration plugins have a say in.
 
-use super::host::settings;
+use super::host::{get, settings};
 use crate::support::plugins::dist;
 use holdfast::clock::Clock;
 use holdfast::commands::{Host, inspect};
@@ -8,9 +8,15 @@ use holdfast::config::{self, Live, Sources};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 const OVERLAY: &str = "config-env-overlay";
 const GUARD: &str = "config-guard";
+
+const HOSTILE: &str = "hostile-config";
+
+/// What the host is waited for at most.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const GRANTED: &str = "[environment]\nallow = [\"HOLDFAST_OVERLAY_*\"]\n";
 
@@ -44,7 +50,7 @@ async fn start(dir: &Path, variables: &[(&str, &str)]) -> (Arc<Live>, anyhow::Re
 }
 
 /// Has the file say how many pins may be under way.
-fn write_concurrency(dir: &Path, concurrency: u32) {
+fn write_concurrency(dir: &Path, concurrency: u64) {
     let file = settings(dir);
     let text = fs::read_to_string(&file).unwrap();
     let text = text.replace(
@@ -92,6 +98,60 @@ async fn a_plugin_that_refuses_keeps_the_former_configuration() {
     host.reload().await;
     assert_eq!(live.get().kubo.concurrency.get(), 18);
     assert!(host.stop().await);
+}
+
+/// Whatever a plugin dies of when the configuration is read again, what was good stays in force,
+/// and the operator reads which plugin it was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plugin_that_traps_at_a_reload_keeps_the_former_configuration() {
+    // Neither taken out of service for its failures nor taken back for them.
+    let told = |deed: &str| {
+        let calm = "[breaker]\nfailures = 1000000\n[promote]\nwatch_ms = 0\n";
+        format!("[settings]\ndo = \"{deed}\"\n{calm}")
+    };
+    let dir = tempfile::tempdir().unwrap();
+    write_concurrency(dir.path(), 10);
+    put(dir.path(), HOSTILE, &told("nothing"));
+    let (live, host) = start(dir.path(), &[]).await;
+    let host = host.unwrap();
+    let manifest = dir.path().join(format!("data/plugins/{HOSTILE}.toml"));
+    // The host sees by itself that the plugin is another one.
+    let reloaded = async |is_good: bool| {
+        let start = Instant::now();
+        loop {
+            let outcome = live.reload();
+            if outcome.is_ok() == is_good {
+                return outcome.map_err(|problems| problems.to_string());
+            }
+            assert!(start.elapsed() < PATIENCE, "{outcome:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let mut good = 10;
+    for deed in ["trap", "check-trap"] {
+        fs::write(&manifest, told(deed)).unwrap();
+        let why = reloaded(false).await.unwrap_err();
+        assert!(why.contains("plugin hostile-config: trapped"), "{why}");
+        let counted = refused(&host).await;
+        write_concurrency(dir.path(), good + 1);
+        host.reload().await;
+        assert_eq!(live.get().kubo.concurrency.get(), good, "{deed}");
+        assert!(refused(&host).await > counted);
+        // Mended, it lets through what waits.
+        fs::write(&manifest, told("nothing")).unwrap();
+        reloaded(true).await.unwrap();
+        good += 1;
+        assert_eq!(live.get().kubo.concurrency.get(), good, "{deed}");
+    }
+    assert!(host.stop().await);
+}
+
+/// How many configurations the host has refused.
+async fn refused(host: &Host) -> u64 {
+    let (_, page) = get(host.ops_address(), "/metrics", "").await;
+    let name = "holdfast_config_reloads_total{outcome=\"refused\"} ";
+    let value = page.lines().find_map(|line| line.strip_prefix(name));
+    value.map_or(0, |value| value.parse().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

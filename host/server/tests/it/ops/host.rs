@@ -42,7 +42,7 @@ pub(super) async fn start(file: &Path, roles: &[Role]) -> Host {
 }
 
 /// Status and body.
-async fn get(address: SocketAddr, path: &str, key: &str) -> (u16, String) {
+pub(super) async fn get(address: SocketAddr, path: &str, key: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head = format!(
         "GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nConnection: close\r\n\r\n"
