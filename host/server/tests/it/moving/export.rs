@@ -6,11 +6,12 @@ use super::{Desk, Ran, line, lines, program, ran, sorted};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
-/// Pins of which some 32 MiB come before the kill, when it is told how far the file is.
-const HEAVY: Text = Text {
-    pins: 8,
-    bytes: 9 * MIB,
-};
+/// Pins that carry much: some 32 MiB of them come before the kill, when it is told how far the file
+/// is.
+const HEAVY: u64 = 8;
+
+/// How much each of them carries.
+const HEAVY_BYTES: usize = 9 * MIB;
 
 /// Bytes of the file at which the first run is killed: not at its end, and not at its beginning.
 const KILLED_AT: usize = 64 * MIB;
@@ -19,31 +20,23 @@ const KILLED_AT: usize = 64 * MIB;
 const SIGXFSZ: i32 = 25;
 
 /// What is exported.
-pub(super) struct Text {
-    pub(super) pins: u64,
-    /// How much each of them carries.
-    pub(super) bytes: usize,
+fn text() -> String {
+    let heavy = (0..HEAVY).map(|n| line(&heavy(n, "x", HEAVY_BYTES)));
+    heavy.collect::<String>() + &lines(100..150)
 }
 
-impl Text {
-    pub(super) fn lines(&self) -> String {
-        let heavy = (0..self.pins).map(|n| line(&heavy(n, "x", self.bytes)));
-        heavy.collect::<String>() + &lines(100..150)
-    }
-
-    /// Every pin is there once, nothing was begun anew, and nothing else is left.
-    pub(super) fn is_whole(&self, desk: &Desk, said: &str) {
-        assert!(said.contains("going on after "), "{said}");
-        let (out, expected) = (desk.read("out.json"), self.lines());
-        assert!(sorted(&out) == sorted(&expected), "{} bytes", out.len());
-        assert!(!desk.path("out.json.part").exists());
-        assert!(!desk.path("out.json.part.progress").exists());
-    }
+/// Every pin is there once, nothing was begun anew, and nothing else is left.
+fn must_be_whole(desk: &Desk, said: &str) {
+    assert!(said.contains("going on after "), "{said}");
+    let (out, expected) = (desk.read("out.json"), text());
+    assert!(sorted(&out) == sorted(&expected), "{} bytes", out.len());
+    assert!(!desk.path("out.json.part").exists());
+    assert!(!desk.path("out.json.part.progress").exists());
 }
 
 /// Has an export killed in the middle of a write, however quick the machine is, and begins it
 /// again; answers what the second run said.
-pub(super) fn killed_and_begun_again(desk: &Desk, ready: impl Fn(&mut Command)) -> String {
+fn killed_and_begun_again(desk: &Desk, ready: impl Fn(&mut Command)) -> String {
     let export = ["state", "export", "out.json"];
     let mut first = Command::new("sh");
     let limit = format!(
@@ -69,14 +62,14 @@ pub(super) fn killed_and_begun_again(desk: &Desk, ready: impl Fn(&mut Command)) 
 #[test]
 fn an_export_that_is_killed_goes_on_where_it_was() {
     let desk = Desk::new();
-    desk.write("pins.json", HEAVY.lines());
+    desk.write("pins.json", text());
     desk.state(&["import", "pins.json"]).with(0);
     let said = killed_and_begun_again(&desk, |_| {});
-    HEAVY.is_whole(&desk, &said);
+    must_be_whole(&desk, &said);
     // What went into a pipe is nowhere to go on in.
     let piped = desk.state(&["export"]);
     assert!(!piped.err.contains("going on"), "{}", piped.err);
-    assert!(sorted(&piped.with(0)) == sorted(&HEAVY.lines()));
+    assert!(sorted(&piped.with(0)) == sorted(&text()));
 }
 
 #[test]
@@ -84,11 +77,11 @@ fn an_export_of_a_host_that_is_killed_goes_on_where_it_was() {
     let desk = Desk::new();
     let (host, key) = host();
     let from = format!("http://{}", host.addr);
-    desk.write("pins.json", HEAVY.lines());
+    desk.write("pins.json", text());
     let mut import = desk.command(&["import", "pins.json", "--to", &from]);
     ran(import.env("HOLDFAST_KEY", &key)).with(0);
     let said = killed_and_begun_again(&desk, |command| {
         command.args(["--from", &from]).env("HOLDFAST_KEY", &key);
     });
-    HEAVY.is_whole(&desk, &said);
+    must_be_whole(&desk, &said);
 }
