@@ -6,7 +6,7 @@
 //! after all, does no harm: what is not in the target cannot be taken for anybody's.
 
 use super::known::{RECORD_BYTES, Record};
-use super::progress::{beside, write_whole};
+use super::progress::{beside, left, write_whole};
 use crate::commands::Failure;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
@@ -101,17 +101,13 @@ impl Journal {
 
 /// Whether an earlier run of this migration has begun it; another one's files are not gone on in.
 fn is_begun(progress: &Path, beginning: &Beginning) -> Result<bool, Failure> {
-    let shown = progress.display();
-    let text = match std::fs::read(progress) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(error).with_context(|| format!("{shown} cannot be read")),
+    let Some(left) = left::<Beginning>(progress)? else {
+        return Ok(false);
     };
-    let left: Beginning = serde_json::from_slice(&text)
-        .with_context(|| format!("{shown} is no progress file; delete it"))?;
     if left != *beginning {
         bail!(
-            "{shown} is of a migration from {} to {}; finish that, or delete it",
+            "{} is of a migration from {} to {}; finish that, or delete it",
+            progress.display(),
             left.from,
             left.to
         );

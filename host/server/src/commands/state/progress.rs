@@ -6,9 +6,10 @@
 use super::source::Position;
 use crate::commands::Failure;
 use anyhow::{Context, bail};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -57,21 +58,15 @@ impl Kept {
             path,
             saved: Instant::now(),
         };
-        let shown = kept.path.display();
-        let text = match std::fs::read(&kept.path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok((kept, fresh));
-            }
-            Err(error) => return Err(error).with_context(|| format!("{shown} cannot be read")),
+        let Some(left) = left::<Progress>(&kept.path)? else {
+            return Ok((kept, fresh));
         };
-        let left: Progress = serde_json::from_slice(&text)
-            .with_context(|| format!("{shown} is no progress file; delete it to begin anew"))?;
         let is_same =
             left.source == fresh.source && left.target == fresh.target && left.size == fresh.size;
         if !is_same {
             bail!(
-                "{shown} is of an import of {} ({} bytes) into {}; delete it to begin anew",
+                "{} is of an import of {} ({} bytes) into {}; delete it to begin anew",
+                kept.path.display(),
                 left.source,
                 left.size,
                 left.target
@@ -97,10 +92,30 @@ impl Kept {
 
     /// The import is through.
     pub(super) fn forget(self) -> Result<(), Failure> {
-        match std::fs::remove_file(&self.path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(()),
+        forget(&self.path)
+    }
+}
+
+/// What an earlier run has left in a file of its progress.
+pub(super) fn left<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Failure> {
+    let shown = path.display();
+    let text = match std::fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("{shown} cannot be read")),
+    };
+    let left = serde_json::from_slice(&text)
+        .with_context(|| format!("{shown} is no progress file; delete it to begin anew"))?;
+    Ok(Some(left))
+}
+
+/// Removes a file of progress, if it is there.
+pub(super) fn forget(path: &Path) -> Result<(), Failure> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{} cannot be removed", path.display()))
         }
+        _ => Ok(()),
     }
 }
 

@@ -4,13 +4,13 @@
 //! How far it is stands in a file beside it. What that tells of is on the disk before it is told,
 //! so a run that was killed is gone on with at the last such moment: what came after it is cut off.
 
-use crate::commands::state::progress::{beside, write_whole};
+use crate::commands::state::progress::{beside, forget, left, write_whole};
 use crate::commands::state::source::{Mark, Piece};
 use crate::commands::{Failure, terminal};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, TryLockError};
-use std::io::{ErrorKind, Seek, SeekFrom, Write};
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -48,7 +48,7 @@ impl Part {
         let path = beside(whole, ".part");
         let told_at = beside(&path, ".progress");
         let file = locked(&path)?;
-        let left = left(&told_at, &of)?;
+        let left = told(&told_at, &of)?;
         // A file that was deleted, or is another, is not the one that was told of.
         let left = match left {
             Some(left) if file.metadata()?.len() >= left.bytes => Some(left),
@@ -140,32 +140,17 @@ fn locked(path: &Path) -> Result<File, Failure> {
     Ok(file)
 }
 
-/// What an earlier run has told.
-fn left(told_at: &Path, of: &str) -> Result<Option<SoFar>, Failure> {
-    let shown = told_at.display();
-    let text = match std::fs::read(told_at) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).with_context(|| format!("{shown} cannot be read")),
-    };
-    let left: SoFar = serde_json::from_slice(&text)
-        .with_context(|| format!("{shown} is no progress file; delete it to begin anew"))?;
-    if left.of != of {
+/// What an earlier run of the same export has told.
+fn told(told_at: &Path, of: &str) -> Result<Option<SoFar>, Failure> {
+    let left = left::<SoFar>(told_at)?;
+    if let Some(left) = left.as_ref().filter(|left| left.of != of) {
         bail!(
-            "{shown} is of an export of {}, and not of {of}; finish that, or delete it",
+            "{} is of an export of {}, and not of {of}; finish that, or delete it",
+            told_at.display(),
             left.of
         );
     }
-    Ok(Some(left))
-}
-
-fn forget(told_at: &Path) -> Result<(), Failure> {
-    match std::fs::remove_file(told_at) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("{} cannot be removed", told_at.display()))
-        }
-        _ => Ok(()),
-    }
+    Ok(left)
 }
 
 #[cfg(test)]
