@@ -205,6 +205,14 @@ impl Plugins {
         Ok(quote)
     }
 
+    /// Which load of the live pricing component answers, if there is one.
+    #[must_use]
+    pub fn pricing_generation(&self) -> Option<u64> {
+        let serving = self.registry.serving();
+        let pricing = serving.pricing.as_ref()?;
+        Some(pricing.plugin.load.generation)
+    }
+
     /// Everything in the folder, in the order of names: what serves, what stands by, what was
     /// refused. A name whose newest file was refused is there twice, the one that goes on serving
     /// first.

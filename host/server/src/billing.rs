@@ -1,10 +1,11 @@
 //! What was used, and what it costs, which is read from what was committed; and the queue of
-//! invoices on their way to being paid.
+//! invoices on their way from usage to being paid.
 
 pub mod collecting;
 mod meter;
 mod period;
 mod quote;
+mod rate;
 
 pub use meter::{Metered, usage};
 pub use period::{between, parse};

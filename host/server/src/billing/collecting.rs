@@ -1,29 +1,39 @@
-//! Invoices on their way to being paid: a queue that survives restarts, and the worker that takes
-//! each invoice to its payment plugin until the money is there.
+//! Invoices on their way from usage to being paid: a queue that survives restarts, and the worker
+//! that takes each to the pricing plugin until it has a price, and then to its payment plugin until
+//! the money is there.
 //!
 //! Whatever goes wrong, an invoice stays: a plugin that fails, that is out of service or not
 //! loaded, a collector that has no time or refuses. It is tried again, later each time, and at
-//! once when the plugin was replaced. What must not happen is that somebody pays twice. So the key
-//! by which the collector knows an invoice follows from the invoice's id alone, an attempt is
-//! written down before it is made, and an invoice that was handed in before is not taken again.
+//! once when the plugin was replaced. What must not happen is that somebody pays twice, or another
+//! price than the one that was written down. So a price is on the disk before anybody is asked for
+//! it, and the question is never put again; the key by which the collector knows an invoice follows
+//! from the invoice's id alone, an attempt is written down before it is made, and what was handed
+//! in before is not taken again.
 //!
 //! The queue lies in a folder of its own (`shelf`), one file for each invoice, and belongs to one
 //! process. Only what the next look needs is kept in memory.
 
+mod billable;
 mod case;
 mod metrics;
+mod outcome;
 mod round;
 mod shelf;
+mod standing;
+mod written;
 
-pub use case::Standing;
+pub use billable::Billable;
 pub use metrics::CollectMetrics;
+pub use standing::{Standing, Wait};
 
+use crate::aside::Aside;
 use crate::clock::Clock;
-use case::{Case, State};
+use case::{Case, Matter};
 use holdfast_model::{ErrorKind, UnixMillis};
 use holdfast_runtime::{Invoice, Plugins};
 use parking_lot::Mutex;
 use shelf::Shelf;
+use standing::State;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -113,7 +123,7 @@ struct Queue {
 struct Slot {
     plugin: String,
     state: State,
-    /// When it is looked at again, if it waits.
+    /// When it is looked at again; the end of time if it is not.
     due: UnixMillis,
     /// Whether an attempt is under way.
     is_busy: bool,
@@ -173,7 +183,26 @@ impl Collecting {
         invoice: Invoice,
     ) -> Result<Standing, CollectingError> {
         let case = Case::new(plugin, invoice, self.0.clock.now())?;
-        let (key, id) = (case.key(), case.invoice.id.clone());
+        self.take_in(case).await
+    }
+
+    /// The same for usage that has no price yet: the live pricing plugin is asked for one until it
+    /// gives one, and the invoice at that price is collected.
+    ///
+    /// # Errors
+    /// It cannot become an invoice, it is another one than before, there are too many, or the
+    /// folder cannot be written.
+    pub async fn hand_in_unrated(
+        &self,
+        plugin: &str,
+        billable: Billable,
+    ) -> Result<Standing, CollectingError> {
+        let case = Case::unrated(plugin, billable, self.0.clock.now())?;
+        self.take_in(case).await
+    }
+
+    async fn take_in(&self, case: Case) -> Result<Standing, CollectingError> {
+        let (key, id) = (case.key(), case.id().to_owned());
         let _turn = self.0.taking.lock().await;
         if self.0.slots.lock().contains_key(&key) {
             let before = self.0.read(&key).await?;
@@ -212,12 +241,28 @@ impl Collecting {
         }
     }
 
-    /// Has an invoice tried again now: one that waits, or that was declined and whose customer has
-    /// mended their means of payment.
+    /// The invoice, none while it has no price. A price that could not be written down yet is not
+    /// told.
     ///
     /// # Errors
-    /// There is none with this id, it is paid, an attempt is under way, or its file cannot be
-    /// written.
+    /// There is none with this id, or its file cannot be read.
+    pub async fn invoice(&self, id: &str) -> Result<Option<Invoice>, CollectingError> {
+        let key = case::key_of(id);
+        if !self.0.slots.lock().contains_key(&key) {
+            return Err(CollectingError::NotFound(id.to_owned()));
+        }
+        Ok(match self.0.read(&key).await?.matter {
+            Matter::Unrated(_) => None,
+            Matter::Priced(invoice, _) => Some(invoice),
+        })
+    }
+
+    /// Has an invoice tried again now: one that waits, one that was given up without a price, or
+    /// that was declined and whose customer has mended their means of payment.
+    ///
+    /// # Errors
+    /// There is none with this id, it is paid or nothing is owed, an attempt is under way, or its
+    /// file cannot be written.
     pub async fn retry(&self, id: &str) -> Result<Standing, CollectingError> {
         let key = case::key_of(id);
         let _turn = self.0.taking.lock().await;
@@ -226,20 +271,24 @@ impl Collecting {
             Ok(case) => self.0.keep(&key, case.renewed(self.0.clock.now())).await,
             Err(error) => Err(error),
         };
-        self.0.release(&key, retried.as_ref().ok());
+        match &retried {
+            Ok(case) => self.0.release(&key, case, None),
+            Err(_) => self.0.let_go(&key),
+        }
         self.0.bell.notify_one();
         retried.map(|case| case.standing())
     }
 
-    /// Takes a paid invoice out of the queue, for whoever keeps its receipt elsewhere.
+    /// Takes an invoice out of the queue that is paid or over nothing, for whoever keeps its
+    /// receipt elsewhere.
     ///
     /// # Errors
-    /// There is none with this id, it is not paid, or its file cannot be removed.
+    /// There is none with this id, something is owed, or its file cannot be removed.
     pub async fn forget(&self, id: &str) -> Result<Standing, CollectingError> {
         let key = case::key_of(id);
         let _turn = self.0.taking.lock().await;
         let standing = self.standing(id).await?;
-        if !matches!(standing, Standing::Collected { .. }) {
+        if !matches!(standing.state(), State::Collected | State::NothingOwed) {
             let why = "it is not paid, and would be lost; wait, or have it tried again";
             return Err(CollectingError::Invalid(why.to_owned()));
         }
@@ -249,10 +298,10 @@ impl Collecting {
         Ok(standing)
     }
 
-    /// Collects until it is dropped. What is under way then is given up: the next start asks again
-    /// with the same key.
-    pub async fn run(self, plugins: Arc<Plugins>) {
-        round::run(self.0, plugins).await;
+    /// Rates and collects until it is dropped. What is under way then is given up: the next start
+    /// asks again, a collector with the same key.
+    pub async fn run(self, plugins: Arc<Plugins>, aside: Aside) {
+        round::run(self.0, plugins, aside).await;
     }
 
     /// Keeps the worker's hands off an invoice.
@@ -264,8 +313,13 @@ impl Collecting {
             let why = "an attempt is under way; ask again when it is over";
             return Err(CollectingError::Invalid(why.to_owned()));
         }
-        if slot.state == State::Collected {
-            return Err(CollectingError::Invalid("it is paid".to_owned()));
+        let over = match slot.state {
+            State::Collected => Some("it is paid"),
+            State::NothingOwed => Some("nothing is owed"),
+            State::Unrated | State::Waiting | State::Declined => None,
+        };
+        if let Some(why) = over {
+            return Err(CollectingError::Invalid(why.to_owned()));
         }
         slot.is_busy = true;
         Ok(())
@@ -281,7 +335,7 @@ impl Slot {
             state: case.state(),
             due: match case.is_plugins_fault() {
                 true => now,
-                false => case.due(),
+                false => due(case),
             },
             is_busy: false,
             blamed: None,
@@ -331,17 +385,22 @@ impl Queue {
         }
     }
 
-    /// Lets an invoice go again, as it stands now; as it was, if nothing is known.
-    fn release(&self, key: &str, case: Option<&Case>) {
+    /// Lets an invoice go again, as it stands now.
+    fn release(&self, key: &str, case: &Case, blamed: Option<u64>) {
         if let Some(slot) = self.slots.lock().get_mut(key) {
             slot.is_busy = false;
-            if let Some(case) = case {
-                slot.state = case.state();
-                slot.due = case.due();
-                slot.blamed = None;
-            }
+            slot.state = case.state();
+            slot.due = due(case);
+            slot.blamed = blamed;
         }
         self.gauge();
+    }
+
+    /// The same as it was, if nothing is known.
+    fn let_go(&self, key: &str) {
+        if let Some(slot) = self.slots.lock().get_mut(key) {
+            slot.is_busy = false;
+        }
     }
 
     /// Counts what is in the queue.
@@ -352,6 +411,22 @@ impl Queue {
             let gauge = self.metrics.invoices.with_label_values(&[state.as_str()]);
             gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
         }
+    }
+}
+
+/// When the worker looks at an invoice again.
+fn due(case: &Case) -> UnixMillis {
+    case.due().unwrap_or(UnixMillis::MAX)
+}
+
+/// Refuses what cannot be an invoice's id.
+fn check_id(id: &str) -> Result<(), CollectingError> {
+    match id.is_empty() || id.len() > ID_BYTES_MAX {
+        true => Err(CollectingError::Invalid(format!(
+            "its id has {} bytes; write 1 to {ID_BYTES_MAX}",
+            id.len()
+        ))),
+        false => Ok(()),
     }
 }
 

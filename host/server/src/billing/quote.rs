@@ -3,10 +3,11 @@
 use crate::app::App;
 use crate::billing::BillingError;
 use crate::billing::meter::{Metered, measure};
+use crate::billing::rate::rate;
 use holdfast_model::Period;
 use holdfast_model::action::ReadQuote;
 use holdfast_policy::Permit;
-use holdfast_runtime::{Quote, QuoteCall};
+use holdfast_runtime::Quote;
 
 /// Rates an account's usage in a period by the live pricing component. There is no price without
 /// one, and none is made up when it fails.
@@ -23,18 +24,6 @@ pub async fn quote(
     let tenant = app.store.tenant(account.tenant()).await?;
     let attributes = tenant.map(|tenant| tenant.attributes).unwrap_or_default();
     let plugins = app.plugins.clone();
-    let usage = metered.usage;
-    // A pricing component may take hundreds of milliseconds: not on a thread that serves calls.
-    let rated = app.aside.run(move || {
-        plugins.quote(&QuoteCall {
-            account: &account,
-            tenant: account.tenant(),
-            attributes: &attributes,
-            usage: &usage,
-        })
-    });
-    let quote = rated
-        .await
-        .map_err(|e| BillingError::Died(e.to_string()))??;
+    let quote = rate(plugins, &app.aside, account, attributes, metered.usage).await?;
     Ok((metered, quote))
 }

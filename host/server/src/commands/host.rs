@@ -387,7 +387,7 @@ async fn collect(
     metrics.register(counts.collectors())?;
     let (dir, clock) = (config.general.data.join("payments"), app.clock.clone());
     let opening = tokio::task::spawn_blocking(move || Collecting::open(&dir, clock, counts));
-    let working = opening.await??.run(app.plugins.clone());
+    let working = opening.await??.run(app.plugins.clone(), app.aside.clone());
     Ok(AbortOnDropHandle::new(tokio::spawn(working)))
 }
 

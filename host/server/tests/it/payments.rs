@@ -1,10 +1,14 @@
 //! The queue of payments: whatever becomes of plugins, of collectors and of this host, an invoice
 //! is collected in the end, and once.
 
+#[cfg(test)]
+mod rating;
+
 use crate::support::plugins::dist;
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
+use holdfast::aside::Aside;
 use holdfast::billing::collecting::{CollectMetrics, Collecting, CollectingError, Standing};
 use holdfast::clock::Clock;
 use holdfast_model::{AccountId, Currency, Money, Period, UnixMillis};
@@ -27,11 +31,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The name under which payment plugins are installed.
 const PLUGIN: &str = "pay";
 
-/// Somebody who collects, and remembers by which keys.
+/// Somebody who collects, and remembers what and by which keys.
 #[derive(Clone)]
 struct Collector {
     address: SocketAddr,
     keys: Arc<Mutex<Vec<String>>>,
+    bodies: Arc<Mutex<Vec<String>>>,
     status: Arc<Mutex<StatusCode>>,
 }
 
@@ -41,12 +46,14 @@ impl Collector {
         let collector = Self {
             address: listener.local_addr().unwrap(),
             keys: Arc::default(),
+            bodies: Arc::default(),
             status: Arc::new(Mutex::new(status)),
         };
         let of = collector.clone();
-        let pay = move |headers: HeaderMap| async move {
+        let pay = move |headers: HeaderMap, body: String| async move {
             let key = headers["idempotency-key"].to_str().unwrap().to_owned();
             of.keys.lock().push(key);
+            of.bodies.lock().push(body);
             (
                 *of.status.lock(),
                 r#"{"reference": "r-1", "message": "no card"}"#,
@@ -73,6 +80,7 @@ impl Collector {
 struct Till {
     dir: TempDir,
     plugins: Arc<Plugins>,
+    aside: Aside,
     millis: Arc<AtomicU64>,
     open: Option<Open>,
 }
@@ -102,6 +110,7 @@ impl Till {
         let mut till = Self {
             dir,
             plugins: Arc::new(plugins.await.unwrap().unwrap()),
+            aside: Aside::start().unwrap(),
             millis: Arc::new(AtomicU64::new(1_000_000)),
             open: None,
         };
@@ -127,7 +136,8 @@ impl Till {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         };
-        let work = tokio::spawn(collecting.clone().run(Arc::clone(&self.plugins)));
+        let (plugins, aside) = (Arc::clone(&self.plugins), self.aside.clone());
+        let work = tokio::spawn(collecting.clone().run(plugins, aside));
         self.open = Some(Open {
             collecting,
             registry,
@@ -146,17 +156,22 @@ impl Till {
     }
 
     async fn install(&self, component: &str, manifest: &str) {
+        self.install_as(PLUGIN, component, manifest).await;
+    }
+
+    async fn install_as(&self, name: &'static str, component: &str, manifest: &str) {
         let (folder, plugins) = (self.dir.path().join("plugins"), Arc::clone(&self.plugins));
         let (from, manifest) = (
             dist().join(format!("{component}.wasm")),
             manifest.to_owned(),
         );
         let installed = tokio::task::spawn_blocking(move || {
-            fs::write(folder.join(format!("{PLUGIN}.toml")), manifest).unwrap();
+            fs::write(folder.join(format!("{name}.toml")), manifest).unwrap();
             fs::copy(from, folder.join(".new")).unwrap();
-            fs::rename(folder.join(".new"), folder.join(format!("{PLUGIN}.wasm"))).unwrap();
+            fs::rename(folder.join(".new"), folder.join(format!("{name}.wasm"))).unwrap();
             plugins.rescan();
-            plugins.list().pop().unwrap()
+            let infos = plugins.list();
+            infos.into_iter().rfind(|info| info.name == name).unwrap()
         });
         let info = installed.await.unwrap();
         assert_eq!((info.state.as_str(), info.error), ("live", None));
@@ -185,28 +200,29 @@ impl Till {
     }
 
     /// A metric once it has come to a value: it is counted after an invoice is kept.
-    async fn counted(&self, name: &str, label: &str, at_least: f64) -> f64 {
+    async fn counted(&self, name: &str, labels: &[&str], at_least: f64) -> f64 {
         let start = Instant::now();
         loop {
-            let now = self.metric(name, label);
+            let now = self.metric(name, labels);
             if now >= at_least {
                 return now;
             }
-            assert!(start.elapsed() < PATIENCE, "{name} {label} is {now}");
+            assert!(start.elapsed() < PATIENCE, "{name} {labels:?} is {now}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
-    fn metric(&self, name: &str, label: &str) -> f64 {
+    fn metric(&self, name: &str, labels: &[&str]) -> f64 {
         let families = self.open.as_ref().unwrap().registry.gather();
         let family = families
             .iter()
             .find(|family| family.name() == name)
             .unwrap();
-        let metric = family
-            .get_metric()
-            .iter()
-            .find(|metric| metric.get_label().iter().any(|pair| pair.value() == label));
+        let metric = family.get_metric().iter().find(|metric| {
+            let pairs = metric.get_label();
+            let has = |label: &&str| pairs.iter().any(|pair| pair.value() == *label);
+            labels.iter().all(has)
+        });
         let metric = metric.unwrap();
         // One of the two is zero.
         let (counter, gauge) = (metric.get_counter(), metric.get_gauge());
@@ -245,7 +261,12 @@ fn is_paid(standing: &Standing) -> bool {
 
 /// Waits for so many failures in a row, and answers the last.
 fn failed(times: u32) -> impl Fn(&Standing) -> bool {
-    move |standing| matches!(standing, Standing::Waiting { failures, .. } if *failures >= times)
+    move |standing| matches!(standing, Standing::Waiting(wait) if wait.failures >= times)
+}
+
+/// Whether it waits to be collected, for this reason.
+fn waits_for(cause: &str) -> impl Fn(&Standing) -> bool {
+    move |standing| matches!(standing, Standing::Waiting(wait) if wait.why.contains(cause))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -259,24 +280,24 @@ async fn an_invoice_outlives_a_plugin_that_traps_and_a_restart_and_is_collected_
         .await
         .unwrap();
     let standing = till.until("inv-1", failed(1)).await;
-    let Standing::Waiting {
-        why,
-        is_plugins_fault: true,
-        ..
-    } = standing
-    else {
+    let Standing::Waiting(wait) = standing else {
         panic!("{standing:?}");
     };
-    assert_eq!(why, "plugin pay: trapped: it panicked or aborted");
+    assert!(wait.is_plugins_fault);
+    assert_eq!(wait.why, "plugin pay: trapped: it panicked or aborted");
     let counted = till
-        .counted("holdfast_billing_invoices", "waiting", 1.0)
+        .counted("holdfast_billing_invoices", &["waiting"], 1.0)
         .await;
     assert_eq!(counted, 1.0);
     // Before its time it is not tried; then it is, and its wait doubles.
     till.pass(Duration::from_secs(5));
     till.until("inv-1", failed(2)).await;
     let counted = till
-        .counted("holdfast_billing_attempts_total", "plugin_failed", 2.0)
+        .counted(
+            "holdfast_billing_attempts_total",
+            &["payment", "plugin_failed"],
+            2.0,
+        )
         .await;
     assert_eq!(counted, 2.0);
     till.reopen().await;
@@ -307,7 +328,7 @@ async fn an_invoice_outlives_a_plugin_that_traps_and_a_restart_and_is_collected_
     assert_eq!(keys.len(), 2, "{keys:?}");
     assert_ne!(keys[0], keys[1]);
     let counted = till
-        .counted("holdfast_billing_invoices", "collected", 2.0)
+        .counted("holdfast_billing_invoices", &["collected"], 2.0)
         .await;
     assert_eq!(counted, 2.0);
 }
@@ -321,20 +342,19 @@ async fn what_an_open_breaker_refuses_or_nobody_collects_waits() {
         .await
         .unwrap();
     let standing = till.until("inv-1", failed(1)).await;
-    assert!(
-        matches!(&standing, Standing::Waiting { why, .. } if why.contains("no payment component")),
-        "{standing:?}"
-    );
+    assert!(waits_for("no payment component")(&standing), "{standing:?}");
     let manifest = "[settings]\ndo = \"trap\"\n[breaker]\nfailures = 1\nopen_ms = 600000\n\
                     [promote]\nwatch_ms = 0\n";
     till.install("hostile-payment", manifest).await;
     // It is tried as soon as there is a plugin; that one traps, which opens its breaker.
-    let trapped = |standing: &Standing| matches!(standing, Standing::Waiting { why, .. } if why.contains("trapped"));
-    till.until("inv-1", trapped).await;
-    let is_out = |standing: &Standing| matches!(standing, Standing::Waiting { why, .. } if why.contains("out of service"));
-    till.until_later("inv-1", is_out).await;
-    till.counted("holdfast_billing_attempts_total", "not_asked", 2.0)
-        .await;
+    till.until("inv-1", waits_for("trapped")).await;
+    till.until_later("inv-1", waits_for("out of service")).await;
+    till.counted(
+        "holdfast_billing_attempts_total",
+        &["payment", "not_asked"],
+        2.0,
+    )
+    .await;
     till.install("payment-webhook", &collector.manifest()).await;
     till.until("inv-1", is_paid).await;
     assert_eq!(collector.keys.lock().len(), 1);

@@ -1,6 +1,7 @@
 //! What collecting counts. Names are `holdfast_billing_…`.
 
-use super::case::{OUTCOMES, State};
+use super::outcome::COUNTED;
+use super::standing::State;
 use prometheus::core::Collector;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 
@@ -12,7 +13,8 @@ pub struct CollectMetrics {
     /// `holdfast_billing_overdue_seconds`: how long the invoice that waits longest past its time
     /// does so.
     pub(super) overdue: IntGauge,
-    /// `holdfast_billing_attempts_total`: attempts to collect, by outcome.
+    /// `holdfast_billing_attempts_total`: attempts to rate and to collect, by step and
+    /// outcome.
     pub(super) attempts: IntCounterVec,
     /// `holdfast_billing_unwritten_total`: outcomes that could not be written at once.
     pub(super) unwritten: IntCounter,
@@ -39,12 +41,12 @@ impl CollectMetrics {
         let attempts = IntCounterVec::new(
             Opts::new(
                 "holdfast_billing_attempts_total",
-                "Attempts to collect an invoice by outcome.",
+                "Attempts to rate and to collect an invoice by step and outcome.",
             ),
-            &["outcome"],
+            &["step", "outcome"],
         )?;
-        for outcome in OUTCOMES {
-            attempts.with_label_values(&[outcome]);
+        for counted in COUNTED {
+            attempts.with_label_values(&counted);
         }
         Ok(Self {
             invoices,

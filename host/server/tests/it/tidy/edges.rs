@@ -61,7 +61,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("accounts", &["app", "clock", "identity"]),
     ("pins", &["app", "clock", "ops"]),
     ("policies", &["app", "clock"]),
-    ("billing", &["app", "clock"]),
+    ("billing", &["app", "aside", "clock"]),
     ("workers", &["app", "billing", "clock", "ops", "pins"]),
     (
         "api",
