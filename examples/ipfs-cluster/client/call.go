@@ -74,7 +74,7 @@ func (c *Client) attempt(ctx context.Context, host uint32, what call) (answer, e
 		return answer{}, err
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, answerMax))
+	body, err := wholeBody(response)
 	if err != nil {
 		return answer{}, &broken{err}
 	}
@@ -84,10 +84,22 @@ func (c *Client) attempt(ctx context.Context, host uint32, what call) (answer, e
 	return answer{status: response.StatusCode, header: response.Header, body: body}, nil
 }
 
+// wholeBody reads an answer to its end, into memory made at once for as much as it says that it is long.
+func wholeBody(response *http.Response) ([]byte, error) {
+	var body bytes.Buffer
+	if response.Body != http.NoBody && response.ContentLength >= 0 {
+		body.Grow(int(min(response.ContentLength, answerMax)) + bytes.MinRead)
+	}
+	_, err := body.ReadFrom(io.LimitReader(response.Body, answerMax))
+	return body.Bytes(), err
+}
+
 func (c *Client) send(ctx context.Context, host uint32, what call) (*http.Response, error) {
-	target := c.hosts[host].JoinPath(what.path)
-	target.RawQuery = what.query.Encode()
-	request, err := http.NewRequestWithContext(ctx, what.method, target.String(), bytes.NewReader(what.body))
+	target := c.hosts[host] + what.path
+	if len(what.query) > 0 {
+		target += "?" + what.query.Encode()
+	}
+	request, err := http.NewRequestWithContext(ctx, what.method, target, bytes.NewReader(what.body))
 	if err != nil {
 		return nil, err
 	}

@@ -40,7 +40,8 @@ type Options struct {
 
 // Client is safe for use by many goroutines.
 type Client struct {
-	hosts    []*url.URL
+	// hosts are base URLs that no slash ends.
+	hosts    []string
 	current  atomic.Uint32
 	key      string
 	attempts int
@@ -81,12 +82,13 @@ func New(o Options) (*Client, error) {
 // Close lets go of connections that are kept for later.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-func parseHost(text string) (*url.URL, error) {
-	base, err := url.Parse(strings.TrimSuffix(strings.TrimSpace(text), "/"))
+func parseHost(text string) (string, error) {
+	base, err := url.Parse(strings.TrimSpace(text))
 	if err != nil || (base.Scheme != "http" && base.Scheme != "https") || base.Host == "" {
-		return nil, fmt.Errorf("host %q is no address; write it like http://127.0.0.1:8420", text)
+		return "", fmt.Errorf("host %q is no address; write it like http://127.0.0.1:8420", text)
 	}
-	return base, nil
+	base.RawQuery, base.Fragment = "", ""
+	return strings.TrimRight(base.String(), "/"), nil
 }
 
 func newTransport() *http.Transport {

@@ -6,12 +6,13 @@ import (
 	"sync"
 )
 
-// flightsMax is how many requests of one kind may be under way before the calls that come go together.
-const flightsMax = 4
+// flightsMax is how many requests of one kind may be under way before the calls that come go together: while one of them is with
+// the host, the answer of the other is taken apart. More of them only make each carry less.
+const flightsMax = 2
 
 // joiner lets calls that are made at the same time go in one request. A call goes by itself and at once while few are under way;
-// those that come meanwhile wait for the next of these to end, which is no longer than a connection would have made them wait,
-// and go together. So nothing is ever held back to become more, and the busier a peer is, the less each call costs it.
+// those that come meanwhile wait for the next of these to end, which is one request's time at most, and go together. So nothing
+// is held back to become more, and the busier a peer is, the less each call costs it.
 type joiner[Q, A any] struct {
 	// alone makes one call, on behalf of its caller.
 	alone func(context.Context, Q) (A, error)
@@ -85,7 +86,10 @@ func (j *joiner[Q, A]) land() {
 // take takes what goes together next, in the order in which it came. Who has left is left out.
 func (j *joiner[Q, A]) take() []*seat[Q, A] {
 	var taken, kept []*seat[Q, A]
-	keys := map[any]struct{}{}
+	var keys map[any]struct{}
+	if j.key != nil {
+		keys = make(map[any]struct{}, len(j.waiting))
+	}
 	for at, waiting := range j.waiting {
 		if len(taken) == j.most {
 			kept = append(kept, j.waiting[at:]...)

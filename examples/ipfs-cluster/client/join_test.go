@@ -73,15 +73,21 @@ func ask(t *testing.T, o *office, j *joiner[int, int], questions ...int) func() 
 // wait waits until so many calls wait.
 func wait(t *testing.T, j *joiner[int, int], calls int) {
 	t.Helper()
+	until(t, j, func() bool { return len(j.waiting) == calls })
+}
+
+// until waits for what is seen of a joiner, under its lock.
+func until(t *testing.T, j *joiner[int, int], seen func() bool) {
+	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		j.mu.Lock()
-		there := len(j.waiting)
+		now := seen()
 		j.mu.Unlock()
-		if there == calls {
+		if now {
 			return
 		}
 	}
-	t.Fatalf("%d calls never waited", calls)
+	t.Fatalf("%d calls wait for %d requests, and that did not change", len(j.waiting), j.flights)
 }
 
 func newOffice() *office {
@@ -108,7 +114,7 @@ func TestCallsThatComeMeanwhileGoTogether(t *testing.T) {
 	if carried != 5 || len(o.together) != 2 {
 		t.Errorf("%v went together", o.together)
 	}
-	wait(t, j, 0)
+	until(t, j, func() bool { return j.flights == 0 })
 	if answer, err := j.do(context.Background(), 6); answer != 60 || err != nil || len(o.together) != 2 {
 		t.Errorf("a call by itself: %d, %v, %v", answer, err, o.together)
 	}

@@ -19,23 +19,29 @@ const streamedAbsent = 1004
 // readSeveral reads pins in as few requests as their answers fit into, and answers each in its place.
 func (c *Client) readSeveral(ctx context.Context, cids []api.Cid) ([]outcome[Versioned], error) {
 	outcomes := make([]outcome[Versioned], 0, len(cids))
-	for len(cids) > 0 {
-		read, err := c.ask(ctx, cids)
+	for len(outcomes) < len(cids) {
+		asked := cids[len(outcomes):]
+		read, err := c.ask(ctx, asked, outcomes)
 		if isRefusal(err) {
-			return append(outcomes, each(ctx, cids, c.read)...), nil
+			return append(outcomes, each(ctx, asked, c.read)...), nil
 		}
 		if err != nil {
 			return nil, err
 		}
-		outcomes = append(outcomes, read...)
-		cids = cids[len(read):]
+		if len(read) == len(outcomes) {
+			return nil, errors.New("the host answered none of the reads")
+		}
+		outcomes = read
 	}
 	return outcomes, nil
 }
 
-// ask sends one request; the answer is of the first of the CIDs, and of all if it did not grow too large.
-func (c *Client) ask(ctx context.Context, cids []api.Cid) ([]outcome[Versioned], error) {
-	var body []byte
+// cidBytes is about what a CID takes in a request.
+const cidBytes = 40
+
+// ask sends one request and appends its answer, which is of the first of the CIDs, and of all if it did not grow too large.
+func (c *Client) ask(ctx context.Context, cids []api.Cid, outcomes []outcome[Versioned]) ([]outcome[Versioned], error) {
+	body := make([]byte, 0, cidBytes*len(cids))
 	for _, cid := range cids {
 		body = protowire.AppendBytes(body, cid.Bytes())
 	}
@@ -44,21 +50,17 @@ func (c *Client) ask(ctx context.Context, cids []api.Cid) ([]outcome[Versioned],
 	if err != nil {
 		return nil, err
 	}
-	var read []outcome[Versioned]
-	for rest := got.body; len(rest) > 0; {
+	read := 0
+	for rest := got.body; len(rest) > 0; read++ {
 		message, n := protowire.ConsumeBytes(rest)
-		if n < 0 || len(read) == len(cids) {
-			return nil, fmt.Errorf("the host's answer to %d reads cannot be taken apart after %d", len(cids), len(read))
+		if n < 0 || read == len(cids) {
+			return nil, fmt.Errorf("the host's answer to %d reads cannot be taken apart after %d", len(cids), read)
 		}
-		cid := cids[len(read)]
 		var pin outcome[Versioned]
-		pin.value, pin.err = pinOf(cid, message)
-		read, rest = append(read, pin), rest[n:]
+		pin.value, pin.err = pinOf(cids[read], message)
+		outcomes, rest = append(outcomes, pin), rest[n:]
 	}
-	if len(read) == 0 {
-		return nil, errors.New("the host answered none of the reads")
-	}
-	return read, nil
+	return outcomes, nil
 }
 
 func pinOf(cid api.Cid, message []byte) (Versioned, error) {
