@@ -6,7 +6,7 @@
 //! its [intent](super::intent) until it has been applied.
 
 use super::Shared;
-use super::calls::Cas;
+use super::calls::{Cas, one_change};
 use super::home::Home;
 use super::number::{bigint, unsigned};
 use super::statement::Statement;
@@ -189,8 +189,11 @@ impl Shared {
         }
         if let Some(intent) = self.intent(head.op).await? {
             tracing::info!(%account, op = %head.op.id, "finishing what another process began");
-            self.apply(&intent).await?;
-            self.remove_intent(head.op, intent.version).await?;
+            let rest = async {
+                self.apply(&intent).await?;
+                self.remove_intent(head.op, intent.version).await
+            };
+            one_change(rest).await?;
         }
         self.heads.note_applied(account, head.op.id);
         Ok(())

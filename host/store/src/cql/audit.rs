@@ -26,6 +26,7 @@ mod tests;
 
 pub(super) use rest::Rounds;
 
+use super::calls::one_change;
 use super::home::Home;
 use super::number::{bigint, unsigned};
 use super::statement::Statement;
@@ -87,7 +88,8 @@ impl Cql {
         after: AuditHead,
         entries: &[AuditEntry],
     ) -> Result<()> {
-        Chain::of(&self.shared, tenant).append(after, entries).await
+        let chain = Chain::of(&self.shared, tenant);
+        one_change(chain.append(after, entries)).await
     }
 
     pub(crate) async fn audit_entries(

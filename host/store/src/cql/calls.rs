@@ -4,6 +4,7 @@
 //! deadline. The driver is asked for one attempt at a time: it knows no pauses, no budget, and not
 //! what an unknown outcome is, and second attempts beside the first are cheaper without it.
 
+mod change;
 mod course;
 mod failure;
 mod gauges;
@@ -21,6 +22,7 @@ mod speculation;
 mod tests;
 mod trace;
 
+pub(crate) use self::change::{one_change, rest_of_change};
 pub(crate) use self::history::Listener;
 pub(crate) use self::metrics::CallMetrics;
 pub(crate) use self::nodes::Nodes;
@@ -265,12 +267,17 @@ impl Door {
         let place = match statement.class() {
             Class::Stream => connected.queue.enter_page().await,
             _ if statement.is_vital() => connected.queue.enter_vital(deadline).await,
+            _ if change::has_begun() => connected.queue.enter_begun(deadline).await,
             _ => connected.queue.enter(deadline).await,
         };
         let _place = place.inspect_err(|_| self.metrics.turned_away(statement))?;
-        if statement.class() == Class::Stream {
-            now = Instant::now();
-            deadline = now + whole;
+        match statement.class() {
+            Class::Stream => {
+                now = Instant::now();
+                deadline = now + whole;
+            }
+            Class::Write | Class::Condition => change::writes(),
+            Class::Read | Class::SerialRead => {}
         }
         connected.budget.earn();
         let prepared = connected.statement(home, statement)?;

@@ -11,7 +11,7 @@
 
 use super::Shared;
 use super::account::{Head, OpId};
-use super::calls::Cas;
+use super::calls::{Cas, one_change, rest_of_change};
 use super::draft::{Draft, Kept, RequestOp};
 use super::intent::{Intent, slot_of};
 use super::lane::{Call, Lanes, Reply};
@@ -121,10 +121,10 @@ async fn carry(
     let began = Instant::now();
     let deadline = began + shared.patience();
     let size = u32::try_from(ops.len()).unwrap_or(u32::MAX);
-    match decide(&shared, &account, &ops, deadline).await {
+    match one_change(decide(&shared, &account, &ops, deadline)).await {
         Ok(Attempt::Moved(moved)) => {
             shared.metrics.committed(size, began.elapsed());
-            finish(&shared, *moved, replies, deadline).await;
+            rest_of_change(finish(&shared, *moved, replies, deadline)).await;
             give_way(&shared, began.elapsed()).await;
         }
         Ok(Attempt::Idle(answers)) => {
@@ -322,7 +322,8 @@ async fn apply(shared: &Arc<Shared>, intent: &Intent) -> Result<()> {
 fn forget(shared: &Arc<Shared>, op: OpId, version: u64) {
     let shared = Arc::clone(shared);
     tokio::spawn(async move {
-        if let Err(error) = shared.remove_intent(op, version).await {
+        let removed = rest_of_change(shared.remove_intent(op, version));
+        if let Err(error) = removed.await {
             tracing::debug!(op = %op.id, %error, "an intent is left to the sweep");
         }
     });

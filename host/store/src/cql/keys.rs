@@ -7,7 +7,7 @@ mod tests;
 
 use super::Cql;
 use super::Shared;
-use super::calls::Cas;
+use super::calls::{Cas, one_change};
 use super::pace::Pace;
 use super::statement::Statement;
 use super::stop::Stop;
@@ -32,12 +32,19 @@ struct KeyRow {
 
 impl Cql {
     pub(crate) async fn add_key(&self, key: ApiKey) -> Result<()> {
-        // Whoever adds a first key at the same time is to know that there will be one.
-        claim::first(&self.shared, claim::begin(&self.shared)).await?;
-        add(&self.shared, &key).await
+        let adding = async {
+            // Whoever adds a first key at the same time is to know that there will be one.
+            claim::first(&self.shared, claim::begin(&self.shared)).await?;
+            add(&self.shared, &key).await
+        };
+        one_change(adding).await
     }
 
     pub(crate) async fn add_first_key(&self, key: ApiKey) -> Result<bool> {
+        one_change(self.add_if_first(&key)).await
+    }
+
+    async fn add_if_first(&self, key: &ApiKey) -> Result<bool> {
         let shared = &self.shared;
         if claim::any_key(shared).await? {
             return Ok(false);
@@ -54,7 +61,7 @@ impl Cql {
         if claim::any_key(shared).await? {
             return Ok(false);
         }
-        add(shared, &key).await.map(|()| true)
+        add(shared, key).await.map(|()| true)
     }
 
     pub(crate) async fn key_by_hash(&self, hash: &KeyHash) -> Result<Option<ApiKey>> {

@@ -11,6 +11,7 @@ use self::change::Change;
 use self::due::Queue;
 use self::record::{Columns, Place, Record};
 use super::Cql;
+use super::calls::one_change;
 use super::statement::Statement;
 use crate::{Expect, Result};
 use holdfast_model::{Cid, PeerId, Placement, UnixMillis};
@@ -22,9 +23,7 @@ impl Cql {
         expect: Expect,
     ) -> Result<Placement> {
         let place = Place::of(&self.shared, &placement.cid, &placement.peer);
-        Change::new(&self.shared, place, expect)
-            .put(placement)
-            .await
+        one_change(Change::new(&self.shared, place, expect).put(placement)).await
     }
 
     pub(crate) async fn delete_placement(
@@ -34,7 +33,7 @@ impl Cql {
         expect: Expect,
     ) -> Result<()> {
         let place = Place::of(&self.shared, cid, peer);
-        Change::new(&self.shared, place, expect).delete().await
+        one_change(Change::new(&self.shared, place, expect).delete()).await
     }
 
     pub(crate) async fn placement(&self, cid: &Cid, peer: &PeerId) -> Result<Option<Placement>> {

@@ -7,6 +7,7 @@
 mod change;
 
 use self::change::Change;
+use super::calls::one_change;
 use super::home::Home;
 use super::number::instant;
 use super::statement::Statement;
@@ -82,9 +83,8 @@ impl Cql {
         expect: Expect,
         now: UnixMillis,
     ) -> Result<u64> {
-        Change::new(&self.shared, &key, expect, now)
-            .run(Some(&row))
-            .await
+        let change = Change::new(&self.shared, &key, expect, now);
+        one_change(change.run(Some(&row))).await
     }
 
     pub(crate) async fn delete_record(
@@ -94,7 +94,7 @@ impl Cql {
         now: UnixMillis,
     ) -> Result<()> {
         let change = Change::new(&self.shared, &key, expect, now);
-        change.run(None).await.map(drop)
+        one_change(change.run(None)).await.map(drop)
     }
 
     pub(crate) async fn records(

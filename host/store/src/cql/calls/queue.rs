@@ -39,21 +39,23 @@ impl Queue {
             return Ok(place);
         }
         let _waiting = self.wait()?;
-        match timeout_at(deadline, self.calls.acquire()).await {
-            Ok(Ok(place)) => Ok(place),
-            Ok(Err(_)) => Err(StoreError::Closed),
-            Err(_) => Err(StoreError::Overloaded),
+        in_time(&self.calls, deadline).await
+    }
+
+    /// A place for a statement of a change that has begun: it waits however many do, and for as
+    /// long as they do.
+    pub(crate) async fn enter_begun(&self, deadline: Instant) -> Result<SemaphorePermit<'_>> {
+        if let Ok(place) = self.calls.try_acquire() {
+            return Ok(place);
         }
+        let _waiting = Waiting::of(&self.waiting);
+        in_time(&self.calls, deadline).await
     }
 
     /// A place for what must go on however many call: a process that is given up by the others, or
     /// taken for dead by who balances the load, because it has much to do, helps nobody.
     pub(crate) async fn enter_vital(&self, deadline: Instant) -> Result<SemaphorePermit<'_>> {
-        match timeout_at(deadline, self.vital.acquire()).await {
-            Ok(Ok(place)) => Ok(place),
-            Ok(Err(_)) => Err(StoreError::Closed),
-            Err(_) => Err(StoreError::Overloaded),
-        }
+        in_time(&self.vital, deadline).await
     }
 
     /// A place for a page. Streams are patient: they wait until there is one.
@@ -72,17 +74,32 @@ impl Queue {
     }
 
     fn wait(&self) -> Result<Waiting<'_>> {
-        let waiting = Waiting(&self.waiting);
-        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        match before < self.waiting_max {
+        let waiting = Waiting::of(&self.waiting);
+        match self.waiting() <= self.waiting_max {
             true => Ok(waiting),
             false => Err(StoreError::Overloaded),
         }
     }
 }
 
+/// A place that falls free before a deadline.
+async fn in_time(places: &Semaphore, deadline: Instant) -> Result<SemaphorePermit<'_>> {
+    match timeout_at(deadline, places.acquire()).await {
+        Ok(Ok(place)) => Ok(place),
+        Ok(Err(_)) => Err(StoreError::Closed),
+        Err(_) => Err(StoreError::Overloaded),
+    }
+}
+
 /// One that waits, until it is dropped.
 struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn of(all: &'a AtomicUsize) -> Self {
+        all.fetch_add(1, Ordering::Relaxed);
+        Self(all)
+    }
+}
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
@@ -120,6 +137,29 @@ mod tests {
         let _first = queue.enter(soon()).await.unwrap();
         let second = queue.enter(Instant::now()).await;
         assert!(matches!(second, Err(StoreError::Overloaded)));
+    }
+
+    #[tokio::test]
+    async fn what_has_begun_waits_however_many_do() {
+        let queue = Queue::new(1, 2, 1);
+        let first = queue.enter(soon()).await.unwrap();
+        let late = queue.enter_begun(Instant::now()).await;
+        assert!(matches!(late, Err(StoreError::Overloaded)));
+        let (second, third, fourth) = tokio::join!(
+            queue.enter_begun(soon()),
+            queue.enter_begun(soon()),
+            async {
+                assert_eq!(queue.waiting(), 2);
+                let fourth = queue.enter(soon()).await;
+                queue.calls.add_permits(1);
+                drop(first);
+                fourth
+            }
+        );
+        assert!(second.is_ok() && third.is_ok());
+        // Nothing new is let in before them.
+        assert!(matches!(fourth, Err(StoreError::Overloaded)));
+        assert_eq!(queue.waiting(), 0);
     }
 
     #[tokio::test]

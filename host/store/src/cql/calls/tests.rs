@@ -1,5 +1,6 @@
 //! The door to the driver against a server whose answers are forged, lost and delayed on the way.
 
+mod begun;
 mod flow;
 mod overtaken;
 mod pages;

@@ -2,6 +2,7 @@
 
 use super::{Feed, HOME, STANDING_WAIT, Shared, ZERO, signed, slot_of};
 use crate::Result;
+use crate::cql::calls::rest_of_change;
 use crate::cql::statement::Statement;
 use crate::cql::writers::Place;
 use crate::error::StoreError;
@@ -159,7 +160,8 @@ impl Shared {
                 return;
             }
             let mut taken = Taken::begin(&self);
-            match self.write_entries(taken.place.at, &cids).await {
+            let entries = rest_of_change(self.write_entries(taken.place.at, &cids));
+            match entries.await {
                 Ok(()) => {
                     taken.fate = Fate::Done;
                     if taken.is_waited_for() {

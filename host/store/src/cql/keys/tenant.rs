@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::cql::Cql;
 use crate::cql::Shared;
-use crate::cql::calls::Cas;
+use crate::cql::calls::{Cas, one_change};
 use crate::cql::home::Home;
 use crate::cql::pace::Pace;
 use crate::cql::statement::Statement;
@@ -33,8 +33,12 @@ impl Cql {
     }
 
     pub(crate) async fn put_tenant(&self, tenant: Tenant) -> Result<()> {
+        one_change(self.write_tenant(&tenant)).await
+    }
+
+    async fn write_tenant(&self, tenant: &Tenant) -> Result<()> {
         let shared = &self.shared;
-        let (id, op, body) = (&tenant.id, Uuid::now_v7(), encode_tenant(&tenant)?);
+        let (id, op, body) = (&tenant.id, Uuid::now_v7(), encode_tenant(tenant)?);
         let mut pace = Pace::default();
         let mut found = trail_of(shared, id).await?;
         loop {

@@ -2,7 +2,7 @@
 
 use super::record::{PinPlace, PinRecord};
 use crate::cql::Shared;
-use crate::cql::calls::Cas;
+use crate::cql::calls::{Cas, one_change, rest_of_change};
 use crate::cql::feed::Ticket;
 use crate::cql::lane::{Call, Lanes, Reply};
 use crate::cql::pace::Pace;
@@ -68,7 +68,7 @@ impl Shared {
         let (shared, cid) = (Arc::clone(self), *cid);
         tokio::spawn(async move {
             // Whoever meets it next tries again.
-            let _ = shared.remove_pin(&cid).await;
+            let _ = one_change(shared.remove_pin(&cid)).await;
         });
     }
 }
@@ -85,12 +85,13 @@ async fn carry(shared: Arc<Shared>, cid: Cid, calls: Vec<Call<PinOp, Changed>>) 
         }
     }
     if !touches.is_empty() {
-        let touched = touch(&shared, &cid, seed.as_deref()).await;
+        // Touched is what somebody has begun to change.
+        let touched = rest_of_change(touch(&shared, &cid, seed.as_deref())).await;
         shared.cache.forget(&cid);
         answer_all(touches, touched);
     }
     for (op, reply) in changes {
-        let changed = change(&shared, &cid, op).await;
+        let changed = one_change(change(&shared, &cid, op)).await;
         // Before anybody is told: who has heard of a change reads it.
         shared.cache.forget(&cid);
         reply.answer(changed);
