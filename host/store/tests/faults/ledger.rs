@@ -1,6 +1,7 @@
 //! What the store has acknowledged, and what it was asked for and did not answer.
 
-use holdfast_model::{Cid, Pin, PinRequest, RequestId, StoredPin};
+use crate::lists::Sure;
+use holdfast_model::{AccountId, Cid, Pin, PinRequest, RequestId, StoredPin};
 use holdfast_store::{Outcome, RequestDraft};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -135,6 +136,26 @@ impl Ledger {
     /// Everything known of requests.
     pub(crate) fn requests(&self) -> Vec<KnownRequest> {
         self.requests.lock().values().cloned().collect()
+    }
+
+    /// What is sure of an account's requests now.
+    pub(crate) fn sure_of(&self, account: &AccountId) -> Sure {
+        let requests = self.requests.lock();
+        let own = requests.values().filter(|k| k.draft.account == *account);
+        let idle = own.clone().filter(|k| k.open.is_none() && !k.is_gone);
+        let there = idle.filter_map(|k| Some((k.draft.id, k.acknowledged.clone()?)));
+        let gone = own.filter(|k| k.is_gone).map(|k| k.draft.id);
+        Sure {
+            there: there.collect(),
+            gone: gone.collect(),
+        }
+    }
+
+    /// Requests of an account that were ever asked for.
+    pub(crate) fn begun_in(&self, account: &AccountId) -> u64 {
+        let requests = self.requests.lock();
+        let own = requests.values().filter(|k| k.draft.account == *account);
+        own.count() as u64
     }
 
     /// Some request whose state is sure.

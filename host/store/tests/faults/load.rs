@@ -1,9 +1,10 @@
 //! The load: tasks that write and read through two stores, as two processes of a service would.
 
 use crate::ledger::{Ledger, PinStep, Step};
+use crate::lists;
 use crate::timeline::{Call, Timeline};
 use holdfast_model::{
-    AccountId, Cid, ErrorKind, NewRequest, Pin, RequestFilter, RequestId, RequestStatus, UnixMillis,
+    AccountId, Cid, ErrorKind, NewRequest, Pin, RequestId, RequestStatus, UnixMillis,
 };
 use holdfast_store::contract::sample;
 use holdfast_store::{Expect, Outcome, RequestDraft, Store, StoreError};
@@ -314,19 +315,13 @@ async fn contend(world: Arc<World>, task: u64) {
 async fn read(world: Arc<World>, task: u64) {
     let mut chance = world.chance(task);
     let store = world.store(task);
-    let filter = RequestFilter::default();
     while !world.is_over() {
         think(&mut chance).await;
         let account = world.account(chance.random_range(0..ACCOUNTS));
-        match chance.random_range(0..4) {
-            0 => {
-                let page = store.requests(&account, &filter, 10);
-                let _answer = world.timeline.note(Call::Read, page).await;
-            }
-            1 => {
-                let held = store.holdings(&account);
-                let _answer = world.timeline.note(Call::Read, held).await;
-            }
+        match chance.random_range(0..6) {
+            0 => lists::list(&world, store, &account).await,
+            1 => lists::list_and_count(&world, store, &account).await,
+            2 => lists::count(&world, store, &account).await,
             _ => look_up(&world, store, chance.random_range(0..1_000_000)).await,
         }
     }

@@ -21,6 +21,7 @@ mod fault;
 mod feed;
 mod layout;
 mod ledger;
+mod lists;
 mod load;
 mod registers;
 mod report;

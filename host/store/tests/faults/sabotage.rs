@@ -2,9 +2,10 @@
 
 use crate::feed::Follower;
 use crate::ledger::Ledger;
+use crate::lists;
 use crate::load::{Load, World, named, now};
 use crate::verify;
-use holdfast_model::{Cid, RequestId, RequestStatus};
+use holdfast_model::{Cid, PinRequest, RequestId, RequestStatus};
 use holdfast_store::{Expect, Outcome, Store};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub(crate) async fn must_be_noticed(seed: u64) {
     assert_eq!(world.ledger.complaints(), (0, Vec::new()));
 
     let mut tampered = vec![
+        lose_what_is_listed(&world, &store).await,
         lose_a_request(&world.ledger, &store).await,
         settle_a_request(&world.ledger, &store).await,
     ];
@@ -45,6 +47,27 @@ pub(crate) async fn must_be_noticed(seed: u64) {
             "{what} was tampered with unnoticed: {complaints:#?}"
         );
     }
+}
+
+/// Loses what is on the first page of an account: its readers must say so. Not the newest, which is
+/// the next one's to settle.
+async fn lose_what_is_listed(world: &World, store: &Store) -> String {
+    let account = world.account(0);
+    let sure = world.ledger.sure_of(&account);
+    let mut newest: Vec<_> = sure.there.values().collect();
+    newest.sort_by_key(|request| std::cmp::Reverse(request.created));
+    let PinRequest { id, status, .. } = newest[1];
+    store.delete_request(&account, *id, now()).await.unwrap();
+    lists::list(world, store, &account).await;
+    lists::list_and_count(world, store, &account).await;
+    lists::count(world, store, &account).await;
+    let (_, complaints) = world.ledger.complaints();
+    let told = |what: &str| complaints.iter().filter(|told| told.contains(what)).count();
+    let lost = format!("request {id} is not listed");
+    assert_eq!(told(&lost), 2, "{complaints:#?}");
+    let counted = format!("are counted as {status} of");
+    assert_eq!(told(&counted), 1, "{complaints:#?}");
+    lost
 }
 
 async fn lose_a_request(ledger: &Ledger, store: &Store) -> String {
