@@ -26,7 +26,7 @@ pub(crate) use self::change::{one_change, rest_of_change};
 pub(crate) use self::history::Listener;
 pub(crate) use self::metrics::CallMetrics;
 pub(crate) use self::nodes::Nodes;
-pub(crate) use self::pages::PageRows;
+pub(crate) use self::pages::{PageRows, WalkRows};
 pub(crate) use self::queue::Queue;
 pub(crate) use self::retry::Budget;
 pub(crate) use self::route::Route;
@@ -224,10 +224,23 @@ impl Calls {
         home: Home,
         values: impl SerializeRow,
     ) -> Result<BoxStream<'static, Result<R>>> {
+        let walk = WalkRows::default();
+        self.stream_of(&walk, statement, home, values).await
+    }
+
+    /// As [`Self::stream`], of a part of a walk.
+    pub(crate) async fn stream_of<R: OwnedRow + Send + 'static>(
+        &self,
+        walk: &WalkRows,
+        statement: Statement,
+        home: Home,
+        values: impl SerializeRow,
+    ) -> Result<BoxStream<'static, Result<R>>> {
         let connected = self.connected();
         let prepared = connected.statement(home, statement)?.clone();
         let bound = prepared.bind(&values).map_err(|e| strange(statement, &e))?;
-        pages::read(Arc::clone(&self.door), statement, home, bound).await
+        let door = Arc::clone(&self.door);
+        pages::read(door, statement, home, bound, walk.clone()).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reading many pins: page by page in the order of the ring, and all of them at once.
 
-use super::calls::PageRows;
+use super::calls::{PageRows, WalkRows};
 use super::home::Home;
 use super::pin::{PinColumns, PinPlace, PinRecord};
 use super::statement::Statement;
@@ -114,23 +114,30 @@ impl Shared {
     }
 
     /// The rows of one range after where it was left.
-    fn rows_of(self: &Arc<Self>, left: &RangeLeft) -> BoxStream<'static, Result<PinRecord>> {
-        let (shared, left) = (Arc::clone(self), left.clone());
+    fn rows_of(
+        self: &Arc<Self>,
+        left: &RangeLeft,
+        walk: &WalkRows,
+    ) -> BoxStream<'static, Result<PinRecord>> {
+        let (shared, left, walk) = (Arc::clone(self), left.clone(), walk.clone());
         let home = Home::OF_WALKS;
         let range = async move {
             let calls = &shared.calls;
             let Some(at) = left.at else {
                 let values = (left.after, left.upto);
-                return calls.stream(Statement::PinsRange, home, values).await;
+                let whole = calls.stream_of(&walk, Statement::PinsRange, home, values);
+                return whole.await;
             };
             let place = PinPlace::of(&shared, &at);
             let values = (place.prefix, &place.key);
-            let rest = calls.stream(Statement::PinsRangeRest, home, values).await?;
+            let rest = calls.stream_of(&walk, Statement::PinsRangeRest, home, values);
+            let rest = rest.await?;
             let values = (place.prefix, left.upto);
             let beyond = Arc::clone(&shared);
             let beyond = async move {
                 let calls = &beyond.calls;
-                calls.stream(Statement::PinsRangeBeyond, home, values).await
+                let beyond = calls.stream_of(&walk, Statement::PinsRangeBeyond, home, values);
+                beyond.await
             };
             Ok(rest.chain(once(beyond).try_flatten()).boxed())
         };
@@ -146,6 +153,8 @@ pub(crate) struct PinRanges {
     shared: Arc<Shared>,
     /// What is left of the parts that are not over.
     left: BTreeMap<usize, RangeLeft>,
+    /// What its parts know of the size of rows.
+    walk: WalkRows,
     pieces: BoxStream<'static, (usize, Result<Option<Piece>>)>,
 }
 
@@ -165,10 +174,12 @@ impl PinRanges {
     pub(crate) fn resume(cql: &Cql, left: Vec<RangeLeft>) -> Self {
         let shared = Arc::clone(&cql.shared);
         let left = left.into_iter().enumerate().collect();
-        let pieces = pieces(&shared, &left);
+        let walk = WalkRows::default();
+        let pieces = pieces(&shared, &left, &walk);
         Self {
             shared,
             left,
+            walk,
             pieces,
         }
     }
@@ -204,7 +215,7 @@ impl PinRanges {
                 }
                 Err(error) => {
                     // Whoever asks again goes on where everything was left.
-                    self.pieces = pieces(&self.shared, &self.left);
+                    self.pieces = pieces(&self.shared, &self.left, &self.walk);
                     return Err(error);
                 }
             }
@@ -217,13 +228,14 @@ impl PinRanges {
 fn pieces(
     shared: &Arc<Shared>,
     left: &BTreeMap<usize, RangeLeft>,
+    walk: &WalkRows,
 ) -> BoxStream<'static, (usize, Result<Option<Piece>>)> {
-    let shared = Arc::clone(shared);
+    let (shared, walk) = (Arc::clone(shared), walk.clone());
     let at_once = at_once(shared.calls.ring().shards);
     let parts: Vec<_> = left.iter().map(|(n, left)| (*n, left.clone())).collect();
     iter(parts)
         .map(move |(part, left)| {
-            pieces_of(&shared, &left)
+            pieces_of(&shared, &left, &walk)
                 .map(move |piece| (part, piece))
                 .boxed()
         })
@@ -234,8 +246,9 @@ fn pieces(
 fn pieces_of(
     shared: &Arc<Shared>,
     left: &RangeLeft,
+    walk: &WalkRows,
 ) -> impl Stream<Item = Result<Option<Piece>>> + Send + use<> {
-    let rows = unfold(shared.rows_of(left).fuse(), |mut rows| async {
+    let rows = unfold(shared.rows_of(left, walk).fuse(), |mut rows| async {
         let some = some(&mut rows).await?;
         Some((some, rows))
     });

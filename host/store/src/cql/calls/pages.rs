@@ -7,6 +7,7 @@ use crate::cql::home::Home;
 use crate::cql::statement::Statement;
 use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, try_unfold};
+use parking_lot::Mutex;
 use scylla::response::PagingState;
 use scylla::statement::bound::BoundStatement;
 use std::ops::ControlFlow;
@@ -20,7 +21,7 @@ const PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// Rows of a page at most, however small they are.
 const PAGE_ROWS_MAX: usize = 5_000;
 
-/// How much larger a page may be than the one before it.
+/// How many more rows may be asked for than have come before.
 const GROWTH: usize = 8;
 
 /// How many rows to ask for.
@@ -39,11 +40,34 @@ impl PageRows {
         self.0
     }
 
-    /// How many after a page of so many rows and bytes.
+    /// How many after a page of so many rows and bytes. What it had not tells nothing: only rows
+    /// that have come are a reason to ask for more.
     pub(crate) fn after(self, rows: usize, bytes: usize) -> Self {
-        let most = self.0.saturating_mul(GROWTH).min(PAGE_ROWS_MAX);
+        let most = rows.saturating_mul(GROWTH).max(self.0).min(PAGE_ROWS_MAX);
         let fitting = PAGE_BYTES.saturating_mul(rows.max(1)) / bytes.max(1);
         Self(fitting.clamp(1, most))
+    }
+}
+
+/// How many rows to ask for in any of the streams that are parts of one walk: what one has seen,
+/// the next one knows.
+#[derive(Debug, Clone)]
+pub(crate) struct WalkRows(Arc<Mutex<PageRows>>);
+
+impl Default for WalkRows {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(PageRows::FIRST)))
+    }
+}
+
+impl WalkRows {
+    fn now(&self) -> PageRows {
+        *self.0.lock()
+    }
+
+    fn came(&self, rows: usize, bytes: usize) {
+        let mut now = self.0.lock();
+        *now = now.after(rows, bytes);
     }
 }
 
@@ -53,7 +77,7 @@ struct Reading<R> {
     statement: Statement,
     home: Home,
     bound: BoundStatement,
-    most: PageRows,
+    most: WalkRows,
     rows: std::vec::IntoIter<R>,
     /// The page that is on its way: none or one. Dropped, it is called off.
     ahead: JoinSet<Result<Answer>>,
@@ -65,13 +89,14 @@ pub(super) async fn read<R: OwnedRow + Send + 'static>(
     statement: Statement,
     home: Home,
     bound: BoundStatement,
+    most: WalkRows,
 ) -> Result<BoxStream<'static, Result<R>>> {
     let mut reading = Reading {
         door,
         statement,
         home,
         bound,
-        most: PageRows::FIRST,
+        most,
         rows: Vec::new().into_iter(),
         ahead: JoinSet::new(),
     };
@@ -94,7 +119,7 @@ impl<R: OwnedRow> Reading<R> {
     fn ask(&mut self, from: PagingState) {
         let (door, mut bound) = (Arc::clone(&self.door), self.bound.clone());
         let (statement, home) = (self.statement, self.home);
-        bound.set_page_size(i32::try_from(self.most.count()).unwrap_or(i32::MAX));
+        bound.set_page_size(i32::try_from(self.most.now().count()).unwrap_or(i32::MAX));
         self.ahead.spawn(async move {
             let page = Page {
                 bound: &bound,
@@ -112,7 +137,7 @@ impl<R: OwnedRow> Reading<R> {
         let page = page.map_err(|e| strange(self.statement, &e))??;
         let next = page.next.clone().into_paging_control_flow();
         let rows = page.into_rows(self.statement)?;
-        self.most = self.most.after(rows.rows_num(), rows.rows_bytes_size());
+        self.most.came(rows.rows_num(), rows.rows_bytes_size());
         if let ControlFlow::Continue(from) = next {
             self.ask(from);
         }
@@ -142,7 +167,8 @@ mod tests {
         assert_eq!(most.count(), 1);
         most = most.after(1, MIB);
         assert_eq!(most.count(), 4);
-        // Of what has no rows nothing is known.
-        assert_eq!(most.after(0, 0).count(), 32);
+        // Of what has no rows nothing is known, and of what has few not much.
+        assert_eq!(most.after(0, 0).count(), 4);
+        assert_eq!(most.after(1, 300).count(), 8);
     }
 }

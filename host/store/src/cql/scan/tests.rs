@@ -4,7 +4,7 @@ use super::*;
 use crate::contract::sample::{at, cid};
 use crate::contract::{Backend, Outcome};
 use crate::cql::trial::Trial;
-use crate::{Expect, ScanMark};
+use crate::{Expect, PinEntry, PinStep, ScanMark};
 use holdfast_model::Pin;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -105,5 +105,53 @@ async fn pages_and_pieces_of_large_pins_are_short() -> Outcome {
         seen.extend(page.into_iter().map(|stored| stored.pin.cid));
     }
     assert_eq!(seen, expected);
+    Ok(())
+}
+
+/// Pages of a stream that have come so far.
+fn pages(store: &crate::Store, statement: &str) -> f64 {
+    let registry = prometheus::Registry::new();
+    for collector in store.metrics() {
+        registry.register(collector).unwrap();
+    }
+    let families = registry.gather();
+    let named = |family: &&prometheus::proto::MetricFamily| {
+        family.name() == "holdfast_cql_stream_pages_total"
+    };
+    let metrics = families.iter().filter(named).flat_map(|f| f.get_metric());
+    let of_it = metrics.filter(|metric| metric.get_label()[0].value() == statement);
+    of_it.map(|metric| metric.get_counter().get_value()).sum()
+}
+
+/// Only the parts that are read first feel their way with small pages: the others know by then how
+/// large rows are, and have one page each. (With a feeling of its own, each would have three.)
+#[tokio::test]
+async fn parts_of_a_walk_learn_from_one_another() -> Outcome {
+    const PINS: u64 = 1_000;
+    const PARTS: u16 = 24;
+    let trial = Trial::start().await;
+    let put = |n| {
+        let pin = Pin::recursive(cid(n).unwrap(), at(1_000));
+        let step = PinStep::Put(Box::new(pin));
+        PinEntry {
+            step,
+            expect: Expect::Absent,
+        }
+    };
+    for answer in trial.cql().change_pins((1..=PINS).map(put).collect()).await {
+        answer?;
+    }
+    let parts = split(Vec::new(), usize::from(PARTS));
+    assert_eq!(parts.len(), usize::from(PARTS));
+    let mut scan = PinRanges::resume(trial.cql(), parts);
+    let mut seen = 0;
+    while let Some(pins) = scan.next().await? {
+        seen += pins.len() as u64;
+    }
+    assert_eq!(seen, PINS);
+    let first = at_once(trial.cql().shared.calls.ring().shards);
+    let asked = pages(trial.store(), "pins_range");
+    let most = f64::from(PARTS) + 2.0 * f64::from(u16::try_from(first).unwrap());
+    assert!(asked <= most, "{asked} pages, and {most} are enough");
     Ok(())
 }
