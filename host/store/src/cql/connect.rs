@@ -39,6 +39,9 @@ const ATTEMPTS: u32 = 2;
 const TRACE_LOOKS: NonZeroU32 = NonZeroU32::new(40).unwrap();
 const TRACE_PAUSE: Duration = Duration::from_millis(50);
 
+/// Where the rack is set that [`unknown_rack`] is about.
+const RACK_KEY: &str = "store.cql.local_rack";
+
 /// A session with everything prepared for each home datacenter, and what is counted for it.
 #[derive(Debug)]
 pub(crate) struct Connected {
@@ -118,6 +121,9 @@ impl Connected {
         homes: &[String],
     ) -> Result<Self> {
         check_datacenters(&session, settings, homes)?;
+        if let Some(why) = unknown_rack(&session, settings) {
+            tracing::warn!("{RACK_KEY} has no effect: {why}");
+        }
         let unusable = |error: String| unreachable(settings, &error);
         let keyspace = session.use_keyspace(&settings.keyspace, true);
         match timeout(settings.timeouts.prepare, keyspace).await {
@@ -203,6 +209,24 @@ impl Connected {
             Class::Stream => (times.page, times.page / ATTEMPTS),
         }
     }
+}
+
+/// Why no node is in the rack that reads are to prefer; nothing if one is, or none was named. Reads
+/// then go to any replica of the datacenter: slower, or dearer, and as right.
+pub(crate) fn unknown_rack(session: &Session, settings: &CqlSettings) -> Option<String> {
+    let (wanted, local) = (settings.local_rack.as_ref()?, &settings.local_datacenter);
+    let state = session.get_cluster_state();
+    let nodes = state.get_nodes_info().iter();
+    let near = nodes.filter(|node| node.datacenter.as_ref() == Some(local));
+    let known: BTreeSet<_> = near.filter_map(|node| node.rack.clone()).collect();
+    if known.contains(wanted) {
+        return None;
+    }
+    let known: Vec<_> = known.into_iter().collect();
+    let known = known.join(", ");
+    Some(format!(
+        "no node of {local} is in a rack {wanted:?}; the cluster reports {known}"
+    ))
 }
 
 /// A key whose home does not exist could never be written; say so at once and not at the first.

@@ -75,6 +75,12 @@ impl Probe {
         nodes
     }
 
+    /// Why no node is in `store.cql.local_rack`; nothing if one is, or none is set.
+    #[must_use]
+    pub fn unknown_rack(&self) -> Option<String> {
+        connect::unknown_rack(&self.session, &self.settings)
+    }
+
     /// The keyspace's replicas by datacenter; nothing if there is no such keyspace.
     ///
     /// # Errors

@@ -267,3 +267,17 @@ async fn the_doctor_walks_the_whole_way() {
         assert!(one["mend"].as_str().unwrap().contains(words), "{one}");
     }
 }
+
+/// What works, and not as well as it should, is told and fails nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_doubts_a_rack_that_no_node_is_in() {
+    let mut variables = plan().await.variables;
+    let key = "HOLDFAST_STORE__CQL__LOCAL_RACK".to_owned();
+    variables.push((key, "rack9".to_owned()));
+    let (_, all) = asked(&variables);
+    let one = found(&all, "rack");
+    assert_eq!(one["ok"], true, "{one}");
+    assert!(one["detail"].as_str().unwrap().contains("rack1"), "{one}");
+    let mend = one["mend"].as_str().unwrap();
+    assert!(mend.contains("store.cql.local_rack"), "{one}");
+}

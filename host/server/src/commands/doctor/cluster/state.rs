@@ -19,6 +19,9 @@ const SKEW_MILLIS_DOUBT: u64 = 100;
 /// So far off that leases and expiry go wrong too.
 const SKEW_MILLIS_ILL: u64 = 2_000;
 
+/// What findings about the keyspace's replicas are called.
+const REPLICATION: &str = "replication";
+
 /// Replicas of which a majority is left when one is lost.
 const REPLICAS_GOOD: u16 = 3;
 
@@ -26,9 +29,16 @@ pub(super) async fn of(probe: &Probe, settings: &CqlSettings, is_production: boo
     let mut findings = datacenters(probe, settings);
     findings.push(role(probe, is_production).await);
     findings.push(default_login(settings, is_production).await);
-    findings.extend(replication(probe, settings).await);
-    if !is_production {
-        findings.extend(consistency(settings));
+    let wanted: BTreeMap<String, u16> = settings.replication.iter().cloned().collect();
+    match probe.replication().await {
+        Ok(found) => {
+            let kept = found.as_ref().unwrap_or(&wanted);
+            if !is_production {
+                findings.extend(consistency(settings, kept));
+            }
+            findings.extend(replication(found, &wanted, settings));
+        }
+        Err(error) => findings.push(unanswered(REPLICATION, &error)),
     }
     let (schema, is_there) = schema(settings).await;
     findings.extend(schema);
@@ -86,6 +96,10 @@ fn datacenters(probe: &Probe, settings: &CqlSettings) -> Vec<Finding> {
             ));
         }
     }
+    findings.extend(probe.unknown_rack().map(|why| {
+        let mend = "set store.cql.local_rack to one of these, letter for letter, or take it out";
+        Finding::doubt("rack", why, mend)
+    }));
     let down: Vec<&str> = nodes
         .iter()
         .filter(|node| !node.is_connected)
@@ -158,17 +172,17 @@ async fn default_login(settings: &CqlSettings, is_production: bool) -> Finding {
 }
 
 /// Whether the replicas that there are can form the majorities that calls ask for.
-async fn replication(probe: &Probe, settings: &CqlSettings) -> Vec<Finding> {
-    const WHAT: &str = "replication";
+fn replication(
+    found: Option<BTreeMap<String, u16>>,
+    wanted: &BTreeMap<String, u16>,
+    settings: &CqlSettings,
+) -> Vec<Finding> {
+    const WHAT: &str = REPLICATION;
     let keyspace = &settings.keyspace;
-    let wanted: BTreeMap<String, u16> = settings.replication.iter().cloned().collect();
-    let (found, is_there) = match probe.replication().await {
-        Ok(Some(found)) => (found, true),
-        Ok(None) => (wanted.clone(), false),
-        Err(error) => return vec![unanswered(WHAT, &error)],
-    };
+    let is_there = found.is_some();
+    let found = found.unwrap_or_else(|| wanted.clone());
     let mut findings = Vec::new();
-    if found != wanted {
+    if found != *wanted {
         let of = |(name, count): (&String, &u16)| format!("{name}:{count}");
         let shown: Vec<String> = found.iter().map(of).collect();
         findings.push(Finding::doubt(
@@ -179,7 +193,7 @@ async fn replication(probe: &Probe, settings: &CqlSettings) -> Vec<Finding> {
             ),
             format!(
                 "set store.cql.replication to it, or {}",
-                alter(keyspace, &wanted)
+                alter(keyspace, wanted)
             ),
         ));
     }
@@ -210,9 +224,8 @@ async fn replication(probe: &Probe, settings: &CqlSettings) -> Vec<Finding> {
 }
 
 /// Levels with which something acknowledged could be lost. Production has findings of its own.
-fn consistency(settings: &CqlSettings) -> Vec<Finding> {
-    let replication = settings.replication.iter().cloned().collect();
-    let found = settings.could_lose(&replication).into_iter();
+fn consistency(settings: &CqlSettings, replication: &BTreeMap<String, u16>) -> Vec<Finding> {
+    let found = settings.could_lose(replication).into_iter();
     let doubt = |invalid: Invalid| {
         let (wrong, write) = invalid.why.rsplit_once("; ").unwrap_or((&invalid.why, ""));
         let key = invalid.what.trim_start_matches("store.cql.");

@@ -248,6 +248,26 @@ async fn one_call_in_so_many_is_traced_into_the_log() {
         .unwrap();
 }
 
+/// A rack that no node has is no reason not to start, and one to say so.
+#[tokio::test]
+async fn a_rack_that_no_node_is_in_is_told_at_the_start() {
+    for (rack, is_told) in [("rack9", true), ("rack1", false)] {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .with_ansi(false)
+            .finish();
+        let _here = tracing::subscriber::set_default(subscriber);
+        let rig = Rig::with(|settings| settings.local_rack = Some(rack.to_owned())).await;
+        rig.call(Class::Read).await.unwrap();
+        let text = String::from_utf8(log.0.lock().clone()).unwrap();
+        let told = text.lines().find(|line| line.contains("local_rack"));
+        assert_eq!(told.is_some(), is_told, "{text}");
+        assert!(told.is_none_or(|told| told.contains("WARN") && told.contains("rack1")));
+    }
+}
+
 #[tokio::test]
 async fn frames_are_compressed_as_the_settings_say() {
     use crate::cql::settings::Compression;
