@@ -22,6 +22,19 @@ pub(crate) enum Class {
     Stream,
 }
 
+impl Class {
+    /// Its name in metrics.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::SerialRead => "serial_read",
+            Self::Write => "write",
+            Self::Condition => "condition",
+            Self::Stream => "stream",
+        }
+    }
+}
+
 macro_rules! statements {
     ($($name:ident $class:ident $label:literal $text:expr;)+) => {
         /// A statement.

@@ -49,8 +49,8 @@ impl Process {
     }
 }
 
-/// Statements by label that have been sent so far.
-fn sent(process: &Process) -> BTreeMap<String, u64> {
+/// What has been sent so far, by statement: of which class it is, and how often.
+fn sent(process: &Process) -> BTreeMap<String, (String, u64)> {
     let registry = prometheus::Registry::new();
     for collector in process.store.metrics() {
         registry.register(collector).unwrap();
@@ -61,9 +61,13 @@ fn sent(process: &Process) -> BTreeMap<String, u64> {
             continue;
         }
         for metric in family.get_metric() {
-            let label = metric.get_label()[0].value().to_owned();
-            let count = metric.get_counter().get_value();
-            sent.insert(label, format!("{count:.0}").parse().unwrap());
+            let label = |name: &str| {
+                let named = metric.get_label().iter().find(|label| label.name() == name);
+                named.unwrap().value().to_owned()
+            };
+            let count = format!("{:.0}", metric.get_counter().get_value());
+            let told = (label("class"), count.parse().unwrap());
+            sent.insert(label("statement"), told);
         }
     }
     sent

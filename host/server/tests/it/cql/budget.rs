@@ -24,15 +24,8 @@ const BY_ITSELF: [&str; 14] = [
     "expiry_slot",
 ];
 
-const CONDITIONS: [&str; 5] = [
-    "head_begin",
-    "head_move",
-    "pin_make",
-    "pin_count",
-    "pin_remove",
-];
-
-const WRITES: [&str; 3] = ["_put", "_add", "_remove"];
+/// Statements by name: of which class each is, and how often it was sent.
+type Cost = BTreeMap<String, (String, u64)>;
 
 /// Statements by what they do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -43,15 +36,13 @@ struct Budget {
 }
 
 impl Budget {
-    fn of(cost: &BTreeMap<String, u64>) -> Self {
+    fn of(cost: &Cost) -> Self {
         let mut budget = Self::default();
-        for (label, count) in cost {
-            if CONDITIONS.contains(&label.as_str()) {
-                budget.conditions += count;
-            } else if WRITES.iter().any(|end| label.ends_with(end)) {
-                budget.writes += count;
-            } else {
-                budget.reads += count;
+        for (class, count) in cost.values() {
+            match class.as_str() {
+                "condition" => budget.conditions += count,
+                "write" => budget.writes += count,
+                _ => budget.reads += count,
             }
         }
         budget
@@ -75,40 +66,36 @@ impl Budget {
 }
 
 /// Statements that a host has sent, but for those that it sends by itself.
-fn sent(host: &Holdfast) -> BTreeMap<String, u64> {
+fn sent(host: &Holdfast) -> Cost {
     let (_, page) = host.page("/metrics");
     let lines = page.lines();
     let counts = lines.filter_map(|line| {
-        let rest = line.strip_prefix("holdfast_cql_attempts_total{statement=\"")?;
+        let rest = line.strip_prefix("holdfast_cql_attempts_total{class=\"")?;
+        let (class, rest) = rest.split_once("\",statement=\"")?;
         let (label, count) = rest.split_once("\"} ")?;
         let is_ours = BY_ITSELF.iter().any(|own| label.starts_with(own));
-        (!is_ours).then(|| (label.to_owned(), count.parse().unwrap()))
+        let sent = || (class.to_owned(), count.parse().unwrap());
+        (!is_ours).then(|| (label.to_owned(), sent()))
     });
     counts.collect()
 }
 
 /// As [`sent`], when nothing of an earlier call is still to come: every change of an account ends
 /// with the removal of its note, which nobody waits for.
-fn settled(host: &Holdfast) -> BTreeMap<String, u64> {
-    let of = |all: &BTreeMap<String, u64>, label: &str| all.get(label).copied().unwrap_or(0);
-    let is_settled =
-        |all: &BTreeMap<String, u64>| of(all, "intent_put") == of(all, "intent_remove");
+fn settled(host: &Holdfast) -> Cost {
+    let of = |all: &Cost, label: &str| all.get(label).map_or(0, |(_, count)| *count);
+    let is_settled = |all: &Cost| of(all, "intent_put") == of(all, "intent_remove");
     until("the notes to be removed", || sent(host), is_settled)
 }
 
 /// What a call costs, and what it is answered.
-fn cost(
-    host: &Holdfast,
-    method: &str,
-    path: &str,
-    body: Option<&Value>,
-) -> (BTreeMap<String, u64>, Value) {
+fn cost(host: &Holdfast, method: &str, path: &str, body: Option<&Value>) -> (Cost, Value) {
     let before = settled(host);
     let (status, answer) = host.ask(&host.key, method, path, body);
     assert!((200..300).contains(&status), "{method} {path}: {answer}");
     let mut after = settled(host);
-    after.retain(|label, count| {
-        *count -= before.get(label).copied().unwrap_or(0);
+    after.retain(|label, (_, count)| {
+        *count -= before.get(label).map_or(0, |(_, count)| *count);
         *count > 0
     });
     (after, answer)
@@ -134,7 +121,7 @@ async fn calls_of_the_api_cost_what_the_documents_say() {
 
 /// Makes every call once, each from the state that its row is about.
 fn look(host: &Holdfast, asks_authorizers: bool) {
-    let check = |call: &str, cost: &BTreeMap<String, u64>| {
+    let check = |call: &str, cost: &Cost| {
         let told = Budget::told(call, asks_authorizers);
         let why = format!("{call}, authorizers: {asks_authorizers}: {cost:?}");
         assert_eq!(Budget::of(cost), told, "{why}");

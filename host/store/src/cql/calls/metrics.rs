@@ -45,8 +45,9 @@ impl CallMetrics {
         let seconds = histograms();
         let attempts = counters(
             "holdfast_cql_attempts_total",
-            "Statements sent to a node, by statement; speculative and repeated ones too.",
-            &["statement"],
+            "Statements sent to a node, by statement and what it does; speculative and repeated \
+             ones too.",
+            &["statement", "class"],
         );
         let conditions = counters(
             "holdfast_cql_conditions_total",
@@ -55,7 +56,7 @@ impl CallMetrics {
         );
         let quick = Statement::ALL.iter().map(|statement| Quick {
             answered: seconds.with_label_values(&[statement.label(), "ok"]),
-            attempts: attempts.with_label_values(&[statement.label()]),
+            attempts: attempts.with_label_values(&[statement.label(), statement.class().label()]),
             applied: conditions.with_label_values(&[statement.label(), "applied"]),
         });
         Self {

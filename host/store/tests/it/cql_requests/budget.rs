@@ -7,8 +7,11 @@ use holdfast_store::contract::keyspace::Keyspace;
 use holdfast_store::contract::sample::{account, at, draft, request_id};
 use std::collections::BTreeMap;
 
+/// What a call sends: by statement of which class, and how often.
+type Cost = BTreeMap<String, (String, u64)>;
+
 /// What a call sends, by statement, without what the process sends by itself all the time.
-async fn cost<T>(process: &Process, call: impl Future<Output = T>) -> BTreeMap<String, u64> {
+async fn cost<T>(process: &Process, call: impl Future<Output = T>) -> Cost {
     const BY_ITSELF: [&str; 7] = [
         "writer_beat",
         "writers_read",
@@ -30,8 +33,8 @@ async fn cost<T>(process: &Process, call: impl Future<Output = T>) -> BTreeMap<S
     let before = settled().await;
     call.await;
     let mut after = settled().await;
-    after.retain(|label, count| {
-        *count -= before.get(label).copied().unwrap_or(0);
+    after.retain(|label, (_, count)| {
+        *count -= before.get(label).map_or(0, |(_, count)| *count);
         *count > 0 && !BY_ITSELF.iter().any(|own| label == own)
     });
     after
@@ -46,28 +49,17 @@ struct Budget {
 }
 
 impl Budget {
-    fn of(cost: &BTreeMap<String, u64>) -> Self {
-        const CONDITIONS: [&str; 6] = [
-            "audit_grow",
-            "head_begin",
-            "head_move",
-            "pin_make",
-            "pin_count",
-            "pin_remove",
-        ];
-        const WRITES: [&str; 3] = ["_put", "_add", "_remove"];
+    fn of(cost: &Cost) -> Self {
         let mut budget = Self {
             reads: 0,
             conditions: 0,
             writes: 0,
         };
-        for (label, count) in cost {
-            let kind = if CONDITIONS.contains(&label.as_str()) {
-                &mut budget.conditions
-            } else if WRITES.iter().any(|end| label.ends_with(end)) {
-                &mut budget.writes
-            } else {
-                &mut budget.reads
+        for (class, count) in cost.values() {
+            let kind = match class.as_str() {
+                "condition" => &mut budget.conditions,
+                "write" => &mut budget.writes,
+                _ => &mut budget.reads,
             };
             *kind += count;
         }

@@ -142,7 +142,8 @@ async fn a_crowd_on_one_account_is_carried_together() {
     println!("{CROWD} requests of one account in {:?}", began.elapsed());
     assert_eq!(instants.len() as u64, CROWD);
     let sent = sent(&process);
-    let moves = sent.get("head_move").unwrap_or(&0) + sent.get("head_begin").unwrap_or(&0);
+    let of = |label: &str| sent.get(label).map_or(0, |(_, count)| *count);
+    let moves = of("head_move") + of("head_begin");
     assert!(
         moves <= CROWD / 16,
         "{moves} conditions for {CROWD} requests"
