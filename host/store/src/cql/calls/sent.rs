@@ -71,6 +71,10 @@ impl<V: SerializeRow> Sent for Rows<'_, V> {
         session: &Session,
         prepared: &PreparedStatement,
     ) -> std::result::Result<Answer, ExecutionError> {
+        debug_assert!(
+            is_one_partition(prepared, self.0),
+            "an unlogged batch over partitions is written by halves"
+        );
         let mut batch = Batch::new(BatchType::Unlogged);
         batch.set_is_idempotent(prepared.get_is_idempotent());
         batch.set_execution_profile_handle(prepared.get_execution_profile_handle().cloned());
@@ -82,6 +86,14 @@ impl<V: SerializeRow> Sent for Rows<'_, V> {
         let rows: Vec<_> = self.0.iter().collect();
         session.batch(&batch, rows).await.map(Answer::whole)
     }
+}
+
+/// Whether all rows lie at one place of the ring.
+fn is_one_partition(prepared: &PreparedStatement, rows: &[impl SerializeRow]) -> bool {
+    let place = |row| prepared.calculate_token(row).ok().flatten();
+    let mut places = rows.iter().map(place);
+    let first = places.next().flatten();
+    first.is_some() && places.all(|place| place == first)
 }
 
 /// One page of a statement that is already bound.

@@ -60,3 +60,21 @@ async fn a_stream_that_cannot_go_on_says_so() {
         Some(StoreError::Unavailable { .. })
     ));
 }
+
+/// What a batch is for is to be written whole or not at all: so it keeps to one partition. Tests
+/// run with this looked at, so every batch of theirs is.
+#[tokio::test]
+async fn a_batch_over_two_partitions_is_noticed() {
+    let rig = Rig::new().await;
+    let calls = Arc::clone(&rig.calls);
+    let two =
+        |slot: i64| -> [Entry; 2] { [(SLOT + 1, 0, 1, vec![1], 1), (slot, 0, 2, vec![1], 1)] };
+    let same = two(SLOT + 1);
+    let together = calls.write_all(Statement::FeedAdd, HOME, &same);
+    together.await.unwrap();
+    let apart = async move {
+        let entries = two(SLOT + 2);
+        calls.write_all(Statement::FeedAdd, HOME, &entries).await
+    };
+    assert!(tokio::spawn(apart).await.unwrap_err().is_panic());
+}
