@@ -114,6 +114,7 @@ async fn two_datacenters_are_homes_with_one_feed_or_decide_together() {
     two.race().await;
     let home = homes(&two).await;
     the_feed_tells_all(&two).await;
+    the_local_datacenter_can_change(&two, home).await;
     a_home_that_is_away_stops_its_own_keys(&two, home[0], home[1]).await;
 
     let mut settings = two.cluster.settings("together");
@@ -166,6 +167,30 @@ async fn the_feed_tells_all(two: &Two) {
     let (one, other) = timeout(PATIENCE, both).await.expect("the feed lacks a pin");
     let common = one.len().min(other.len());
     assert_eq!(one[..common], other[..common]);
+}
+
+/// A process that is said to be elsewhere goes on, and keys stay at home.
+async fn the_local_datacenter_can_change(two: &Two, of_home: [u64; 2]) {
+    let before = two.here.settings();
+    let mut settings = before.clone();
+    settings.local_datacenter = "dc2".to_owned();
+    let [here, _] = two.stores();
+    let writing = tokio::spawn(async move {
+        for n in (0..PINS).cycle().take(4 * PINS as usize) {
+            here.put_pin(pin(n), Expect::Any).await.unwrap();
+        }
+    });
+    two.here.reconfigure(settings.clone()).await.unwrap();
+    assert_eq!(two.here.settings(), settings);
+    writing.await.unwrap();
+    for (n, address) in of_home.into_iter().zip(two.addresses()) {
+        let mut decided = BTreeSet::new();
+        while decided.is_empty() {
+            decided = asked(&two.here, n, "pin_put").await;
+        }
+        assert_eq!(decided, BTreeSet::from([address]), "pin {n}");
+    }
+    two.here.reconfigure(before).await.unwrap();
 }
 
 async fn a_home_that_is_away_stops_its_own_keys(two: &Two, first: u64, second: u64) {

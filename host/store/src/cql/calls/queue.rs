@@ -48,7 +48,7 @@ impl Queue {
         if let Ok(place) = self.calls.try_acquire() {
             return Ok(place);
         }
-        let _waiting = Waiting::of(&self.waiting);
+        let (_waiting, _) = Waiting::beside(&self.waiting);
         in_time(&self.calls, deadline).await
     }
 
@@ -74,8 +74,8 @@ impl Queue {
     }
 
     fn wait(&self) -> Result<Waiting<'_>> {
-        let waiting = Waiting::of(&self.waiting);
-        match self.waiting() <= self.waiting_max {
+        let (waiting, others) = Waiting::beside(&self.waiting);
+        match others < self.waiting_max {
             true => Ok(waiting),
             false => Err(StoreError::Overloaded),
         }
@@ -95,9 +95,10 @@ async fn in_time(places: &Semaphore, deadline: Instant) -> Result<SemaphorePermi
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
-    fn of(all: &'a AtomicUsize) -> Self {
-        all.fetch_add(1, Ordering::Relaxed);
-        Self(all)
+    /// One more, and how many others there are.
+    fn beside(all: &'a AtomicUsize) -> (Self, usize) {
+        let others = all.fetch_add(1, Ordering::Relaxed);
+        (Self(all), others)
     }
 }
 
