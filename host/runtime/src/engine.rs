@@ -14,17 +14,14 @@ use crate::kind::Kind;
 use crate::limits::{
     INSTANCES_MAX, MEMORY_BYTES_CEILING, PARTS_MAX, TABLE_ELEMENTS_MAX, WASM_STACK_BYTES,
 };
+use crate::ticker;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::time::Duration;
 use wasmtime::component::Component;
 use wasmtime::{
     Config, Engine, EngineWeak, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
     Strategy,
 };
-
-/// How finely time is told to guests. A deadline can be late by one tick.
-pub(crate) const TICK: Duration = Duration::from_millis(1);
 
 /// Bytes at the bottom of an instance's memory that stay in place between two uses of its slot, and
 /// are put in order for the next guest: all that a small guest with a small stack uses, so that its
@@ -228,17 +225,9 @@ fn pool(instances: u32) -> InstanceAllocationStrategy {
     InstanceAllocationStrategy::Pooling(pool)
 }
 
-/// A thread of its own, not a task: a guest that loops may hold every worker of the async runtime,
-/// and its watchdog must run all the same. It ends with the engines.
+/// It ends with the engines.
 fn start_ticker(engines: Ticked) -> wasmtime::Result<()> {
-    std::thread::Builder::new()
-        .name("plugin-ticker".into())
-        .spawn(move || {
-            let tick =
-                |engine: &EngineWeak| engine.upgrade().map(|engine| engine.increment_epoch());
-            while engines.lock().iter().filter_map(tick).count() > 0 {
-                std::thread::sleep(TICK);
-            }
-        })?;
-    Ok(())
+    let tick = |engine: &EngineWeak| engine.upgrade().map(|engine| engine.increment_epoch());
+    let tick_all = move || engines.lock().iter().filter_map(tick).count() > 0;
+    Ok(ticker::start("plugin-ticker", tick_all)?)
 }

@@ -8,6 +8,7 @@ use crate::link::link;
 use crate::metrics::PluginMetrics;
 use crate::plugin::Candidate;
 use crate::registry::{NotStarted, Stage};
+use crate::ticker;
 use crate::world::{Description, World};
 use std::sync::Arc;
 use std::time::Instant;
@@ -111,9 +112,7 @@ impl<W: World> Mould<W> {
         store.set_hostcall_fuel(limits.hostcall_bytes);
         store.set_max_component_handles(limits.handles);
         store.epoch_deadline_callback(|mut store| {
-            // Whoever waits for this processor comes first. Left to itself, a system would have
-            // them wait until it looks again, which may be several of these ticks later.
-            std::thread::yield_now();
+            ticker::give_way();
             Ok(store.data_mut().deadline.passed(Instant::now())?)
         });
         begin(&mut store, INIT, metered(limits, INIT_FUEL), Instant::now());

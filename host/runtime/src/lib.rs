@@ -48,6 +48,7 @@ mod registry;
 mod shadow;
 mod signature;
 mod state;
+mod ticker;
 mod trust;
 mod vectors;
 mod watch;

@@ -1,9 +1,9 @@
 //! The job engine: asynchronous, because what a job does most is wait; and its own threads, so that
 //! a job that runs wild takes none that serve calls.
 
-use crate::engine::TICK;
 use crate::limits::WASM_STACK_BYTES;
 use crate::priority::step_back;
+use crate::ticker;
 use std::sync::mpsc;
 use tokio::runtime::{Builder, Runtime};
 use wasmtime::{Config, Engine, OptLevel, Strategy};
@@ -40,15 +40,8 @@ pub(crate) fn config() -> Config {
 pub(crate) fn start(config: &Config) -> wasmtime::Result<Engine> {
     let engine = Engine::new(config)?;
     let weak = engine.weak();
-    std::thread::Builder::new()
-        .name("plugin-job-tick".into())
-        .spawn(move || {
-            while let Some(engine) = weak.upgrade() {
-                engine.increment_epoch();
-                drop(engine);
-                std::thread::sleep(TICK);
-            }
-        })?;
+    let tick = move || weak.upgrade().map(|engine| engine.increment_epoch());
+    ticker::start("plugin-job-tick", move || tick().is_some())?;
     Ok(engine)
 }
 

@@ -17,6 +17,7 @@ use crate::metrics::PluginMetrics;
 use crate::plugin::Candidate;
 use crate::pool::{Census, Counted};
 use crate::registry::{NotStarted, Stage};
+use crate::ticker;
 use crate::world::Description;
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
@@ -339,9 +340,9 @@ impl<W: JobWorld> Mould<W> {
             if store.data().meter.is_used_up() {
                 return Err(Trap::Interrupt.into());
             }
-            // Whoever waits for this processor comes first, and then others of this thread: a guest
-            // that computes would keep both waiting.
-            std::thread::yield_now();
+            // After those who wait for this processor, others of this thread: a guest that computes
+            // would keep both waiting.
+            ticker::give_way();
             let others = Box::pin(tokio::task::yield_now());
             Ok(UpdateDeadline::YieldCustom(TICKS, others))
         });

@@ -1,0 +1,74 @@
+//! What makes time pass for guests, and has those that take long give way.
+//!
+//! Whoever serves may need the processor on which a guest computes. A system that has just let them
+//! run lets the guest go first and looks again when it has a reason to, so a tick is the longest
+//! that somebody waits for a guest that never pauses. Ticks of a millisecond are short enough for
+//! deadlines and too long for that; but a guest that is done before a tick needs no more of them.
+//! So they are fine only while some guest runs on past one.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How finely time is told to guests. A deadline can be late by one tick.
+const TICK: Duration = Duration::from_millis(1);
+
+/// The same while a guest runs on past ticks. It then pauses ten thousand times a second at most,
+/// for some microseconds if nobody wants the processor.
+const FINE_TICK: Duration = Duration::from_micros(100);
+
+/// How often ticks have met a guest that ran on. Of the process and not of an engine: all guests
+/// have the same processors.
+static MET: AtomicU64 = AtomicU64::new(0);
+
+/// Starts a thread that ticks until it is told that there is nothing left to tick for.
+///
+/// A thread of its own, not a task: a guest that loops may hold every worker of an async runtime,
+/// and its watchdog must run all the same.
+pub(crate) fn start(name: &str, tick: impl Fn() -> bool + Send + 'static) -> io::Result<()> {
+    let ticks = move || {
+        let mut met = met();
+        while tick() {
+            std::thread::sleep(pause(&mut met));
+        }
+    };
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    thread.spawn(ticks).map(drop)
+}
+
+/// What a guest does that a tick has met: whoever waits for this processor comes first.
+pub(crate) fn give_way() {
+    MET.fetch_add(1, Ordering::Relaxed);
+    std::thread::yield_now();
+}
+
+fn met() -> u64 {
+    MET.load(Ordering::Relaxed)
+}
+
+/// How long until the next tick, given how many guests had been met by the one before the last.
+fn pause(before: &mut u64) -> Duration {
+    let now = met();
+    match std::mem::replace(before, now) == now {
+        true => TICK,
+        false => FINE_TICK,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_fine_while_they_meet_guests() {
+        let mut before = met();
+        give_way();
+        assert_eq!(pause(&mut before), FINE_TICK);
+        give_way();
+        assert_eq!(pause(&mut before), FINE_TICK);
+        // Tests beside this one have guests too, which end.
+        while pause(&mut before) == FINE_TICK {
+            std::thread::sleep(TICK);
+        }
+    }
+}
