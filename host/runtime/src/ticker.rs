@@ -4,7 +4,8 @@
 //! run lets the guest go first and looks again when it has a reason to, so a tick is the longest
 //! that somebody waits for a guest that never pauses. Ticks of a millisecond are short enough for
 //! deadlines and too long for that; but a guest that is done before a tick needs no more of them.
-//! So they are fine only while some guest runs on past one.
+//! So they are fine once a guest has run on past one, and for a while after: where one was, the
+//! next is not far.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,6 +18,9 @@ const TICK: Duration = Duration::from_millis(1);
 /// for some microseconds if nobody wants the processor.
 const FINE_TICK: Duration = Duration::from_micros(100);
 
+/// Fine ticks that meet nobody before they are coarse again: about a twentieth of a second.
+const LINGER: u32 = 400;
+
 /// How often ticks have met a guest that ran on. Of the process and not of an engine: all guests
 /// have the same processors.
 static MET: AtomicU64 = AtomicU64::new(0);
@@ -27,9 +31,9 @@ static MET: AtomicU64 = AtomicU64::new(0);
 /// and its watchdog must run all the same.
 pub(crate) fn start(name: &str, tick: impl Fn() -> bool + Send + 'static) -> io::Result<()> {
     let ticks = move || {
-        let mut met = met();
+        let mut pace = Pace::coarse();
         while tick() {
-            std::thread::sleep(pause(&mut met));
+            std::thread::sleep(pace.pause());
         }
     };
     let thread = std::thread::Builder::new().name(name.to_owned());
@@ -42,16 +46,28 @@ pub(crate) fn give_way() {
     std::thread::yield_now();
 }
 
-fn met() -> u64 {
-    MET.load(Ordering::Relaxed)
+/// How a ticker goes.
+struct Pace {
+    /// How often guests had been met when it last looked.
+    met: u64,
+    /// So many fine ticks are left.
+    fine: u32,
 }
 
-/// How long until the next tick, given how many guests had been met by the one before the last.
-fn pause(before: &mut u64) -> Duration {
-    let now = met();
-    match std::mem::replace(before, now) == now {
-        true => TICK,
-        false => FINE_TICK,
+impl Pace {
+    fn coarse() -> Self {
+        let met = MET.load(Ordering::Relaxed);
+        Self { met, fine: 0 }
+    }
+
+    /// How long until the next tick.
+    fn pause(&mut self) -> Duration {
+        let met = MET.load(Ordering::Relaxed);
+        self.fine = match std::mem::replace(&mut self.met, met) == met {
+            true => self.fine.saturating_sub(1),
+            false => LINGER,
+        };
+        if self.fine > 0 { FINE_TICK } else { TICK }
     }
 }
 
@@ -60,15 +76,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ticks_are_fine_while_they_meet_guests() {
-        let mut before = met();
+    fn ticks_are_fine_from_a_guest_that_was_met_until_a_while_after_the_last() {
+        let mut pace = Pace::coarse();
         give_way();
-        assert_eq!(pause(&mut before), FINE_TICK);
-        give_way();
-        assert_eq!(pause(&mut before), FINE_TICK);
+        for _ in 0..LINGER {
+            assert_eq!(pace.pause(), FINE_TICK);
+        }
         // Tests beside this one have guests too, which end.
-        while pause(&mut before) == FINE_TICK {
-            std::thread::sleep(TICK);
+        while pace.pause() == FINE_TICK {
+            std::thread::yield_now();
         }
     }
 }
