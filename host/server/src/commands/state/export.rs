@@ -58,7 +58,7 @@ impl Export {
     }
 
     async fn write(&self, opened: Option<&Opened>) -> Result<(), Failure> {
-        let (mut out, left) = self.begin()?;
+        let (mut out, left) = self.begin(opened)?;
         let start = left.map_or(Start::Beginning, Start::Behind);
         let mut pieces = source::open(&self.from, &self.reach, opened, start)?;
         let mut bar = Bar::begin("export", Whole::of(&self.from));
@@ -82,7 +82,7 @@ impl Export {
     }
 
     /// Where it is written, and behind what to go on if an earlier run has begun it.
-    fn begin(&self) -> Result<(Out, Option<Mark>), Failure> {
+    fn begin(&self, opened: Option<&Opened>) -> Result<(Out, Option<Mark>), Failure> {
         if self.file.as_os_str() == "-" {
             return Ok((Out::Pipe(io::stdout()), None));
         }
@@ -92,7 +92,7 @@ impl Export {
                 self.file.display()
             );
         }
-        let of = format!("{} as {}", self.from, self.format.name());
+        let of = format!("{} as {}", self.from.full_name(opened), self.format.name());
         let (part, left) = Part::open(&self.file, of)?;
         Ok((Out::Part(Box::new(part)), left))
     }

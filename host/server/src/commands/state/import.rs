@@ -161,7 +161,7 @@ impl Import {
     fn begin<'a>(&'a self, opened: Option<&'a Opened>) -> Result<Run<'a>, Failure> {
         let fresh = Progress {
             source: self.source().to_string(),
-            target: self.to.to_string(),
+            target: self.to.full_name(opened),
             size: self.size()?,
             ..Progress::default()
         };

@@ -125,7 +125,7 @@ impl Migrate {
         let mut known = Known::default();
         let beginning = Beginning {
             from: self.from.to_string(),
-            to: self.to.to_string(),
+            to: self.to.full_name(opened),
         };
         let left = Journal::open(&self.progress, &beginning, |record| known.wrote(record))?;
         let journal = journal.insert(left);

@@ -14,7 +14,7 @@ use holdfast_model::action::{Act, Host, ReadPins, WritePins};
 use holdfast_model::principal::Proof;
 use holdfast_model::{Principal, Role, Roles};
 use holdfast_policy::{Context, Gate, Permit, system_principal};
-use holdfast_store::Store;
+use holdfast_store::{CqlSettings, Store};
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
 use hyper::{Method, Request, Response};
@@ -67,6 +67,16 @@ impl fmt::Display for Place {
     }
 }
 
+impl Place {
+    /// What it is called in a file of progress, where one store must not be taken for another.
+    pub(super) fn full_name(&self, opened: Option<&Opened>) -> String {
+        match (self, opened) {
+            (Self::Store, Some(opened)) => opened.name.clone(),
+            _ => self.to_string(),
+        }
+    }
+}
+
 /// What it takes to reach places.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Reach {
@@ -104,6 +114,12 @@ fn must_be_there(dir: &Path, purpose: Purpose) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What tells one store in a cluster from others.
+fn name_of(settings: &CqlSettings) -> String {
+    let (keyspace, points) = (&settings.keyspace, settings.contact_points.join(", "));
+    format!("the store in keyspace {keyspace} of the cluster at {points}")
+}
+
 /// A URL as it may be shown: without a login.
 fn bare(url: &Url) -> Url {
     let mut bare = url.clone();
@@ -125,6 +141,8 @@ pub(super) enum Purpose {
 #[derive(Debug, Clone)]
 pub(super) struct Opened {
     pub(super) store: Store,
+    /// Which of all stores it is, for people.
+    name: String,
     /// Whether changes stand in the audit log.
     is_audited: bool,
     pub(super) may_read: Permit<ReadPins>,
@@ -140,8 +158,8 @@ impl Reach {
         };
         let cluster = cluster_of(&loaded.config)
             .map_err(|complaint| anyhow!("{}: {}", complaint.key, complaint.wrong))?;
-        let store = match (cluster, loaded.config.store.kind) {
-            (Some(settings), _) => Store::cql(settings).await?,
+        let (name, store) = match (cluster, loaded.config.store.kind) {
+            (Some(settings), _) => (name_of(&settings), Store::cql(settings).await?),
             (None, StoreKind::Memory) => {
                 bail!(
                     "store.kind is `memory`: nothing is kept there while no host runs; name a running host by its URL"
@@ -150,11 +168,15 @@ impl Reach {
             (None, _) => {
                 let dir = loaded.config.store_dir();
                 must_be_there(&dir, purpose)?;
-                Store::embedded(&dir).await?
+                let store = Store::embedded(&dir).await?;
+                // There is no such folder before.
+                let dir = dir.canonicalize().unwrap_or(dir);
+                (format!("the store in {}", dir.display()), store)
             }
         };
         Ok(Opened {
             store,
+            name,
             is_audited: loaded.config.audit.enabled,
             may_read: permit()?,
             may_write: permit()?,
@@ -220,6 +242,7 @@ impl Opened {
     pub(super) fn of(store: Store) -> Result<Self, Failure> {
         Ok(Self {
             store,
+            name: Place::Store.to_string(),
             is_audited: false,
             may_read: permit()?,
             may_write: permit()?,

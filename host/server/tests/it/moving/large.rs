@@ -2,11 +2,12 @@
 //! way.
 
 use super::migrate::host;
-use super::{Desk, cid, line, lines, pin};
+use super::{Desk, Ran, cid, line, lines, pin, sorted};
 use holdfast_model::Pin;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 
 pub(super) const MIB: usize = 1024 * 1024;
 
@@ -114,6 +115,42 @@ fn an_import_that_is_to_stop_at_a_bad_line_imports_nothing_behind_it() {
         assert_eq!(rejected.len(), 1, "{name}");
         assert_eq!(rejected[0].0, 11, "{name}");
     }
+}
+
+/// A line is skipped because it is in the store, and in another store it is not.
+#[test]
+fn what_was_left_of_an_import_is_not_gone_on_with_into_another_store() {
+    let desk = Desk::new();
+    let (begun, rest) = (lines(0..10), lines(10..20));
+    desk.write("pins.json", format!("{begun}{rest}"));
+    let leave = |store: &Path| {
+        let left = json!({
+            "source": "pins.json",
+            "target": format!("the store in {}", store.display()),
+            "size": begun.len() + rest.len(),
+            "cleared": false,
+            "at": { "bytes": begun.len(), "lines": 10 },
+            "counts": { "imported": 10, "kept": 0, "upgraded": 0, "rejected": 0 },
+            "rejects_bytes": 0,
+        });
+        desk.write("pins.json.progress", left.to_string());
+    };
+    leave(Path::new("/elsewhere/store"));
+    let Ran { code, err, .. } = desk.state(&["import", "pins.json"]);
+    assert_eq!(code, 1, "{err}");
+    assert!(
+        err.contains("into the store in /elsewhere/store; delete it to begin anew"),
+        "{err}"
+    );
+    leave(&desk.dir.path().canonicalize().unwrap().join("data/store"));
+    let gone_on = desk.state(&["import", "pins.json"]);
+    assert!(
+        gone_on.err.contains("going on after line 10"),
+        "{}",
+        gone_on.err
+    );
+    gone_on.with(0);
+    assert_eq!(sorted(&desk.state(&["export"]).with(0)), sorted(&rest));
 }
 
 /// While the list has lines that nobody can read, any of them may be a pin that seems to have gone.
