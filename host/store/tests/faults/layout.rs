@@ -54,7 +54,9 @@ impl Layout {
     pub(crate) fn hides(self, fault: Fault) -> bool {
         match fault {
             Fault::Calm | Fault::Password => true,
-            Fault::RemoteDown | Fault::CutDatacenters => self != Self::TwoHomes,
+            // Elsewhere the other datacenter has voters, and what is lost with it is as much as a
+            // node is in `kill`.
+            Fault::RemoteDown | Fault::CutDatacenters => self == Self::OneHome,
             _ => false,
         }
     }
