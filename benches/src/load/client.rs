@@ -31,10 +31,12 @@ pub(crate) struct Load {
 }
 
 /// What came of it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Outcome {
     pub(crate) per_second: f64,
     pub(crate) failed: u32,
+    /// What each answer took, right or wrong, in microseconds.
+    pub(crate) micros: Vec<f64>,
 }
 
 /// Runs a load on its own thread's runtime.
@@ -52,23 +54,25 @@ async fn drive(load: Load) -> Result<Outcome> {
     let tasks: Vec<_> = (0..load.connections)
         .map(|_| tokio::spawn(connection(load.clone(), Arc::clone(&next), end)))
         .collect();
-    let (mut answered, mut failed) = (0, 0);
+    let mut all = Outcome::default();
     for task in tasks {
-        let (right, wrong) = task.await??;
-        answered += right + wrong;
-        failed += wrong;
+        let (micros, failed) = task.await??;
+        all.micros.extend(micros);
+        all.failed += failed;
     }
+    let answered = u32::try_from(all.micros.len())?;
     #[expect(clippy::float_arithmetic, reason = "a rate for people, no money")]
     let per_second = f64::from(answered) / begin.elapsed().as_secs_f64();
-    Ok(Outcome { per_second, failed })
+    Ok(Outcome { per_second, ..all })
 }
 
-/// Asks until the end and counts the right and the wrong answers.
-async fn connection(load: Load, next: Arc<AtomicU64>, end: Instant) -> Result<(u32, u32)> {
+/// Asks until the end: what each answer took, and how many were wrong.
+async fn connection(load: Load, next: Arc<AtomicU64>, end: Instant) -> Result<(Vec<f64>, u32)> {
     let mut stream = connect(load.addr).await?;
     let mut buffer = Vec::with_capacity(READ_BYTES);
-    let (mut right, mut wrong) = (0, 0);
-    while Instant::now() < end {
+    let (mut micros, mut wrong) = (Vec::new(), 0);
+    let mut asked = Instant::now();
+    while asked < end {
         match &load.requests {
             Requests::Same(bytes) => stream.write_all(bytes).await?,
             Requests::Numbered(make) => {
@@ -78,9 +82,10 @@ async fn connection(load: Load, next: Arc<AtomicU64>, end: Instant) -> Result<(u
             }
         }
         let answer = read_answer(&mut stream, &mut buffer).await?;
-        if answer.status == load.status {
-            right += 1;
-        } else {
+        let answered = Instant::now();
+        micros.push(in_micros(answered - asked));
+        asked = answered;
+        if answer.status != load.status {
             wrong += 1;
         }
         if answer.closes {
@@ -88,7 +93,13 @@ async fn connection(load: Load, next: Arc<AtomicU64>, end: Instant) -> Result<(u
             buffer.clear();
         }
     }
-    Ok((right, wrong))
+    Ok((micros, wrong))
+}
+
+fn in_micros(time: Duration) -> f64 {
+    #[expect(clippy::float_arithmetic, reason = "a duration for people, no money")]
+    let micros = time.as_secs_f64() * 1e6;
+    micros
 }
 
 async fn connect(addr: SocketAddr) -> Result<TcpStream> {
@@ -224,8 +235,7 @@ pub(crate) fn paced(
             }
             bytes.extend_from_slice(chunk.get(..n).unwrap_or_default());
         }
-        #[expect(clippy::float_arithmetic, reason = "a duration for people, no money")]
-        micros.push(due.elapsed().as_secs_f64() * 1e6);
+        micros.push(in_micros(due.elapsed()));
         due += pace;
     }
     Ok(micros)

@@ -40,7 +40,6 @@ const ROWS: &[(&str, Measure)] = &[
     ("get_pin", http::get_pin),
     ("list_first_page", http::list_first_page),
     ("post_pin", store::post_pin),
-    ("reload_failed", http::reload_failed),
     ("authorizer_warm", plugins::authorizer_warm),
     ("authorizer_isolated", plugins::authorizer_isolated),
     ("start_cached", plugins::start_cached),
@@ -59,6 +58,10 @@ const ROWS: &[(&str, Measure)] = &[
         plugins::hostile_get_beside(plan, "hostile-config", "hostile_get_config")
     }),
     ("reload_p99", plugins::reload_p99),
+    ("reload_pricing", plugins::reload_pricing),
+    ("reload_authorizer", plugins::reload_authorizer),
+    ("reload_payment", plugins::reload_payment),
+    ("reload_config", plugins::reload_config),
     ("decide_10", policy::decide_10),
     ("decide_10000", policy::decide_10000),
     ("decide_new", policy::decide_new),

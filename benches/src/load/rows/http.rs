@@ -3,12 +3,9 @@
 use super::{Plan, ROUNDS};
 use crate::bare::Bare;
 use crate::client::{self, Load, Requests};
-use crate::host::{Host, repository};
+use crate::host::Host;
 use crate::table::Row;
 use anyhow::{Context, Result, ensure};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 /// Connections of a reading load.
 const CONNECTIONS: usize = 64;
@@ -89,45 +86,4 @@ pub(super) fn make_request(host: &Host, n: usize) -> Result<String> {
     let answer: serde_json::Value = serde_json::from_slice(&answer)?;
     let id = answer.get("requestid").and_then(|id| id.as_str());
     Ok(id.context("the answer has no requestid")?.to_owned())
-}
-
-/// Calls that failed while the pricing component was replaced again and again.
-pub(super) fn reload_failed(plan: &Plan) -> Result<Row> {
-    let host = Host::start(&plan.binary)?;
-    let component = std::fs::read(repository().join("plugins/dist/pricing-tiered.wasm"))?;
-    let done = Arc::new(AtomicBool::new(false));
-    let (plugins, stop) = (host.plugins(), Arc::clone(&done));
-    let replacing = std::thread::spawn(move || -> Result<()> {
-        // Each round is another component to the host: a custom section makes another digest.
-        for round in 0_u8..=u8::MAX {
-            if stop.load(Ordering::SeqCst) {
-                break;
-            }
-            let mut other = component.clone();
-            other.extend([0, 3, 1, b'r', round]);
-            std::fs::write(plugins.join("next.tmp"), other)?;
-            std::fs::rename(
-                plugins.join("next.tmp"),
-                plugins.join("pricing-tiered.wasm"),
-            )?;
-            std::thread::sleep(Duration::from_millis(250));
-        }
-        Ok(())
-    });
-    let quotes = client::run(Load {
-        addr: host.addr,
-        requests: client::get("/v1/quote", &host.key),
-        connections: CONNECTIONS,
-        duration: plan.stretch * 2,
-        status: 200,
-    });
-    done.store(true, Ordering::SeqCst);
-    replacing
-        .join()
-        .map_err(|_| anyhow::anyhow!("the replacing thread panicked"))??;
-    let failed = quotes?.failed;
-    let pairs = [(f64::from(failed), 0.0)];
-    let mut row = Row::from_pairs("reload_failed", "calls", "the goal itself", "0", &pairs);
-    row.ratio = f64::from(u8::from(failed > 0));
-    Ok(row)
 }

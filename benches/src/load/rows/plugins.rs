@@ -6,6 +6,7 @@ mod calm;
 mod extism;
 mod fuel;
 mod over_http;
+mod reload;
 mod typed;
 
 use super::{Plan, ROUNDS};
@@ -19,6 +20,7 @@ pub(super) use calm::{hostile_neighbour, reload_p99};
 pub(super) use extism::quote_extism;
 pub(super) use fuel::fuel_cost;
 pub(super) use over_http::{hostile_get, hostile_get_beside};
+pub(super) use reload::{reload_authorizer, reload_config, reload_payment, reload_pricing};
 
 /// What a call on an instance of its own may take, in microseconds.
 const ISOLATED_GOAL_MICROS: f64 = 10.0;
