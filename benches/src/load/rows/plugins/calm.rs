@@ -88,26 +88,35 @@ fn pairs(
     let stretch = short(plan);
     for _ in 0..PAIRS {
         let quiet = load(stretch, bench)?;
-        let is_over = AtomicBool::new(false);
-        let busy = thread::scope(|scope| {
-            let beside = scope.spawn(|| {
-                // As the host's threads do on which quotes are rated and components taken in.
-                step_back();
-                while !is_over.load(Ordering::Relaxed) {
-                    step()?;
-                }
-                Ok::<_, anyhow::Error>(())
-            });
-            let busy = load(stretch, bench);
-            is_over.store(true, Ordering::Relaxed);
-            beside
-                .join()
-                .map_err(|_| anyhow!("what ran beside the load panicked"))??;
-            busy
-        })?;
+        let beside = |is_over: &AtomicBool| {
+            // As the host's threads do on which quotes are rated and components taken in.
+            step_back();
+            while !is_over.load(Ordering::Relaxed) {
+                step()?;
+            }
+            Ok(())
+        };
+        let busy = measured_beside(beside, || load(stretch, bench))?;
         pairs.push((busy, quiet));
     }
     Ok(pairs)
+}
+
+/// What is measured while something else is done on a thread of its own, until it is told that the
+/// measurement is over.
+pub(super) fn measured_beside(
+    beside: impl FnOnce(&AtomicBool) -> Result<()> + Send,
+    measure: impl FnOnce() -> Result<f64>,
+) -> Result<f64> {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let beside = scope.spawn(|| beside(&is_over));
+        let measured = measure();
+        is_over.store(true, Ordering::Relaxed);
+        let done = beside.join();
+        done.map_err(|_| anyhow!("what ran beside the load panicked"))??;
+        measured
+    })
 }
 
 /// One of so many stretches.

@@ -3,7 +3,7 @@
 use super::super::Plan;
 use super::super::http::make_request;
 use super::bench::component_bytes;
-use super::calm::{DEEDS, PAIRS, PERCENT, UNTAMED, short};
+use super::calm::{DEEDS, PAIRS, PERCENT, UNTAMED, measured_beside, short};
 use crate::client::{self, Requests};
 use crate::host::Host;
 use crate::table::{Row, percentile};
@@ -83,17 +83,10 @@ fn beside(plan: &Plan, host: &Host, neighbour: &Neighbour) -> Result<Vec<(f64, f
     let mut pairs = Vec::new();
     for _ in 0..PAIRS {
         let quiet = slowest()?;
-        let is_over = AtomicBool::new(false);
-        let busy = thread::scope(|scope| {
-            install(host, neighbour, "loop")?;
-            wait_until(host, neighbour, true)?;
-            let beside = scope.spawn(|| misbehave(host, neighbour, &is_over));
-            let busy = slowest();
-            is_over.store(true, Ordering::Relaxed);
-            let done = beside.join();
-            done.map_err(|_| anyhow!("what ran beside the load panicked"))??;
-            busy
-        })?;
+        install(host, neighbour, "loop")?;
+        wait_until(host, neighbour, true)?;
+        let beside = |is_over: &AtomicBool| misbehave(host, neighbour, is_over);
+        let busy = measured_beside(beside, slowest)?;
         std::fs::remove_file(host.plugins().join("hostile.wasm"))?;
         wait_until(host, neighbour, false)?;
         pairs.push((busy, quiet));

@@ -4,7 +4,7 @@
 use super::super::http::make_request;
 use super::super::{Plan, ROUNDS, store};
 use super::bench::component_bytes;
-use super::calm::PERCENT;
+use super::calm::{PERCENT, measured_beside};
 use crate::client::{self, Load, Requests};
 use crate::host::Host;
 use crate::table::{Row, percentile};
@@ -119,15 +119,8 @@ impl Replaced {
         let mut pairs = Vec::new();
         for _ in 0..ROUNDS {
             let steady = slowest()?;
-            let is_over = AtomicBool::new(false);
-            let replacing = thread::scope(|scope| {
-                let beside = scope.spawn(|| self.replace_until(&host, &mut wasm, &is_over));
-                let replacing = slowest();
-                is_over.store(true, Ordering::Relaxed);
-                let replaced = beside.join();
-                replaced.map_err(|_| anyhow!("what ran beside the load panicked"))??;
-                replacing
-            })?;
+            let beside = |is_over: &AtomicBool| self.replace_until(&host, &mut wasm, is_over);
+            let replacing = measured_beside(beside, slowest)?;
             pairs.push((replacing, steady));
         }
         let peer = "the same calls, no reload";

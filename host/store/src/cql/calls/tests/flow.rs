@@ -199,6 +199,19 @@ async fn a_repeat_of_a_plain_write_bears_its_first_stamp() {
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
+impl Log {
+    /// What this thread logs until the guard is dropped.
+    fn of_this_thread() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .with_ansi(false)
+            .finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+}
+
 impl std::io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.lock().write(bytes)
@@ -214,13 +227,7 @@ impl std::io::Write for Log {
 async fn one_call_in_so_many_is_traced_into_the_log() {
     /// The frame's flag that asks for a trace: native protocol v4, section 2.2.
     const TRACING: u8 = 0x02;
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(move || writer.clone())
-        .with_ansi(false)
-        .finish();
-    let _here = tracing::subscriber::set_default(subscriber);
+    let (log, _here) = Log::of_this_thread();
     let mut rig = Rig::with(|settings| settings.flow.trace_one_in = 3).await;
     let mut heard = rig.first(statement(Class::Write), 0, RequestReaction::noop());
     let mut traced = Vec::new();
@@ -252,13 +259,7 @@ async fn one_call_in_so_many_is_traced_into_the_log() {
 #[tokio::test]
 async fn a_rack_that_no_node_is_in_is_told_at_the_start() {
     for (rack, is_told) in [("rack9", true), ("rack1", false)] {
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_writer(move || writer.clone())
-            .with_ansi(false)
-            .finish();
-        let _here = tracing::subscriber::set_default(subscriber);
+        let (log, _here) = Log::of_this_thread();
         let rig = Rig::with(|settings| settings.local_rack = Some(rack.to_owned())).await;
         rig.call(Class::Read).await.unwrap();
         let text = String::from_utf8(log.0.lock().clone()).unwrap();
