@@ -198,50 +198,56 @@ impl Embedded {
         self.scan(read).await
     }
 
+    // None of these is an `async fn`: each would hold its operation anew, and whoever waits for a
+    // write would take several times its memory.
+
     /// Has the writer run an operation in its next group.
-    async fn write<T: Send + 'static>(
+    fn write<T: Send + 'static>(
         &self,
         operation: impl FnOnce(&mut Draft<'_>) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        self.submit(Share::Counts(1), operation).await
+    ) -> impl Future<Output = Result<T>> {
+        self.submit(Share::Counts(1), operation)
     }
 
     /// Has the writer run an operation in a group of its own.
-    async fn write_alone<T: Send + 'static>(
+    fn write_alone<T: Send + 'static>(
         &self,
         operation: impl FnOnce(&mut Draft<'_>) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        self.submit(Share::Alone, operation).await
+    ) -> impl Future<Output = Result<T>> {
+        self.submit(Share::Alone, operation)
     }
 
-    async fn submit<T: Send + 'static>(
+    fn submit<T: Send + 'static>(
         &self,
         share: Share,
         operation: impl FnOnce(&mut Draft<'_>) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        wait_for(self.send(share, operation).await?).await
+    ) -> impl Future<Output = Result<T>> {
+        let sent = self.send(share, operation);
+        async { wait_for(sent.await?).await }
     }
 
     /// Puts an operation into the writer's queue, behind what waits there; the answer comes once it
     /// is durable.
-    async fn send<T: Send + 'static>(
+    fn send<T: Send + 'static>(
         &self,
         share: Share,
         operation: impl FnOnce(&mut Draft<'_>) -> Result<T> + Send + 'static,
-    ) -> Result<Answer<T>> {
+    ) -> impl Future<Output = Result<Answer<T>>> {
         let (caller, answer) = oneshot::channel();
-        let asked = Asked {
+        let message = Message::Write(Box::new(Asked {
             share,
             operation: Some(operation),
             answer: None,
             caller,
-        };
-        let place = tokio::time::timeout(self.queue_wait, self.queue.reserve())
-            .await
-            .map_err(|_| StoreError::Overloaded)?
-            .map_err(|_| StoreError::Closed)?;
-        place.send(Message::Write(Box::new(asked)));
-        Ok(answer)
+        }));
+        async move {
+            let place = tokio::time::timeout(self.queue_wait, self.queue.reserve())
+                .await
+                .map_err(|_| StoreError::Overloaded)?
+                .map_err(|_| StoreError::Closed)?;
+            place.send(message);
+            Ok(answer)
+        }
     }
 }
 

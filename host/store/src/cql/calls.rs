@@ -52,7 +52,7 @@ use scylla::response::query_result::QueryRowsResult;
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
 use scylla::value::Row;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use tokio::time::{Instant, sleep};
 
@@ -260,15 +260,15 @@ fn cas(statement: Statement, rows: &QueryRowsResult) -> Result<Cas> {
 impl Door {
     /// Sends a statement until it is answered, or as often as makes sense.
     ///
-    /// Boxed: a call lies deep in what needs it, and every future around it is moved about whole
-    /// until it runs.
+    /// Boxed, and all that it takes in one box, the driver's kilobytes too: a call lies deep in
+    /// what needs it, and every future around it is moved about whole until it runs.
     fn send<'a>(
         &'a self,
         statement: Statement,
         home: Home,
         sent: &'a impl Sent,
     ) -> Pin<Box<impl Future<Output = Result<Answer>>>> {
-        Box::pin(self.rounds(statement, home, sent))
+        Box::pin(history::recorded(self.rounds(statement, home, sent)))
     }
 
     async fn rounds(&self, statement: Statement, home: Home, sent: &impl Sent) -> Result<Answer> {
@@ -341,16 +341,16 @@ impl Door {
         sent: &impl Sent,
         patience: Patience,
     ) -> std::result::Result<Answer, Heard> {
-        let history = History::new(Arc::clone(&connected.nodes), course.take_shun());
+        let nodes = Arc::clone(&connected.nodes);
+        history::begin(History::new(nodes, course.take_shun()));
         let (home, class) = (course.home(), course.statement().class());
         let sending = speculation::attempt(
             || sent.send(&connected.session, prepared),
             || connected.has_others(home, class),
             patience,
         );
-        let mut call = pin!(history.of(sending));
-        let answer = call.as_mut().await;
-        let Some(mut history) = history::take(call) else {
+        let answer = sending.await;
+        let Some(mut history) = history::take() else {
             return Err(Heard::lost());
         };
         self.metrics.round(course.statement(), history.tally());

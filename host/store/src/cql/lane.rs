@@ -146,12 +146,13 @@ where
         let mut state = self.state.lock();
         let lane = state.waiting.get_mut(key)?;
         lane.retain(|call| !call.to.is_closed());
-        let batch: Vec<_> = lane.drain(..lane.len().min(BATCH_CALLS_MAX)).collect();
+        let left = lane.split_off(lane.len().min(BATCH_CALLS_MAX));
+        let batch = std::mem::replace(lane, left);
         if batch.is_empty() {
             state.waiting.remove(key);
             return None;
         }
-        Some(batch)
+        Some(batch.into())
     }
 }
 

@@ -37,12 +37,15 @@ impl Cql {
         }
     }
 
-    pub(crate) async fn put_pin(&self, pin: Pin, expect: Expect) -> Result<StoredPin> {
-        let (pin, body) = pin.into_stored_form()?;
+    /// What waits for the answer holds the pin in one place, and not at each step on the way there.
+    pub(crate) fn put_pin(
+        &self,
+        pin: Pin,
+        expect: Expect,
+    ) -> impl Future<Output = Result<StoredPin>> {
         let cid = pin.cid;
-        let op = PinOp::Put(Box::new(pin), body, expect);
-        let changed = self.shared.change_pin(&cid, op).await?;
-        changed.pin.ok_or(StoreError::NotFound(PIN))
+        let op = PinOp::put(pin, expect);
+        async move { self.change_to_pin(&cid, op?).await }
     }
 
     pub(crate) async fn delete_pin(&self, cid: &Cid, expect: Expect) -> Result<()> {
@@ -84,7 +87,11 @@ impl Cql {
         allocations: Vec<PeerId>,
     ) -> Result<StoredPin> {
         let op = PinOp::Allocate(version, allocations);
+        self.change_to_pin(cid, op).await
+    }
+
+    async fn change_to_pin(&self, cid: &Cid, op: PinOp) -> Result<StoredPin> {
         let changed = self.shared.change_pin(cid, op).await?;
-        changed.pin.ok_or(StoreError::NotFound(PIN))
+        changed.pin.map(|pin| *pin).ok_or(StoreError::NotFound(PIN))
     }
 }

@@ -13,14 +13,17 @@ tokio::task_local! {
     static HAS_BEGUN: Cell<bool>;
 }
 
+// Neither is an `async fn`: that would hold its argument twice, and every change would take twice
+// the memory while it is under way.
+
 /// Sends the statements of one change. Part of another change, it is as far as that one is.
-pub(crate) async fn one_change<F: Future>(statements: F) -> F::Output {
-    HAS_BEGUN.scope(Cell::new(has_begun()), statements).await
+pub(crate) fn one_change<F: Future>(statements: F) -> impl Future<Output = F::Output> {
+    HAS_BEGUN.scope(Cell::new(has_begun()), statements)
 }
 
 /// Sends what follows from a change that was made, maybe by another task.
-pub(crate) async fn rest_of_change<F: Future>(statements: F) -> F::Output {
-    HAS_BEGUN.scope(Cell::new(true), statements).await
+pub(crate) fn rest_of_change<F: Future>(statements: F) -> impl Future<Output = F::Output> {
+    HAS_BEGUN.scope(Cell::new(true), statements)
 }
 
 /// Whether the next statement is one of a change that has begun.

@@ -13,7 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 tokio::task_local! {
-    static CURRENT: RefCell<History>;
+    static CURRENT: RefCell<Option<History>>;
 }
 
 /// Nodes that one call remembers to have failed; more than there are attempts is no use.
@@ -79,11 +79,6 @@ impl History {
             attempts: Vec::new(),
             shun,
         }
-    }
-
-    /// Runs a driver call with this history; [`take`] gives it back afterwards.
-    pub(crate) fn of<F: Future>(self, call: F) -> Recorded<F> {
-        CURRENT.scope(RefCell::new(self), call)
     }
 
     pub(crate) fn tally(&self) -> Tally {
@@ -181,19 +176,32 @@ impl Drop for History {
     }
 }
 
-/// A driver call that records its history.
-pub(crate) type Recorded<F> = tokio::task::futures::TaskLocalFuture<RefCell<History>, F>;
+/// A call with a place for the history of each of its rounds.
+pub(crate) fn recorded<F: Future>(call: F) -> impl Future<Output = F::Output> {
+    CURRENT.scope(RefCell::default(), call)
+}
 
-/// The history of a call that has ended or been given up.
-pub(crate) fn take<F>(call: std::pin::Pin<&mut Recorded<F>>) -> Option<History> {
-    call.take_value().map(RefCell::into_inner)
+/// A round begins: from now on the driver's attempts are put down in its history.
+pub(crate) fn begin(round: History) {
+    // In a call that is not `recorded` there is none to be taken, and the round counts as lost.
+    let _ = CURRENT.try_with(|current| current.replace(Some(round)));
+}
+
+/// The history of a round that has ended or been given up.
+pub(crate) fn take() -> Option<History> {
+    CURRENT.try_with(RefCell::take).ok().flatten()
+}
+
+/// The history of the round that is under way on this task.
+fn current<T>(deed: impl FnOnce(&mut History) -> T) -> Option<T> {
+    let done = CURRENT.try_with(|current| current.borrow_mut().as_mut().map(deed));
+    done.ok().flatten()
 }
 
 /// Whether the current call would rather go elsewhere than to a node: it, or its datacenter, has
 /// failed this very call, or has it under way.
 pub(crate) fn shuns(address: IpAddr, is_home: impl FnOnce() -> bool) -> bool {
-    let asked = CURRENT.try_with(|history| history.borrow().shuns(address, is_home));
-    asked.unwrap_or(false)
+    current(|history| history.shuns(address, is_home)).unwrap_or(false)
 }
 
 /// Hears from the driver, on behalf of the call whose future is running. If there is none, it is
@@ -223,12 +231,11 @@ impl HistoryListener for Listener {
         _speculative: Option<SpeculativeId>,
         node: SocketAddr,
     ) -> AttemptId {
-        let begun = CURRENT.try_with(|history| history.borrow_mut().begin(node.ip()));
-        begun.unwrap_or(NOBODY)
+        current(|history| history.begin(node.ip())).unwrap_or(NOBODY)
     }
 
     fn log_attempt_success(&self, attempt: AttemptId) {
-        let _ours = CURRENT.try_with(|history| history.borrow_mut().answered(attempt));
+        let _ours = current(|history| history.answered(attempt));
     }
 
     fn log_attempt_error(
@@ -237,7 +244,7 @@ impl HistoryListener for Listener {
         error: &RequestAttemptError,
         _decision: &RetryDecision,
     ) {
-        let _ours = CURRENT.try_with(|history| history.borrow_mut().failed(attempt, error));
+        let _ours = current(|history| history.failed(attempt, error));
     }
 }
 

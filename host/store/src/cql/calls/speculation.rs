@@ -29,16 +29,16 @@ where
 {
     let due = patience.second.filter(|due| *due < patience.until);
     let mut alarm = pin!(sleep_until(due.unwrap_or(patience.until)));
-    // Boxed: the driver's call takes kilobytes, and whatever it lies in is moved about whole until
-    // it runs.
-    let mut first = Box::pin(make());
+    let mut first = pin!(make());
     let in_time = before(&mut alarm, first.as_mut()).await;
     if in_time.is_some() || due.is_none() {
         return in_time;
     }
     alarm.as_mut().reset(patience.until);
     if may() {
-        let both = select_ok([first, Box::pin(make())]);
+        // Boxed: the driver's call takes kilobytes, and hardly ever is there a second one.
+        let mut second = Box::pin(make());
+        let both = select_ok([first, second.as_mut()]);
         let answer = before(&mut alarm, pin!(both)).await;
         return answer.map(|answer| answer.map(|(answer, _)| answer));
     }

@@ -26,12 +26,28 @@ pub(crate) type PinLanes = Lanes<Cid, PinOp, Changed>;
 pub(crate) enum PinOp {
     /// Bring it in line with who wants it. All that wait are one.
     Touch(Option<Box<PinSeed>>),
-    /// The cluster wants it, so; and what is stored of it.
-    Put(Box<Pin>, Vec<u8>, Expect),
+    /// The cluster wants it, so; and what is stored of it. What the pin is stored under is known
+    /// when it has been put.
+    Put(Box<StoredPin>, Vec<u8>, Expect),
     /// The cluster no longer wants it.
     Delete(Expect),
     /// It is placed there, if it still has this version.
     Allocate(u64, Vec<PeerId>),
+}
+
+impl PinOp {
+    /// # Errors
+    /// A pin that is too large.
+    pub(crate) fn put(pin: Pin, expect: Expect) -> Result<Self> {
+        let (pin, body) = pin.into_stored_form()?;
+        let stored = StoredPin {
+            pin,
+            version: 0,
+            requests: 0,
+            by_cluster: true,
+        };
+        Ok(Self::Put(Box::new(stored), body, expect))
+    }
 }
 
 /// What a change came to.
@@ -40,7 +56,7 @@ pub(crate) struct Changed {
     /// The version after it.
     pub(crate) version: u64,
     /// The pin after it, for those who asked for a pin.
-    pub(crate) pin: Option<StoredPin>,
+    pub(crate) pin: Option<Box<StoredPin>>,
 }
 
 impl Shared {
@@ -128,7 +144,7 @@ async fn change(shared: &Arc<Shared>, cid: &Cid, op: PinOp) -> Result<Changed> {
             Ok(Changed { version, pin: None })
         }
         PinOp::Put(pin, body, expect) => {
-            let answer = change.put((&pin, body), expect, found).await;
+            let answer = change.put((pin, body), expect, found).await;
             change.conclude(answer).await
         }
         PinOp::Delete(expect) => {
@@ -155,11 +171,11 @@ struct Change<'a> {
 impl Change<'_> {
     async fn put(
         &mut self,
-        (pin, body): (&Pin, Vec<u8>),
+        (mut stored, body): (Box<StoredPin>, Vec<u8>),
         expect: Expect,
         mut found: Option<PinRecord>,
     ) -> Result<Changed> {
-        let expires = pin.options.expire_at.map(UnixMillis::as_millis);
+        let expires = stored.pin.options.expire_at.map(UnixMillis::as_millis);
         loop {
             expect.check(PIN, shown_version(found.as_ref()))?;
             self.announce().await?;
@@ -178,12 +194,8 @@ impl Change<'_> {
             if let Some(row) = self.own(found.as_ref()) {
                 self.forget_expiry(before.as_ref(), row).await;
                 // Not read from the row again: its body was made of this very pin.
-                let stored = StoredPin {
-                    pin: pin.clone(),
-                    version: row.version,
-                    requests: row.requests,
-                    by_cluster: row.by_cluster,
-                };
+                stored.version = row.version;
+                stored.requests = row.requests;
                 return Ok(Changed {
                     version: row.version,
                     pin: Some(stored),
@@ -277,10 +289,8 @@ impl Change<'_> {
                 return Err(StoreError::NotFound(PIN));
             };
             Expect::Version(version).check(PIN, Some(row.version))?;
-            let mut pin = row.stored()?.pin;
-            pin.allocations.clone_from(&peers);
             let placed = PinRecord {
-                body: pin.to_proto(),
+                body: row.body_placed(&peers)?,
                 ..self.next(Some(&row))
             };
             let values = (
@@ -298,7 +308,7 @@ impl Change<'_> {
             if let Some(own) = self.own(found.as_ref()) {
                 return Ok(Changed {
                     version: own.version,
-                    pin: Some(own.stored()?),
+                    pin: Some(Box::new(own.stored()?)),
                 });
             }
         }
@@ -307,6 +317,19 @@ impl Change<'_> {
     /// The row after an attempt: the new one, whoever has written since, or the one that was in the
     /// way. An attempt of which nobody said what it came to is looked for in the row's trail.
     async fn after(
+        &mut self,
+        told: Result<Cas>,
+        doubt: &Doubt,
+        new: PinRecord,
+    ) -> Result<Option<PinRecord>> {
+        if let Ok(Cas::Applied) = told {
+            return Ok(Some(new));
+        }
+        // Boxed: what is hardly ever needed is not carried along by every change.
+        Box::pin(self.after_all(told, doubt, new)).await
+    }
+
+    async fn after_all(
         &mut self,
         told: Result<Cas>,
         doubt: &Doubt,

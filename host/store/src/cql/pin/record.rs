@@ -7,7 +7,7 @@ use crate::cql::home::Home;
 use crate::cql::statement::Statement;
 use crate::cql::trail::{QUIET_MICROS, Trail};
 use crate::error::StoreError;
-use holdfast_model::{Cid, Pin, StoredPin, UnixMillis};
+use holdfast_model::{Cid, PeerId, Pin, StoredPin, UnixMillis};
 use uuid::Uuid;
 
 /// The columns of a pin without its key, in the order in which every statement reads them.
@@ -114,6 +114,13 @@ impl PinRecord {
             return Ok(None);
         }
         self.stored().map(Some)
+    }
+
+    /// What the row holds of the pin when it is placed there.
+    pub(crate) fn body_placed(&self, peers: &[PeerId]) -> Result<Vec<u8>> {
+        let mut pin = self.stored()?.pin;
+        pin.allocations = peers.to_vec();
+        Ok(pin.to_proto())
     }
 
     /// The pin, whoever wants it.
