@@ -18,7 +18,7 @@ const WARM_UP: Duration = Duration::from_millis(500);
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Pairs that are measured in turn for each row.
-pub(crate) const ROUNDS: usize = 3;
+pub(crate) const ROUNDS: usize = 5;
 
 /// A node with nothing in it, and both sides connected to it.
 pub(crate) struct Bench {

@@ -49,13 +49,10 @@ macro_rules! dispatch {
             Self::Embedded(embedded) => embedded.$call($($argument),*).await,
             // Boxed, so that whoever calls the store need not carry, nor the compiler look through,
             // all that a call to a cluster is made of.
-            Self::Cql(cql) => {
-                let call = async {
-                    cql.must_be_open()?;
-                    cql.$call($($argument),*).await
-                };
-                call.boxed().await
-            }
+            Self::Cql(cql) => match cql.must_be_open() {
+                Ok(()) => cql.$call($($argument),*).boxed().await,
+                Err(error) => Err(error),
+            },
         };
         $store.metrics_kept().answered(Operation::$operation, began, &answer);
         answer

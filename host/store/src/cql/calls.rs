@@ -31,7 +31,7 @@ pub(crate) use self::queue::Queue;
 pub(crate) use self::retry::Budget;
 pub(crate) use self::route::Route;
 pub use self::trace::{Trace, TraceEvent};
-pub(crate) use self::trace::{fetch, inherit, recording};
+pub(crate) use self::trace::{fetch, recording, spawn};
 
 use self::course::Course;
 use self::failure::Heard;

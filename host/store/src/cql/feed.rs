@@ -336,9 +336,7 @@ impl Shared {
     /// Moves the head over one's own entries that can be read now.
     fn show_own(&self) {
         let newest = self.standing.lock().newly_readable(&self.clock);
-        if let Some(at) = newest {
-            self.move_head(at);
-        }
+        newest.into_iter().for_each(|at| self.move_head(at));
     }
 
     fn move_head(&self, at: u64) {

@@ -4,7 +4,7 @@
 //! each key that has something to do has a *lane*: one task that carries a batch, and then all that
 //! has come in meanwhile as the next batch. A lane ends when nothing waits.
 
-use super::calls::inherit;
+use super::calls::spawn;
 use crate::Result;
 use crate::error::StoreError;
 use parking_lot::Mutex;
@@ -104,9 +104,8 @@ where
                 key,
                 ended: false,
             };
-            // Who looks into a call wants to see what was carried for it. Boxed: a task is moved
-            // about whole until it lies where it runs, and what is carried takes kilobytes.
-            tokio::spawn(inherit(Box::pin(lane.run(carry))));
+            // Who looks into a call wants to see what was carried for it.
+            spawn(lane.run(carry));
         }
         answer.await.unwrap_or(Err(StoreError::Closed))
     }
@@ -150,6 +149,9 @@ where
         let batch = std::mem::replace(lane, left);
         if batch.is_empty() {
             state.waiting.remove(key);
+            if state.closed {
+                self.ended.notify_waiters();
+            }
             return None;
         }
         Some(batch.into())
@@ -187,8 +189,8 @@ impl<K: Eq + Hash, Op, Answer> Drop for Lane<K, Op, Answer> {
     fn drop(&mut self) {
         if !self.ended {
             self.lanes.state.lock().waiting.remove(&self.key);
+            self.lanes.ended.notify_waiters();
         }
-        self.lanes.ended.notify_waiters();
     }
 }
 

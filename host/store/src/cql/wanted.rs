@@ -111,14 +111,15 @@ async fn wanters(shared: &Shared, place: &PinPlace) -> Result<u64> {
 
 async fn remove(shared: &Shared, place: &PinPlace, row: &PinRecord) -> Result<Cas> {
     let cid = Cid::from_bytes(&place.key)?;
-    let grave = row.then(Uuid::now_v7(), shared.clock.next_after(row.version));
+    let (op, version) = (Uuid::now_v7(), shared.clock.next_after(row.version));
+    let trail = row.trail_then(op, version);
     let values = (
         GRAVE_SECONDS,
-        grave.version.cast_signed(),
-        grave.op,
+        version.cast_signed(),
+        op,
         Pin::recursive(cid, UnixMillis::EPOCH).to_proto(),
         // As all that is remembered of the pin, it goes with the grave.
-        grave.trail.as_bytes(),
+        trail.as_bytes(),
         place.prefix,
         &place.key,
         row.version.cast_signed(),
@@ -208,13 +209,14 @@ impl Touch<'_> {
 
     /// Answers the new version; `None` if somebody else has moved the row.
     async fn bring_in_line(&self, row: &PinRecord, wanters: u64) -> Result<Option<u64>> {
-        let counted = row.then(Uuid::now_v7(), self.shared.clock.next_after(row.version));
+        let (op, version) = (Uuid::now_v7(), self.shared.clock.next_after(row.version));
+        let trail = row.trail_then(op, version);
         let cas = if row.by_cluster || wanters > 0 {
             let values = (
-                counted.version.cast_signed(),
-                counted.op,
+                version.cast_signed(),
+                op,
                 wanters.cast_signed(),
-                counted.trail.as_bytes(),
+                trail.as_bytes(),
                 self.place.prefix,
                 &self.place.key,
                 row.version.cast_signed(),
@@ -226,17 +228,17 @@ impl Touch<'_> {
         } else {
             remove(self.shared, &self.place, row).await?
         };
-        Ok((cas == Cas::Applied).then_some(counted.version))
+        Ok((cas == Cas::Applied).then_some(version))
     }
 
     /// Makes a pin again that was removed. Its requests may have been deleted since they were
     /// counted, and a touch that follows a deletion leaves a grave as it is: it is counted again.
     async fn revive(&self, grave: &PinRecord, body: &[u8], requests: u64) -> Result<Known> {
+        let version = self.shared.clock.next_after(grave.version);
         let row = PinRecord {
             requests,
             expires: None,
-            body: body.to_vec(),
-            ..grave.then(Uuid::now_v7(), self.shared.clock.next_after(grave.version))
+            ..grave.then(Uuid::now_v7(), version, body.to_vec())
         };
         let cas = revive(self.shared, &self.place, grave, &row).await?;
         Ok(Known::after(cas, row))

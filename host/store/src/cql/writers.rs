@@ -316,8 +316,11 @@ impl Standing {
             return None;
         }
         let watermark = self.watermark(clock);
-        let kept = self.finished.split_off(&watermark);
-        std::mem::replace(&mut self.finished, kept).last().copied()
+        let mut newest = None;
+        while self.finished.first().is_some_and(|at| *at < watermark) {
+            newest = self.finished.pop_first();
+        }
+        newest
     }
 
     /// Entries up to this have been forgotten.

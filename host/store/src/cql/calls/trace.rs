@@ -59,7 +59,7 @@ tokio::task_local! {
 }
 
 /// Runs a future and says which statements it has sent. Tasks that it spawns are not part of it,
-/// unless they are handed the recording by [`inherit`].
+/// but for those of [`spawn`].
 pub(crate) async fn recording<F: Future>(future: F) -> (F::Output, Vec<Traced>) {
     let recording = Recording::default();
     let output = RECORDING.scope(Arc::clone(&recording), future).await;
@@ -67,15 +67,15 @@ pub(crate) async fn recording<F: Future>(future: F) -> (F::Output, Vec<Traced>) 
     (output, traced)
 }
 
-/// Lets a future that another task will run record for whoever is recording here.
-pub(crate) fn inherit<F: Future>(future: F) -> impl Future<Output = F::Output> {
-    let recording = RECORDING.try_with(Arc::clone);
-    async move {
-        match recording {
-            Ok(recording) => RECORDING.scope(recording, future).await,
-            Err(_) => future.await,
-        }
-    }
+/// Runs a future in a task of its own, which records for whoever is recording here.
+///
+/// Boxed: a task is moved about whole until it lies where it runs.
+pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) {
+    let future = Box::pin(future);
+    let _task = match RECORDING.try_with(Arc::clone) {
+        Ok(recording) => tokio::spawn(RECORDING.scope(recording, future)),
+        Err(_) => tokio::spawn(future),
+    };
 }
 
 /// Whether the next statement is to be traced.

@@ -136,8 +136,9 @@ impl Drop for Taken {
             Fate::Done => standing.finish(self.place),
             Fate::Unknown(cids) => standing.leave(self.place, cids, now),
         }
+        let newest = standing.newly_readable(&self.shared.clock);
         drop(standing);
-        self.shared.show_own();
+        newest.into_iter().for_each(|at| self.shared.move_head(at));
     }
 }
 

@@ -182,8 +182,7 @@ impl Change<'_> {
             let row = PinRecord {
                 by_cluster: true,
                 expires,
-                body: body.clone(),
-                ..self.next(found.as_ref())
+                ..self.next(found.as_ref(), body.clone())
             };
             self.shared.note_expiry(&self.place, &row).await?;
             self.shared.stop(Stop::PinAnnounced)?;
@@ -242,7 +241,7 @@ impl Change<'_> {
             let unwanted = PinRecord {
                 by_cluster: false,
                 expires: None,
-                ..self.next(Some(&row))
+                ..self.next(Some(&row), row.body.clone())
             };
             let values = (
                 unwanted.version.cast_signed(),
@@ -289,10 +288,7 @@ impl Change<'_> {
                 return Err(StoreError::NotFound(PIN));
             };
             Expect::Version(version).check(PIN, Some(row.version))?;
-            let placed = PinRecord {
-                body: row.body_placed(&peers)?,
-                ..self.next(Some(&row))
-            };
+            let placed = self.next(Some(&row), row.body_placed(&peers)?);
             let values = (
                 placed.version.cast_signed(),
                 self.op,
@@ -346,18 +342,18 @@ impl Change<'_> {
         self.place.read_serially(self.shared).await
     }
 
-    /// What this change makes of a row before it changes anything.
-    fn next(&self, old: Option<&PinRecord>) -> PinRecord {
+    /// What this change makes of a row when all that it changes is the body.
+    fn next(&self, old: Option<&PinRecord>, body: Vec<u8>) -> PinRecord {
         let clock = &self.shared.clock;
         match old {
-            Some(old) => old.then(self.op, clock.next_after(old.version)),
+            Some(old) => old.then(self.op, clock.next_after(old.version), body),
             None => PinRecord {
                 version: clock.next(),
                 op: self.op,
                 requests: 0,
                 by_cluster: false,
                 expires: None,
-                body: Vec::new(),
+                body,
                 trail: Trail::begin(self.op),
             },
         }

@@ -86,15 +86,23 @@ impl PinRecord {
         (columns, (place.prefix, &place.key))
     }
 
-    /// The row after an operation that changes nothing else, under a version.
-    pub(crate) fn then(&self, op: Uuid, version: u64) -> Self {
-        let is_quiet = version.saturating_sub(self.version) > QUIET_MICROS;
+    /// The row after an operation that gives it another body, under a version.
+    pub(crate) fn then(&self, op: Uuid, version: u64, body: Vec<u8>) -> Self {
         Self {
             version,
             op,
-            trail: self.trail.then(self.op, op, is_quiet),
-            ..self.clone()
+            requests: self.requests,
+            by_cluster: self.by_cluster,
+            expires: self.expires,
+            body,
+            trail: self.trail_then(op, version),
         }
+    }
+
+    /// The row's trail after an operation, under a version.
+    pub(crate) fn trail_then(&self, op: Uuid, version: u64) -> Trail {
+        let is_quiet = version.saturating_sub(self.version) > QUIET_MICROS;
+        self.trail.then(self.op, op, is_quiet)
     }
 
     /// When the pin is to go by itself, as far as the store minds it.
