@@ -2,7 +2,7 @@
 //! host and over a Kubo node each. They know of each other by libp2p, and of pins only by the host.
 
 use crate::support::cluster::{fresh, variables};
-use crate::support::ipfs_cluster::{ask_peer, is_joined};
+use crate::support::ipfs_cluster::{ask_peer, is_joined, keep_ports};
 use crate::support::kubo::{KuboNode, free_port};
 use crate::support::process::{Holdfast, Plan, repository, until};
 use holdfast_model::{Cid, Pin, UnixMillis};
@@ -55,6 +55,7 @@ impl Peer {
         let begun = peer.command(&["init", "--randomports"]).output().unwrap();
         let said = String::from_utf8_lossy(&begun.stderr);
         assert!(begun.status.success(), "{said}");
+        keep_ports(peer.dir.path());
         peer.run();
         peer
     }

@@ -50,6 +50,7 @@ impl IpfsCluster {
         let mut command = cluster.command();
         command.envs(secret.map(|secret| ("CLUSTER_SECRET", secret)));
         succeed(command.args(["init", "--consensus", consensus, "--randomports"]));
+        keep_ports(cluster.dir());
         cluster
     }
 
@@ -145,6 +146,28 @@ impl IpfsCluster {
             ("CLUSTER_CRDT_REBROADCASTINTERVAL", "1s".to_owned()),
         ]
     }
+}
+
+/// Has a peer that was begun with `--randomports` listen where nobody else does when it runs. Those
+/// are ports that the system has just given away, and it gives them to others again.
+pub(crate) fn keep_ports(dir: &Path) {
+    const SYSTEMS: u16 = 32_768;
+    let file = dir.join("service.json");
+    let kept = |settings: String, protocol: &str| {
+        let mut parts = settings.split(protocol);
+        let first = parts.next().unwrap().to_owned();
+        parts.fold(first, |kept, part| {
+            let end = part.find(|c: char| !c.is_ascii_digit()).unwrap();
+            let (port, rest) = part.split_at(end);
+            match port.parse().unwrap() {
+                SYSTEMS.. => format!("{kept}{protocol}{}{rest}", free_port()),
+                port => format!("{kept}{protocol}{port}{rest}"),
+            }
+        })
+    };
+    let settings = std::fs::read_to_string(&file).unwrap();
+    let settings = ["/tcp/", "/udp/"].into_iter().fold(settings, kept);
+    std::fs::write(&file, settings).unwrap();
 }
 
 /// Runs a command that must succeed.
