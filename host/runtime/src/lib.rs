@@ -66,7 +66,7 @@ pub use job::{
 pub use kind::Kind as PluginKind;
 pub use logs::{LogLine, Speaker};
 pub use plugins::{Plugins, PluginsConfig};
-pub use priority::step_back;
+pub use priority::{go_first, step_back};
 pub use promotion::{PromoteBy, Promotion};
 pub use registry::{InstallParts, ReloadError, Tried};
 pub use shadow::{BillDifference, Flip, Priced, ShadowFailure, ShadowReport};

@@ -7,7 +7,7 @@
 //! back, and where a guest has run on past a tick; and for a while after, for where one was, the
 //! next is not far.
 
-use crate::priority::has_stepped_back;
+use crate::priority::{go_before_all, has_stepped_back};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -32,6 +32,8 @@ static REASONS: AtomicU64 = AtomicU64::new(0);
 /// and its watchdog must run all the same.
 pub(crate) fn start(name: &str, tick: impl Fn() -> bool + Send + 'static) -> io::Result<()> {
     let ticks = move || {
+        // The guest that is to give way has the processor.
+        go_before_all();
         let mut pace = Pace::coarse();
         while tick() {
             std::thread::sleep(pace.pause());

@@ -6,6 +6,7 @@ use super::{Failure, terminal};
 use crate::config::{self, Live};
 use crate::ops::telemetry::{self, Telemetry};
 use clap::Args;
+use holdfast_runtime::go_first;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -51,6 +52,7 @@ impl Serve {
         let live = Arc::new(Live::new(sources, host::inspect, loaded));
         tokio::runtime::Builder::new_multi_thread()
             .enable_all()
+            .on_thread_start(go_first)
             .build()?
             .block_on(until_told(live, &self.role, telemetry))
     }

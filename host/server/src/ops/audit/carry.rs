@@ -6,11 +6,13 @@
 //! entered twice, and nothing is lost. A store that does not take them is tried again for ever; the
 //! queue then grows up to its bound, and beyond that callers wait.
 
+mod chores;
+
 use super::carried::event_of;
 use super::cursor::Cursor;
 use super::intents::Open;
 use super::lock::Lock;
-use super::notary::{self, Notary};
+use super::notary::Notary;
 use super::spool::{Batch, Place};
 use super::{Audit, AuditError, Shared};
 use crate::clock::Clock;
@@ -25,6 +27,11 @@ use tokio_util::sync::CancellationToken;
 /// Bytes of the queue that are carried in one round: some six thousand lines, and a few
 /// milliseconds of hashing.
 const ROUND_BYTES: u64 = 4 * 1024 * 1024;
+
+/// How long it lets lines come together after a round, and as of how many bytes it does not: each
+/// round writes a cursor and a piece of the store, and keeps the disk from those who serve.
+const GATHER: Duration = Duration::from_millis(50);
+const GATHERED_BYTES: u64 = 256 * 1024;
 
 /// How often the auditor looks when nobody wakes it: for checkpoints that fall due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -41,10 +48,6 @@ const CLOCKS_APART_MILLIS: u64 = 10 * 60 * 1_000;
 
 /// Entries of one look into a chain.
 const LOOK_ENTRIES: u32 = 1_000;
-
-/// How often what is too old is looked for, and how much goes at once.
-const SWEEP_EVERY_MILLIS: u64 = 60 * 60 * 1_000;
-const SWEEP_SEGMENTS_MAX: u32 = 64;
 
 /// How the auditor works.
 #[derive(Debug, Clone, Default)]
@@ -153,6 +156,14 @@ struct Carrier {
     is_failing: bool,
 }
 
+/// What a round has come to.
+enum Round {
+    Nothing,
+    Carried,
+    /// It has carried some of much, or much has come meanwhile.
+    MoreToCarry,
+}
+
 /// Why a round failed.
 #[derive(Debug, thiserror::Error)]
 enum Stuck {
@@ -204,23 +215,27 @@ impl Carrier {
         loop {
             let is_last = stop.is_cancelled();
             let spool = Arc::clone(&self.shared);
-            let pause = match self.round().await {
-                Ok(true) => continue,
-                Ok(false) if is_last => return,
-                Ok(false) => {
+            let (pause, is_woken) = match self.round().await {
+                Ok(Round::Nothing) if is_last => return,
+                Ok(Round::Carried) if is_last => continue,
+                Ok(Round::MoreToCarry) => continue,
+                Ok(done) => {
                     self.is_failing = false;
                     self.chores().await;
-                    LOOK_EVERY
+                    match done {
+                        Round::Nothing => (LOOK_EVERY, true),
+                        _ => (GATHER, false),
+                    }
                 }
                 Err(_) if is_last => return,
                 Err(stuck) => {
                     self.report(&stuck);
-                    RETRY_AFTER
+                    (RETRY_AFTER, false)
                 }
             };
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = spool.spool.grown.notified(), if !self.is_failing => {}
+                () = spool.spool.grown.notified(), if is_woken => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -234,13 +249,13 @@ impl Carrier {
         self.is_failing = true;
     }
 
-    /// Carries some lines; says whether there were any.
-    async fn round(&mut self) -> Result<bool, Stuck> {
+    /// Carries some lines.
+    async fn round(&mut self) -> Result<Round, Stuck> {
         let batch = self.shared.spool.read(self.place, ROUND_BYTES)?;
         if batch.end == self.place {
             self.doubt = Doubt::None;
             self.known.clear();
-            return Ok(false);
+            return Ok(Round::Nothing);
         }
         let by_chain = self.sort(&batch);
         let mut heads = BTreeMap::new();
@@ -273,7 +288,10 @@ impl Carrier {
         if self.shared.spool.read(self.place, 1)?.end == self.place {
             self.save(BTreeMap::new())?;
         }
-        Ok(true)
+        match self.shared.spool.backlog() {
+            bytes if bytes >= GATHERED_BYTES => Ok(Round::MoreToCarry),
+            _ => Ok(Round::Carried),
+        }
     }
 
     /// The events of a batch, by the chain that they go to.
@@ -419,82 +437,6 @@ impl Carrier {
             ids.extend(behind.map(|entry| entry.id));
             if is_enough {
                 return Ok(ids);
-            }
-        }
-    }
-
-    /// What is done when there is nothing to carry. What fails is tried again the next time.
-    async fn chores(&mut self) {
-        if let Err(error) = self.look_for_owed().await {
-            tracing::warn!(%error, "checkpoints that are owed cannot be looked for");
-        }
-        self.make_checkpoints().await;
-        let now = self.clock.now();
-        if now.as_millis().saturating_sub(self.swept.as_millis()) < SWEEP_EVERY_MILLIS {
-            return;
-        }
-        // A cluster's store wants to be asked even if nothing is to go: it keeps chains at rest.
-        let keep = self.settings.keep.map_or(u64::MAX, |keep| {
-            u64::try_from(keep.as_millis()).unwrap_or(u64::MAX)
-        });
-        let before = UnixMillis::new(now.as_millis().saturating_sub(keep));
-        match self.store.sweep_audit(before, SWEEP_SEGMENTS_MAX).await {
-            Ok(0) => self.swept = now,
-            Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "old parts of the audit chains cannot be removed"),
-        }
-    }
-
-    /// A process that died may have owed checkpoints: chains are looked through, some at a time.
-    async fn look_for_owed(&mut self) -> Result<(), StoreError> {
-        let Some(after) = self.owed.take() else {
-            return Ok(());
-        };
-        self.owed = Some(after.clone());
-        if self.settings.notary.is_none() {
-            self.owed = None;
-            return Ok(());
-        }
-        let after = Some(after.as_str()).filter(|after| !after.is_empty());
-        let tenants = self.store.audit_tenants(after, LOOK_ENTRIES).await?;
-        for tenant in &tenants {
-            let head = self.head(tenant).await?.seq;
-            let newest = self.store.audit_checkpoints(tenant, None, 1).await?;
-            let signed = newest.first().map_or(0, |newest| newest.value.last_seq);
-            if signed < head {
-                let now = self.clock.now();
-                let owed = (head.saturating_sub(signed), now);
-                self.grown.entry(tenant.clone()).or_insert(owed);
-            }
-        }
-        self.owed = tenants.into_iter().last();
-        Ok(())
-    }
-
-    async fn make_checkpoints(&mut self) {
-        let Some(notary) = self.settings.notary.clone() else {
-            self.grown.clear();
-            return;
-        };
-        let now = self.clock.now();
-        let every = u64::try_from(self.settings.checkpoint_every.as_millis()).unwrap_or(u64::MAX);
-        let is_due = |(grown, since): &(u64, UnixMillis)| {
-            *grown >= self.settings.checkpoint_entries
-                || now.as_millis().saturating_sub(since.as_millis()) >= every
-        };
-        let due = self.grown.iter().filter(|(_, growth)| is_due(growth));
-        let due: Vec<String> = due.map(|(tenant, _)| tenant.clone()).collect();
-        for tenant in due {
-            match notary::sign_chain(&self.store, &notary, &tenant).await {
-                Ok(made) => {
-                    self.shared.metrics.checkpoints.inc_by(made);
-                    self.grown.remove(&tenant);
-                }
-                Err(error) => {
-                    tracing::error!(tenant, %error, "the audit chain has no checkpoint");
-                    // Looked at again after the usual time, not every second.
-                    self.grown.insert(tenant, (0, now));
-                }
             }
         }
     }

@@ -389,6 +389,42 @@ async fn chains_are_signed_as_they_grow() {
 
 /// A chain that was changed in the store gets no signature.
 #[tokio::test]
+async fn a_chain_is_signed_while_lines_keep_coming() {
+    let (dir, store) = (tempfile::tempdir().unwrap(), Store::memory());
+    let auditing = AuditorSettings {
+        notary: Some(Arc::new(Notary::new(SigningKey::generate().unwrap()))),
+        checkpoint_entries: 1,
+        ..AuditorSettings::default()
+    };
+    let audit = Audit::open(settings(dir.path())).unwrap();
+    let auditor = start_with(&audit, &store, auditing);
+    // Each look finds lines that have come since the last.
+    let chatter = async {
+        for number in 0.. {
+            audit.record_durably(event(number)).await.unwrap();
+        }
+    };
+    let signed = async {
+        while store
+            .audit_checkpoints("acme", None, 1)
+            .await
+            .unwrap()
+            .is_empty()
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let signed = async {
+        tokio::select! {
+            () = chatter => {}
+            () = signed => {}
+        }
+    };
+    tokio::time::timeout(PATIENCE, signed).await.unwrap();
+    end(audit, auditor).await;
+}
+
+#[tokio::test]
 async fn what_is_not_as_it_was_written_is_not_signed() {
     let store = Store::memory();
     let notary = Notary::new(SigningKey::generate().unwrap());
