@@ -49,14 +49,25 @@ const ROWS: &[(&str, Measure)] = &[
     ("hostile_neighbour", plugins::hostile_neighbour),
     ("hostile_get", plugins::hostile_get),
     ("hostile_get_authorizer", |plan| {
-        plugins::hostile_get_beside(plan, "hostile-authorizer", "hostile_get_authorizer")
+        plugins::hostile_get_beside(
+            plan,
+            "hostile-authorizer",
+            "giant-message",
+            "hostile_get_authorizer",
+        )
     }),
     ("hostile_get_payment", |plan| {
-        plugins::hostile_get_beside(plan, "hostile-payment", "hostile_get_payment")
+        plugins::hostile_get_beside(
+            plan,
+            "hostile-payment",
+            "giant-reference",
+            "hostile_get_payment",
+        )
     }),
     ("hostile_get_config", |plan| {
-        plugins::hostile_get_beside(plan, "hostile-config", "hostile_get_config")
+        plugins::hostile_get_beside(plan, "hostile-config", "giant-value", "hostile_get_config")
     }),
+    ("hostile_get_taking_in", plugins::hostile_get_taking_in),
     ("reload_p99", plugins::reload_p99),
     ("reload_pricing", plugins::reload_pricing),
     ("reload_authorizer", plugins::reload_authorizer),

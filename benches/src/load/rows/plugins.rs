@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 pub(super) use calm::{hostile_neighbour, reload_p99};
 pub(super) use extism::quote_extism;
 pub(super) use fuel::fuel_cost;
-pub(super) use over_http::{hostile_get, hostile_get_beside};
+pub(super) use over_http::{hostile_get, hostile_get_beside, hostile_get_taking_in};
 pub(super) use reload::{reload_authorizer, reload_config, reload_payment, reload_pricing};
 
 /// What a call on an instance of its own may take, in microseconds.

@@ -4,18 +4,25 @@ use crate::support::process::component;
 use holdfast_runtime::{Compiler, Plugins, PluginsConfig};
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_holdfast");
 
-fn compile(recipe: &str, wasm: &[u8]) -> Output {
-    let mut child = Command::new(PROGRAM)
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn start(recipe: &str) -> Child {
+    Command::new(PROGRAM)
         .args(["plugin", "compile", recipe])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+fn compile(recipe: &str, wasm: &[u8]) -> Output {
+    let mut child = start(recipe);
     // A child that ends before it has read all closes the pipe.
     let _ = child.stdin.take().unwrap().write_all(wasm);
     child.wait_with_output().unwrap()
@@ -71,4 +78,30 @@ fn what_cannot_be_compiled_is_told_in_one_line() {
         let why = String::from_utf8(output.stderr).unwrap();
         assert!(why.starts_with(said), "{why}");
     }
+}
+
+/// What the system holds a process to, of what it calls so.
+#[cfg(target_os = "linux")]
+fn bound(process: u32, named: &str) -> String {
+    let limits = std::fs::read_to_string(format!("/proc/{process}/limits")).unwrap();
+    let line = limits.lines().find(|line| line.starts_with(named)).unwrap();
+    let hard = line[named.len()..].split_whitespace().nth(1).unwrap();
+    hard.to_owned()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_child_bounds_its_memory_and_files_before_it_reads() {
+    let mut child = start("timed");
+    let of_child = |named: &str| bound(child.id(), named);
+    // The bound on memory is set before that on files.
+    let begin = Instant::now();
+    while of_child("Max file size") != "0" {
+        assert!(begin.elapsed() < PATIENCE, "the child sets no bounds");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let four_gib = (4_u64 << 30).to_string();
+    assert_eq!(of_child("Max address space"), four_gib);
+    drop(child.stdin.take());
+    assert_eq!(child.wait().unwrap().code(), Some(1));
 }

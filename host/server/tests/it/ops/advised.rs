@@ -6,7 +6,7 @@ use holdfast::clock::Clock;
 use holdfast::commands::{Host, inspect};
 use holdfast::config::{self, Live, Sources};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,9 @@ const GRANTED: &str = "[environment]\nallow = [\"HOLDFAST_OVERLAY_*\"]\n";
 
 /// No node may have more than 20 pins under way.
 const RULES: &str = "[settings]\nrules = [{ key = \"kubo.concurrency\", max = 20 }]\n";
+
+/// What the rules forbid.
+const FORBIDDEN: [(&str, &str); 1] = [("HOLDFAST_KUBO__CONCURRENCY", "64")];
 
 /// Puts a plugin into the folder of the host that will keep its data below `dir`.
 fn put(dir: &Path, plugin: &str, manifest: &str) {
@@ -47,6 +50,17 @@ async fn start(dir: &Path, variables: &[(&str, &str)]) -> (Arc<Live>, anyhow::Re
     let live = Arc::new(Live::new(sources, inspect, loaded));
     let host = Host::start(Arc::clone(&live), &[], Clock::System, None).await;
     (live, host)
+}
+
+/// Why a host does not start.
+async fn why_not_started(dir: &Path, variables: &[(&str, &str)]) -> String {
+    let (_, host) = start(dir, variables).await;
+    format!("{:#}", host.unwrap_err())
+}
+
+async fn start_and_stop(dir: &Path, variables: &[(&str, &str)]) {
+    let (_, host) = start(dir, variables).await;
+    assert!(host.unwrap().stop().await);
 }
 
 /// Has the file say how many pins may be under way.
@@ -209,4 +223,87 @@ async fn a_host_does_not_start_without_a_plugin_that_it_requires() {
     fs::write(&wasm, &whole).unwrap();
     let (_, host) = start(dir.path(), &[]).await;
     assert!(host.unwrap().stop().await);
+}
+
+/// The component as the host keeps it, of the one plugin that serves.
+fn kept(dir: &Path) -> PathBuf {
+    let mut packages = fs::read_dir(dir.join("data/plugins-state/packages")).unwrap();
+    let package = packages.next().unwrap().unwrap().path();
+    assert!(packages.next().is_none(), "more than one package is kept");
+    package.join("plugin.wasm")
+}
+
+/// Leaves the first half of a component: of which kind it was cannot be told from that.
+fn halve(wasm: &Path) {
+    let whole = fs::read(wasm).unwrap();
+    fs::write(wasm, &whole[..whole.len() / 2]).unwrap();
+}
+
+/// What served is known beyond a restart: whoever spoils a guard does not get a host without it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_does_not_start_without_a_guard_that_served_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    put(dir, GUARD, RULES);
+    let wasm = dir.join(format!("data/plugins/{GUARD}.wasm"));
+    let whole = fs::read(&wasm).unwrap();
+    start_and_stop(dir, &[]).await;
+    let guards = async || {
+        let why = why_not_started(dir, &FORBIDDEN).await;
+        assert!(
+            why.contains(GUARD) && why.contains("kubo.concurrency"),
+            "{why}"
+        );
+    };
+    // While only the folder's file is spoilt, the one that the host kept guards.
+    halve(&wasm);
+    guards().await;
+    halve(&kept(dir));
+    // Twice: what one start misses is not forgotten by the next.
+    for _ in 0..2 {
+        let why = why_not_started(dir, &[]).await;
+        let said = format!("config plugin {GUARD}: {GUARD}.wasm is a broken WebAssembly component");
+        assert!(
+            why.starts_with(&said) && why.contains("copy or build it again"),
+            "{why}"
+        );
+    }
+    // Mended, it guards again, and does not keep the host from starting.
+    fs::write(&wasm, &whole).unwrap();
+    guards().await;
+    start_and_stop(dir, &[]).await;
+    // Whoever takes its file away means it, and what comes after has never served.
+    fs::remove_file(&wasm).unwrap();
+    start_and_stop(dir, &FORBIDDEN).await;
+    fs::write(&wasm, &whole[..whole.len() / 2]).unwrap();
+    start_and_stop(dir, &FORBIDDEN).await;
+}
+
+/// A guard that nobody vouches for is not left out but missed, whether it ever served or not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_requires_signatures_does_not_start_with_an_unsigned_guard() {
+    let required = [("HOLDFAST_PLUGINS__REQUIRE_SIGNATURES", "true")];
+    let dir = tempfile::tempdir().unwrap();
+    // What only prices is left out, and keeps no host from starting.
+    put(dir.path(), "pricing-tiered", "");
+    start_and_stop(dir.path(), &required).await;
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    put(dir, GUARD, RULES);
+    let refused = async || {
+        let why = why_not_started(dir, &required).await;
+        let said = format!("config plugin {GUARD}: {GUARD}.sig is missing");
+        assert!(
+            why.starts_with(&said)
+                && why.contains("holdfast plugin sign")
+                && why.contains("plugins.require_signatures = false"),
+            "{why}"
+        );
+    };
+    refused().await;
+    start_and_stop(dir, &[]).await;
+    refused().await;
+    // Nor is what the host kept of it taken, which is as unsigned.
+    halve(&dir.join(format!("data/plugins/{GUARD}.wasm")));
+    refused().await;
 }
