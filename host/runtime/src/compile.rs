@@ -22,6 +22,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 pub use child::compile_as_child;
+pub(crate) use scan::check as look_over;
 
 /// Where components are compiled.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

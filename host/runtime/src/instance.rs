@@ -224,7 +224,6 @@ fn metered(limits: &Limits, fuel: u64) -> Option<u64> {
 
 /// Sets what the next call may use.
 fn begin(store: &mut Store<Guest>, span: Span, fuel: Option<u64>, now: Instant) {
-    ticker::guest_begins();
     let guest = store.data_mut();
     guest.begin();
     let ticks = guest.deadline.begin(span, now);

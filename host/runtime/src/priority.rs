@@ -7,7 +7,6 @@
 
 #[cfg(target_os = "linux")]
 use rustix::process::{getpriority_process, setpriority_process};
-use std::cell::Cell;
 #[cfg(target_os = "linux")]
 use std::io;
 #[cfg(target_os = "linux")]
@@ -31,19 +30,9 @@ const SHORT_SLICE: Duration = Duration::from_micros(500);
 #[cfg(target_os = "linux")]
 const SHORTEST_SLICE: Duration = Duration::from_micros(100);
 
-thread_local! {
-    static HAS_STEPPED_BACK: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Whether the calling thread has stepped back, or tried to.
-pub(crate) fn has_stepped_back() -> bool {
-    HAS_STEPPED_BACK.get()
-}
-
 /// Has the calling thread give way to others from now on, and the processes that it starts. On
 /// Linux alone, where niceness belongs to a thread: elsewhere the whole process would step back.
 pub fn step_back() {
-    HAS_STEPPED_BACK.set(true);
     #[cfg(target_os = "linux")]
     {
         // Whoever was started by one that stepped back has done so already, and twice is too far.

@@ -14,6 +14,7 @@ pub(crate) use track::timed;
 pub use track::{Times, Track};
 
 use crate::admit::admit;
+use crate::compile::look_over;
 use crate::engine::{Engines, Recipe};
 use crate::job::{Floor, Grants, Heard, Jobs, JobsConfig};
 use crate::kind::Kind;
@@ -140,6 +141,7 @@ impl Workbench {
         let in_wasm = |why: String| format!("{name}.wasm {why}");
         let (kind, candidate, grants) = read(name, wasm, manifest)?;
         candidate.limits.check_size(wasm).map_err(in_wasm)?;
+        look_over(wasm).map_err(in_wasm)?;
         let candidate = Candidate {
             limits: unhurried(kind, candidate.limits),
             ..candidate

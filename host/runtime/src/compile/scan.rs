@@ -25,7 +25,7 @@ const COMPONENTS_DEEP_MAX: usize = 16;
 const PARTS_MAX: usize = 256;
 
 /// Looks through a component. The error says what is too large.
-pub(super) fn check(wasm: &[u8]) -> Result<(), String> {
+pub(crate) fn check(wasm: &[u8]) -> Result<(), String> {
     let mut depth = 0_usize;
     let mut parts = 0_usize;
     let mut functions = 0_usize;

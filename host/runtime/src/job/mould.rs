@@ -389,7 +389,6 @@ impl Drop for Waits<'_> {
 
 /// The meter of a store, with so much to use from now on.
 fn begin(store: &Store<JobGuest>, cpu: Duration) -> Arc<Meter> {
-    ticker::guest_begins();
     let meter = Arc::clone(&store.data().meter);
     meter.renew(cpu);
     meter

@@ -1,6 +1,7 @@
 //! Checking, testing, recording and inspecting a component that somebody built.
 
 use super::{ended, plugin, put};
+use crate::support::process::component;
 use serde_json::{Value, json};
 use std::fs;
 use std::process::Command;
@@ -94,12 +95,29 @@ fn what_is_wrong_is_named_with_its_mend() {
     file("p.toml", b"[limits]\nwasm_bytes = 1000");
     let told = plugin(dir.path(), &["check", "p.wasm"]).failed();
     assert!(told.contains("may have 1000; build it"), "{told}");
+    file("many.wasm", &with_modules(256));
+    let told = plugin(dir.path(), &["check", "many.wasm"]).failed();
+    assert!(
+        told.contains("more than 256 modules and components"),
+        "{told}"
+    );
     file("p.toml", b"[settings]\ncurrency = 'euro'");
     let told = plugin(dir.path(), &["test", "p.wasm"]).failed();
     assert!(told.contains("plugin record"), "{told}");
     let told = plugin(dir.path(), &["test", "p.toml"]).failed();
     assert!(told.contains("NAME.wasm"), "{told}");
     assert_eq!(plugin(dir.path(), &["tset"]).code, 2);
+}
+
+/// A good component with so many empty modules behind it: more than a host compiles.
+fn with_modules(count: usize) -> Vec<u8> {
+    let mut wasm = fs::read(component("pricing-tiered.wasm")).unwrap();
+    let (core_module, bytes) = (1, 8);
+    for _ in 0..count {
+        wasm.extend([core_module, bytes]);
+        wasm.extend(b"\0asm\x01\0\0\0");
+    }
+    wasm
 }
 
 /// Its first answer is always the same; the second one tells what the first has left behind.
