@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 /// How finely time is told to guests. A deadline can be late by one tick.
 const TICK: Duration = Duration::from_millis(1);
 
-/// The same while guests give way. They pause ten thousand times a second then at most, for some
-/// microseconds if nobody wants the processor.
+/// The same while somebody waits for guests. They pause ten thousand times a second then at most,
+/// for some microseconds if nobody wants the processor.
 const FINE_TICK: Duration = Duration::from_micros(100);
 
 /// Fine ticks with nobody waiting before they are coarse again: about a fiftieth of a second.
