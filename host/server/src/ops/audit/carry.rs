@@ -253,8 +253,7 @@ impl Carrier {
     async fn round(&mut self) -> Result<Round, Stuck> {
         let batch = self.shared.spool.read(self.place, ROUND_BYTES)?;
         if batch.end == self.place {
-            self.doubt = Doubt::None;
-            self.known.clear();
+            self.end_doubt();
             return Ok(Round::Nothing);
         }
         let by_chain = self.sort(&batch);
@@ -287,11 +286,18 @@ impl Carrier {
         self.shared.spool.carried_to(self.place);
         if self.shared.spool.read(self.place, 1)?.end == self.place {
             self.save(BTreeMap::new())?;
+            self.end_doubt();
         }
         match self.shared.spool.backlog() {
             bytes if bytes >= GATHERED_BYTES => Ok(Round::MoreToCarry),
             _ => Ok(Round::Carried),
         }
+    }
+
+    /// All that is there is carried: what comes from now on was not entered before.
+    fn end_doubt(&mut self) {
+        self.doubt = Doubt::None;
+        self.known.clear();
     }
 
     /// The events of a batch, by the chain that they go to.
