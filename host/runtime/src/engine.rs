@@ -24,18 +24,23 @@ use wasmtime::{
 };
 
 /// Bytes at the bottom of an instance's memory that stay in place between two uses of its slot, and
-/// are put in order for the next guest: all that a small guest with a small stack uses, so that its
-/// instances are made and called without a page fault. The rest goes back to the kernel.
+/// are put in order for the next guest: all that a small guest uses, so that its instances are made
+/// and called without a page fault, and what it takes for a text of a mebibyte. The rest goes back
+/// to the kernel, and others of this process feel each page that goes and comes (docs/speed.md).
 ///
 /// The kernel could be asked which pages are dirty (`pagemap_scan`), so that only those need be put
 /// in order, wherever they are. Wasmtime 48 then leaves out a dirty page that is not in memory just
 /// now, swapped out or about to be moved, and the next guest in the slot would find it as it was
 /// left (bytecodealliance/wasmtime#14357). That would be as quick for guests with large stacks, and
 /// no isolation.
-const KEEP_RESIDENT_BYTES: usize = 128 * 1024;
+const KEEP_RESIDENT_BYTES: usize = 2 * 1024 * 1024;
 
-/// The same of a table: two thousand functions. Most have a page or two, and to zero them costs
-/// less than to give them back.
+/// Slots that nobody uses and that keep it: 32 MiB in each engine. A plugin that comes anew takes
+/// another's slot before it takes one more than these.
+const WARM_SLOTS_MAX: u32 = 16;
+
+/// Bytes of a table that stay in place likewise: two thousand functions. Most have a page or two,
+/// and to zero them costs less than to give them back.
 const KEEP_RESIDENT_TABLE_BYTES: usize = 16 * 1024;
 
 /// Tables for each instance that the pool has room for. A Rust guest has two; a component that has
@@ -221,6 +226,7 @@ fn pool(instances: u32) -> InstanceAllocationStrategy {
         .max_memory_size(MEMORY_BYTES_CEILING)
         .table_elements(TABLE_ELEMENTS_MAX)
         .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
+        .max_unused_warm_slots(WARM_SLOTS_MAX)
         .table_keep_resident(KEEP_RESIDENT_TABLE_BYTES);
     InstanceAllocationStrategy::Pooling(pool)
 }
