@@ -167,8 +167,13 @@ pub(crate) fn get(path: &str, key: &str) -> Requests {
 
 /// One request with a JSON body, as bytes.
 pub(crate) fn post(path: &str, key: &str, body: &str) -> Vec<u8> {
+    with_body("POST", path, key, body)
+}
+
+/// One request of any method with a JSON body, as bytes.
+pub(crate) fn with_body(method: &str, path: &str, key: &str, body: &str) -> Vec<u8> {
     format!(
-        "POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\n\
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )
@@ -177,28 +182,56 @@ pub(crate) fn post(path: &str, key: &str, body: &str) -> Vec<u8> {
 
 /// Sends one request and gives back status and body.
 pub(crate) fn call(addr: SocketAddr, request: &[u8]) -> Result<(u16, Vec<u8>)> {
-    use std::io::{Read, Write};
-    let mut stream = std::net::TcpStream::connect(addr)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    stream.write_all(request)?;
-    let mut bytes = Vec::new();
-    let mut chunk = [0; READ_BYTES];
-    loop {
-        if let Some((answer, length)) = parse(&bytes)? {
-            let body = bytes
-                .windows(4)
-                .position(|four| four == b"\r\n\r\n")
-                .map_or(0, |n| n + 4);
-            return Ok((
-                answer.status,
-                bytes.get(body..length).unwrap_or_default().to_vec(),
-            ));
+    Line::to(addr)?.call(request)
+}
+
+/// A connection for one request after the other, made anew when the server has closed it.
+pub(crate) struct Line {
+    addr: SocketAddr,
+    stream: std::net::TcpStream,
+    /// What came of the next answer.
+    bytes: Vec<u8>,
+    closes: bool,
+}
+
+impl Line {
+    /// Connects.
+    pub(crate) fn to(addr: SocketAddr) -> Result<Self> {
+        let stream = std::net::TcpStream::connect(addr)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        Ok(Self {
+            addr,
+            stream,
+            bytes: Vec::new(),
+            closes: false,
+        })
+    }
+
+    /// Sends one request and gives back status and body.
+    pub(crate) fn call(&mut self, request: &[u8]) -> Result<(u16, Vec<u8>)> {
+        use std::io::{Read, Write};
+        if self.closes {
+            *self = Self::to(self.addr)?;
         }
-        let n = stream.read(&mut chunk)?;
-        if n == 0 {
-            bail!("{addr} closed the connection before its answer was whole");
+        self.stream.write_all(request)?;
+        let mut chunk = [0; READ_BYTES];
+        loop {
+            if let Some((answer, length)) = parse(&self.bytes)? {
+                self.closes = answer.closes;
+                let answered: Vec<u8> = self.bytes.drain(..length).collect();
+                let body = answered.windows(4).position(|four| four == b"\r\n\r\n");
+                let body = answered.get(body.map_or(0, |n| n + 4)..);
+                return Ok((answer.status, body.unwrap_or_default().to_vec()));
+            }
+            let n = self.stream.read(&mut chunk)?;
+            if n == 0 {
+                let addr = self.addr;
+                bail!("{addr} closed the connection before its answer was whole");
+            }
+            self.bytes
+                .extend_from_slice(chunk.get(..n).unwrap_or_default());
         }
-        bytes.extend_from_slice(chunk.get(..n).unwrap_or_default());
     }
 }
 
@@ -210,31 +243,28 @@ pub(crate) fn paced(
     pace: Duration,
     stretch: Duration,
 ) -> Result<Vec<f64>> {
-    use std::io::{Read, Write};
-    let mut stream = std::net::TcpStream::connect(addr)?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    let (mut bytes, mut chunk) = (Vec::new(), [0; READ_BYTES]);
+    let mut line = Line::to(addr)?;
+    evenly(pace, stretch, || {
+        let (status, _) = line.call(request)?;
+        if status != 200 || line.closes {
+            bail!("{addr} answers {status}, or closes the connection");
+        }
+        Ok(())
+    })
+}
+
+/// Calls at an even pace and sleeps between: what each took, in microseconds, from when it was due.
+pub(crate) fn evenly(
+    pace: Duration,
+    stretch: Duration,
+    mut call: impl FnMut() -> Result<()>,
+) -> Result<Vec<f64>> {
     let mut micros = Vec::new();
     let begin = Instant::now();
     let mut due = begin;
     while begin.elapsed() < stretch {
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
-        stream.write_all(request)?;
-        loop {
-            if let Some((answer, length)) = parse(&bytes)? {
-                if answer.status != 200 || answer.closes {
-                    bail!("{addr} answers {}, or closes the connection", answer.status);
-                }
-                bytes.drain(..length);
-                break;
-            }
-            let n = stream.read(&mut chunk)?;
-            if n == 0 {
-                bail!("{addr} closed the connection before its answer was whole");
-            }
-            bytes.extend_from_slice(chunk.get(..n).unwrap_or_default());
-        }
+        call()?;
         micros.push(in_micros(due.elapsed()));
         due += pace;
     }

@@ -31,6 +31,9 @@ struct Args {
     /// Only these rows.
     #[arg(long, value_delimiter = ',')]
     rows: Vec<String>,
+    /// Of the hostile kit only the cases with one of these in their names.
+    #[arg(long, value_delimiter = ',')]
+    cases: Vec<String>,
     /// Pins of the rows that move whole pin sets and start over them.
     #[arg(long, default_value_t = 1_000_000)]
     pins: u32,
@@ -62,6 +65,7 @@ fn main() -> Result<()> {
         binary,
         cql: beside("holdfast-load-cql")?,
         stretch: Duration::from_secs(args.seconds),
+        cases: args.cases,
         pins: args.pins,
         loaded: OnceCell::new(),
     };

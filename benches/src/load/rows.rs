@@ -13,6 +13,7 @@ mod store;
 use crate::host::Host;
 use crate::table::Row;
 use anyhow::Result;
+use holdfast_runtime::PluginKind;
 use std::cell::OnceCell;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,10 +28,19 @@ pub(crate) struct Plan {
     pub(crate) cql: PathBuf,
     /// How long each measured stretch lasts.
     pub(crate) stretch: Duration,
+    /// Of which the names of the hostile kit's cases must have one in them, if there are any.
+    pub(crate) cases: Vec<String>,
     /// How many pins there are where there are many.
     pub(crate) pins: u32,
     /// A store that has them, once a row has made one.
     pub(crate) loaded: OnceCell<state::Loaded>,
+}
+
+impl Plan {
+    /// Whether a case of the hostile kit is asked for.
+    pub(crate) fn has_case(&self, name: &str) -> bool {
+        self.cases.is_empty() || self.cases.iter().any(|part| name.contains(part))
+    }
 }
 
 /// What measures a row.
@@ -48,26 +58,18 @@ const ROWS: &[(&str, Measure)] = &[
     ("fuel_cost", plugins::fuel_cost),
     ("hostile_neighbour", plugins::hostile_neighbour),
     ("hostile_get", plugins::hostile_get),
-    ("hostile_get_authorizer", |plan| {
-        plugins::hostile_get_beside(
-            plan,
-            "hostile-authorizer",
-            "giant-message",
-            "hostile_get_authorizer",
-        )
+    ("hostile_kit_pricing", |plan| {
+        plugins::hostile_kit(plan, "hostile_kit_pricing", PluginKind::Pricing)
     }),
-    ("hostile_get_payment", |plan| {
-        plugins::hostile_get_beside(
-            plan,
-            "hostile-payment",
-            "giant-reference",
-            "hostile_get_payment",
-        )
+    ("hostile_kit_authorizer", |plan| {
+        plugins::hostile_kit(plan, "hostile_kit_authorizer", PluginKind::Authorizer)
     }),
-    ("hostile_get_config", |plan| {
-        plugins::hostile_get_beside(plan, "hostile-config", "giant-value", "hostile_get_config")
+    ("hostile_kit_payment", |plan| {
+        plugins::hostile_kit(plan, "hostile_kit_payment", PluginKind::Payment)
     }),
-    ("hostile_get_taking_in", plugins::hostile_get_taking_in),
+    ("hostile_kit_config", |plan| {
+        plugins::hostile_kit(plan, "hostile_kit_config", PluginKind::Config)
+    }),
     ("reload_p99", plugins::reload_p99),
     ("reload_pricing", plugins::reload_pricing),
     ("reload_authorizer", plugins::reload_authorizer),

@@ -10,12 +10,14 @@
 mod arena;
 mod calls;
 mod case;
+mod laying;
 mod outside;
 pub(crate) mod questions;
 mod siege;
 
 pub use arena::Arena;
 pub use case::{Case, Isolation};
+pub use outside::Outside;
 pub use siege::Siege;
 
 use serde::{Deserialize, Serialize};

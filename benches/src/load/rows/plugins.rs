@@ -5,8 +5,9 @@ mod bench;
 mod calm;
 mod extism;
 mod fuel;
-mod over_http;
+mod kit;
 mod reload;
+mod serving;
 mod typed;
 
 use super::{Plan, ROUNDS};
@@ -16,11 +17,12 @@ use bench::Bench;
 use holdfast_runtime::Verdict;
 use std::time::{Duration, Instant};
 
-pub(super) use calm::{hostile_neighbour, reload_p99};
+pub(super) use calm::reload_p99;
 pub(super) use extism::quote_extism;
 pub(super) use fuel::fuel_cost;
-pub(super) use over_http::{hostile_get, hostile_get_beside, hostile_get_taking_in};
+pub(super) use kit::{hostile_kit, hostile_neighbour};
 pub(super) use reload::{reload_authorizer, reload_config, reload_payment, reload_pricing};
+pub(super) use serving::hostile_get;
 
 /// What a call on an instance of its own may take, in microseconds.
 const ISOLATED_GOAL_MICROS: f64 = 10.0;

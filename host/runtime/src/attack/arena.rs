@@ -2,13 +2,13 @@
 
 use super::calls::{self, FAIR_PRICE};
 use super::case::{Answer, Case, Isolation, Target, fits};
+use super::laying::place;
 use super::outside::Outside;
 use super::{Attacked, Kit, KitError};
 use crate::job::JobsConfig;
 use crate::logs::{LogLine, Speaker};
 use crate::plugins::{Plugins, PluginsConfig};
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -83,6 +83,18 @@ impl Arena {
         &self.plugins
     }
 
+    /// Asks a well-behaved plugin that runs hot, of another kind than the case.
+    ///
+    /// # Errors
+    /// An answer that is not the fair one.
+    pub fn ask_beside(&self, case: &Case) -> Result<(), String> {
+        let (target, name) = match case.target {
+            Target::Authorizer => (Target::Pricing, "fair-price"),
+            Target::Pricing | Target::Payment | Target::Config => (Target::Authorizer, "fair-gate"),
+        };
+        calls::ask(&self.plugins, &self.outside, target, name)
+    }
+
     /// Lets a case in, calls it, and puts it out again.
     ///
     /// # Errors
@@ -148,29 +160,10 @@ impl Arena {
     /// Puts a case's component into the folder in its own way. The answer is what was wrong
     /// meanwhile.
     fn let_in(&self, case: &Case, name: &str, bytes: &[u8]) -> Result<Option<String>, KitError> {
-        let in_file = |source| KitError::File {
-            path: self.dir.join(name),
-            source,
-        };
         let mut wrong = None;
-        if let Some(pieces) = case.file.pieces {
-            let mut file = fs::File::create(self.dir.join(name)).map_err(in_file)?;
-            let mut left = bytes.len();
-            for piece in bytes.chunks(bytes.len().div_ceil(pieces.max(1)).max(1)) {
-                file.write_all(piece).map_err(in_file)?;
-                left = left.saturating_sub(piece.len());
-                wrong = wrong.or_else(|| self.wrong_now(case, left > 0));
-            }
-            return Ok(wrong);
-        }
-        let half = bytes.get(..bytes.len() / 2).unwrap_or_default();
-        for _ in 0..case.file.storm.unwrap_or_default() {
-            for (bytes, is_half) in [(half, true), (bytes, false)] {
-                place(&self.dir, name, bytes, None)?;
-                wrong = wrong.or_else(|| self.wrong_now(case, is_half));
-            }
-        }
-        place(&self.dir, name, bytes, case.file.grow_to_bytes)?;
+        case.lay(&self.dir, name, bytes, |is_half| {
+            wrong = wrong.take().or_else(|| self.wrong_now(case, is_half));
+        })?;
         Ok(wrong)
     }
 
@@ -264,23 +257,4 @@ impl Arena {
         let told = calls::ask(&self.plugins, &self.outside, target, name);
         told.err().map(|why| format!("{name} says {why}"))
     }
-}
-
-/// Puts a file into a folder as an installer does: beside, then by a rename.
-fn place(dir: &Path, name: &str, bytes: &[u8], grow_to: Option<u64>) -> Result<(), KitError> {
-    let beside = dir.join(format!(".{name}.tmp"));
-    let write = || {
-        fs::write(&beside, bytes)?;
-        if let Some(length) = grow_to {
-            fs::File::options()
-                .write(true)
-                .open(&beside)?
-                .set_len(length)?;
-        }
-        fs::rename(&beside, dir.join(name))
-    };
-    write().map_err(|source| KitError::File {
-        path: dir.join(name),
-        source,
-    })
 }

@@ -1,6 +1,7 @@
 //! One way to misbehave: how its file is made, and what the host must say to it.
 
 use super::{Kit, KitError};
+use crate::kind::Kind;
 use crate::registry::InstallParts;
 use serde::Deserialize;
 
@@ -112,13 +113,6 @@ pub(super) struct FileChange {
     pub(super) storm: Option<usize>,
 }
 
-impl FileChange {
-    /// Whether it is about a file that lies in a folder, so that nobody can hand it over.
-    pub(super) const fn is_of_a_folder(&self) -> bool {
-        self.grow_to_bytes.is_some() || self.pieces.is_some() || self.storm.is_some()
-    }
-}
-
 impl Case {
     /// Whether it calls somebody, for which it needs the kit's own server and resolver.
     #[must_use]
@@ -126,24 +120,41 @@ impl Case {
         self.calls.is_some()
     }
 
+    /// The kind of plugin that it is, or passes itself off as.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self.target {
+            Target::Authorizer => Kind::Authorizer,
+            Target::Pricing => Kind::Pricing,
+            Target::Payment => Kind::Payment,
+            Target::Config => Kind::Config,
+        }
+    }
+
     /// What an operator hands over to have a host take the case in as a candidate, which never
-    /// serves; `None` if the case is about something that only lies in a folder.
+    /// serves. `port` is that of the server that the case calls, if it calls one.
     ///
     /// # Errors
     /// A case that cannot be made of the kit's files.
-    pub fn parts(&self, kit: &Kit, isolation: Isolation) -> Result<Option<InstallParts>, KitError> {
-        if self.file.is_of_a_folder() {
-            return Ok(None);
-        }
-        // Nothing listens there: cases that call somebody are not for a host that others use.
-        let port = 0;
+    pub fn parts(
+        &self,
+        kit: &Kit,
+        isolation: Isolation,
+        port: u16,
+    ) -> Result<InstallParts, KitError> {
         let by_hand = "\n[promote]\nby = \"hand\"\n";
-        Ok(Some(InstallParts {
+        Ok(InstallParts {
             wasm: self.bytes(kit)?,
             manifest: Some(self.manifest(isolation, port) + by_hand),
             signature: None,
             vectors: None,
-        }))
+        })
+    }
+
+    /// Whether it is about a file that lies in a folder, so that no API takes it.
+    #[must_use]
+    pub const fn is_of_a_folder(&self) -> bool {
+        self.file.grow_to_bytes.is_some() || self.file.pieces.is_some() || self.file.storm.is_some()
     }
 
     /// Whether the host must refuse to take it in.

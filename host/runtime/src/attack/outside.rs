@@ -7,6 +7,7 @@
 mod bomb;
 
 use crate::egress::{Lookup, Resolve};
+use crate::priority::step_back;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -29,9 +30,15 @@ const HEAD_BYTES_MAX: u64 = 16 * 1024;
 /// Between two bytes of the slow body: no stall, and nothing that anybody could wait for.
 const DRIP: Duration = Duration::from_millis(20);
 
+/// What is sent without end, comes in pieces of so many bytes and with such pauses: a quarter of a
+/// gigabit a second, as over a network. Without them one would measure how fast this machine talks
+/// to itself.
+const PIECE_BYTES: usize = 64 * 1024;
+const BREATH: Duration = Duration::from_millis(2);
+
 /// The server and the resolver. The server ends with this.
 #[derive(Debug)]
-pub(super) struct Outside {
+pub struct Outside {
     port: u16,
     names: Arc<Names>,
     is_over: Arc<AtomicBool>,
@@ -40,7 +47,10 @@ pub(super) struct Outside {
 
 impl Outside {
     /// Starts the server.
-    pub(super) fn open() -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// No port or no thread can be had.
+    pub fn open() -> io::Result<Self> {
         let listener = TcpListener::bind((LOCAL, 0))?;
         let port = listener.local_addr()?.port();
         let is_over = Arc::new(AtomicBool::new(false));
@@ -57,7 +67,8 @@ impl Outside {
     }
 
     /// The port that stands for `{port}` in addresses.
-    pub(super) const fn port(&self) -> u16 {
+    #[must_use]
+    pub const fn port(&self) -> u16 {
         self.port
     }
 
@@ -112,6 +123,8 @@ impl Resolve for Names {
 }
 
 fn let_in(listener: &TcpListener, port: u16, is_over: &Arc<AtomicBool>) {
+    // It stands for machines elsewhere: those that are attacked are not to wait for its threads.
+    step_back();
     for stream in listener.incoming() {
         if is_over.load(Ordering::SeqCst) {
             return;
@@ -148,11 +161,11 @@ fn answer(stream: &TcpStream, port: u16, is_over: &AtomicBool) -> io::Result<()>
         "/endless-body" => {
             out.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")?;
             let chunk = format!("1000\r\n{}\r\n", "x".repeat(0x1000));
-            repeat(stream, chunk.as_bytes(), is_over)?;
+            repeat(stream, &chunk, is_over)?;
         }
         "/endless-head" => {
             out.write_all(b"HTTP/1.1 200 OK\r\n")?;
-            repeat(stream, b"x-more: and more\r\n", is_over)?;
+            repeat(stream, "x-more: and more\r\n", is_over)?;
         }
         "/bomb" => out.write_all(&bomb::answer())?,
         "/redirect" => out.write_all(redirect(&METADATA.to_string(), port).as_bytes())?,
@@ -190,9 +203,11 @@ fn drip(mut stream: &TcpStream, is_over: &AtomicBool) -> io::Result<()> {
 }
 
 /// The same again and again, until the other side has gone.
-fn repeat(mut stream: &TcpStream, bytes: &[u8], is_over: &AtomicBool) -> io::Result<()> {
+fn repeat(mut stream: &TcpStream, text: &str, is_over: &AtomicBool) -> io::Result<()> {
+    let piece = text.repeat(PIECE_BYTES.div_ceil(text.len().max(1)));
     while !is_over.load(Ordering::SeqCst) {
-        stream.write_all(bytes)?;
+        stream.write_all(piece.as_bytes())?;
+        thread::sleep(BREATH);
     }
     Ok(())
 }

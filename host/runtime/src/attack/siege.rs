@@ -66,7 +66,7 @@ impl Siege<'_> {
     /// # Errors
     /// A folder that cannot be written.
     pub fn round(&mut self) -> Result<Option<String>, KitError> {
-        let is_of_a_folder = self.case.file.is_of_a_folder();
+        let is_of_a_folder = self.case.is_of_a_folder();
         if self.case.is_to_be_refused() && !is_of_a_folder {
             let plugins = self.arena.plugins();
             let installed = plugins.install(ATTACKER, self.parts.clone());

@@ -21,38 +21,6 @@ pub(super) const PAIRS: u32 = 9;
 /// Of a hundred calls, this many are quicker.
 pub(super) const PERCENT: usize = 99;
 
-/// The steps of a day's bad neighbour, one after the other.
-pub(super) const DEEDS: [&str; 6] = ["loop", "memory", "stack", "trap", "handles", "giant-string"];
-
-/// Neither the breaker nor the watch over a promotion is to take the neighbour away.
-pub(super) const UNTAMED: &str =
-    "[limits]\ncpu_ms = 5\n[breaker]\nfailures = 1000000\n[promote]\nwatch_ms = 0\n";
-
-/// A good authorizer's calls while a hostile pricing plugin is called all the time on another
-/// thread, beside the same calls with nothing going on.
-pub(in super::super) fn hostile_neighbour(plan: &Plan) -> Result<Row> {
-    let bench = Bench::with(plan, &[("authorizer-quota", "quota", "")])?;
-    let step = || {
-        for deed in DEEDS {
-            let manifest = format!("[settings]\ndo = \"{deed}\"\n{UNTAMED}");
-            bench.install(&component_bytes("hostile-pricing")?, "hostile", &manifest)?;
-            for number in 0..20 {
-                let quote = bench.quote(number);
-                ensure!(quote.is_err(), "{deed} was answered with {quote:?}");
-            }
-        }
-        Ok(())
-    };
-    let pairs = pairs(plan, &bench, step)?;
-    Ok(Row::from_pairs(
-        "hostile_neighbour",
-        "us p99",
-        "the same calls with quiet",
-        "<= 2",
-        &pairs,
-    ))
-}
-
 /// Calls of an authorizer that is replaced all the time, code and settings, beside the same calls
 /// with nothing going on. A call that fails ends the measurement.
 pub(in super::super) fn reload_p99(plan: &Plan) -> Result<Row> {
