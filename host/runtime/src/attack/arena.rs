@@ -92,7 +92,7 @@ impl Arena {
             Target::Authorizer => (Target::Pricing, "fair-price"),
             Target::Pricing | Target::Payment | Target::Config => (Target::Authorizer, "fair-gate"),
         };
-        calls::ask(&self.plugins, &self.outside, target, name)
+        calls::ask(&self.plugins, target, name)
     }
 
     /// Lets a case in, calls it, and puts it out again.
@@ -201,7 +201,8 @@ impl Arena {
     fn called(&self, case: &Case, generation: u64) -> String {
         let mut said = String::new();
         for call in 1..=CALLS {
-            let again = calls::ask(&self.plugins, &self.outside, case.target, ATTACKER);
+            self.outside.begin();
+            let again = calls::ask(&self.plugins, case.target, ATTACKER);
             let again = again.err().unwrap_or_default();
             if !fits(case.answer.text(), &again) {
                 return again;
@@ -254,7 +255,7 @@ impl Arena {
     }
 
     fn hurt_of(&self, (name, target): (&str, Target)) -> Option<String> {
-        let told = calls::ask(&self.plugins, &self.outside, target, name);
+        let told = calls::ask(&self.plugins, target, name);
         told.err().map(|why| format!("{name} says {why}"))
     }
 }

@@ -1,7 +1,6 @@
 //! Asking the plugins in the arena, by the door that everybody uses.
 
 use super::case::Target;
-use super::outside::Outside;
 use super::questions;
 use crate::call::Verdict;
 use crate::job::Snapshot;
@@ -12,13 +11,7 @@ pub(super) const FAIR_PRICE: i64 = 7;
 
 /// Asks a kind's question; of payment plugins, the one with this name. The error is what the caller
 /// gets, or how the answer is not the fair one.
-pub(super) fn ask(
-    plugins: &Plugins,
-    outside: &Outside,
-    target: Target,
-    name: &str,
-) -> Result<(), String> {
-    outside.begin();
+pub(super) fn ask(plugins: &Plugins, target: Target, name: &str) -> Result<(), String> {
     match target {
         Target::Authorizer => questions::authorizer(|call| {
             match plugins.authorize(call).map_err(|e| e.to_string())? {

@@ -163,6 +163,12 @@ impl Case {
         matches!(self.answer, Answer::Refused(_))
     }
 
+    /// Whether it only takes its time: it is taken in, and its calls are as good as any.
+    #[must_use]
+    pub const fn is_harmless(&self) -> bool {
+        matches!(self.answer, Answer::Harmless)
+    }
+
     /// What the host must say, empty for nothing but a fair answer. `*` stands for anything.
     #[must_use]
     pub fn expected(&self) -> &str {

@@ -77,7 +77,7 @@ impl Outside {
         Arc::clone(&self.names) as Arc<dyn Resolve>
     }
 
-    /// Before a call: names that change begin anew.
+    /// Before a hostile plugin is called: names that change begin anew.
     pub(super) fn begin(&self) {
         self.names.lookups.store(0, Ordering::SeqCst);
     }

@@ -86,12 +86,8 @@ impl Siege<'_> {
         if self.case.is_to_be_refused() {
             return Ok(None);
         }
-        let said = calls::ask(
-            self.arena.plugins(),
-            self.arena.outside(),
-            self.case.target,
-            ATTACKER,
-        );
+        self.arena.outside().begin();
+        let said = calls::ask(self.arena.plugins(), self.case.target, ATTACKER);
         Ok(match (&self.case.answer, said) {
             (Answer::Fails(_), Ok(())) => Some("it did not fail".into()),
             (Answer::Harmless, Err(why)) => Some(why),
