@@ -3,8 +3,9 @@
 //!
 //! A request goes through `target` (one plain form), `rule` (is it allowed, and with which secret),
 //! `resolve` and `address` (where does the name lead, and may one go there), `connect` (to exactly
-//! that address) and `body` (counted and timed while it flows). Redirects are answers like others:
-//! whoever follows one asks anew. Nothing is decompressed here, so nothing can swell.
+//! that address) and `body` (counted and timed while it flows, at the plugin's `pace`). Redirects
+//! are answers like others: whoever follows one asks anew. Nothing is decompressed here, so nothing
+//! can swell.
 //!
 //! *Architecture invariants:* nothing of a plugin's reaches the network but by [`Guard::send`]; a
 //! name is looked up once for each request, and what was vetted is what is connected to; a secret
@@ -16,6 +17,7 @@ mod connect;
 mod error;
 mod guard;
 mod metrics;
+mod pace;
 mod resolve;
 mod rule;
 mod secret;

@@ -118,6 +118,8 @@ pub(crate) struct Limits {
     pub(crate) egress_calls: u64,
     /// Bytes that one call may send and receive in all. 0 where there is no way out.
     pub(crate) egress_bytes: u64,
+    /// The same in a second, of all its calls together. 0 where there is no way out.
+    pub(crate) egress_bytes_per_second: u64,
     /// Connections to the outside at once, of all its calls together. 0 where there is no way out.
     pub(crate) egress_connections: usize,
 }
@@ -153,6 +155,7 @@ impl Limits {
             max_invocations: 10_000,
             egress_calls: 0,
             egress_bytes: 0,
+            egress_bytes_per_second: 0,
             egress_connections: 0,
         };
         let job = Self {
@@ -166,6 +169,8 @@ impl Limits {
             max_invocations: 1,
             egress_calls: 16,
             egress_bytes: 8 * MIB as u64,
+            // A call never waits for itself, and many leave most of a network to others.
+            egress_bytes_per_second: 8 * MIB as u64,
             // One for each job that runs at once: who sends, waits for the answer.
             egress_connections: 4,
             ..hot

@@ -254,6 +254,7 @@ mod tests {
             generation: 1,
             ring: Arc::default(),
             connections: 1,
+            bytes_per_second: 1_000_000,
         };
         let rule = format!(
             "scheme = 'http'\nhost = 'still.example'\nport = {}\nmethods = ['GET']\n\

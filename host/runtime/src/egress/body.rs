@@ -2,6 +2,7 @@
 
 use super::error::EgressError;
 use super::guard::Allowance;
+use super::pace::Stride;
 use super::voice::Ending;
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -11,7 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Sleep, sleep_until};
 
 /// What a plugin sends.
 pub(crate) type Outbound = UnsyncBoxBody<Bytes, EgressError>;
@@ -20,15 +21,22 @@ pub(crate) type Outbound = UnsyncBoxBody<Bytes, EgressError>;
 pub(crate) struct Counted {
     inner: Outbound,
     allowance: Arc<Allowance>,
+    stride: Stride,
     bytes: IntCounter,
 }
 
 impl Counted {
     /// Counts a body.
-    pub(crate) const fn new(inner: Outbound, allowance: Arc<Allowance>, bytes: IntCounter) -> Self {
+    pub(super) const fn new(
+        inner: Outbound,
+        allowance: Arc<Allowance>,
+        stride: Stride,
+        bytes: IntCounter,
+    ) -> Self {
         Self {
             inner,
             allowance,
+            stride,
             bytes,
         }
     }
@@ -42,12 +50,14 @@ impl Body for Counted {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, EgressError>>> {
+        ready!(self.stride.poll_ready(cx));
         let Some(frame) = ready!(Pin::new(&mut self.inner).poll_frame(cx)) else {
             return Poll::Ready(None);
         };
         let frame = frame?;
         if let Some(data) = frame.data_ref() {
             self.allowance.take_bytes(data.len())?;
+            self.stride.carried(data.len());
             self.bytes.inc_by(data.len() as u64);
         }
         Poll::Ready(Some(Ok(frame)))
@@ -67,6 +77,7 @@ impl Body for Counted {
 pub(crate) struct Received {
     inner: Incoming,
     ending: Ending,
+    stride: Stride,
     stall: Duration,
     alarm: Pin<Box<Sleep>>,
     is_over: bool,
@@ -74,17 +85,20 @@ pub(crate) struct Received {
 
 impl Received {
     /// Watches a body.
-    pub(super) fn new(inner: Incoming, ending: Ending, stall: Duration) -> Self {
+    pub(super) fn new(inner: Incoming, ending: Ending, stride: Stride, stall: Duration) -> Self {
         Self {
             inner,
             ending,
+            // Who waits for the pace is not stalled.
+            alarm: Box::pin(sleep_until(stride.ready_at() + stall)),
+            stride,
             stall,
-            alarm: Box::pin(sleep(stall)),
             is_over: false,
         }
     }
 
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, EgressError>>> {
+        ready!(self.stride.poll_ready(cx));
         loop {
             let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) else {
                 ready!(self.alarm.as_mut().poll(cx));
@@ -105,7 +119,8 @@ impl Received {
                 if let Err(over) = self.ending.receive(data.len()) {
                     return Poll::Ready(Some(Err(over)));
                 }
-                let until = Instant::now() + self.stall;
+                self.stride.carried(data.len());
+                let until = self.stride.ready_at() + self.stall;
                 self.alarm.as_mut().reset(until);
                 return Poll::Ready(Some(Ok(data)));
             }

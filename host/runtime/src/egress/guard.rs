@@ -5,6 +5,7 @@ use super::body::{Counted, Outbound, Received};
 use super::connect::Connector;
 use super::error::EgressError;
 use super::metrics::EgressMetrics;
+use super::pace::{Pace, Stride};
 use super::resolve::{Resolve, System, vetted};
 use super::rule::{Rule, Scope};
 use super::secret::{Concealed, Vault};
@@ -163,6 +164,8 @@ pub(crate) struct Owner {
     pub(crate) ring: Arc<Ring>,
     /// Connections that it may hold at once.
     pub(crate) connections: usize,
+    /// Bytes of bodies in a second, in both directions together.
+    pub(crate) bytes_per_second: u64,
 }
 
 /// One plugin's way out.
@@ -170,6 +173,7 @@ pub(crate) struct Guard {
     rules: Vec<Rule>,
     outside: Arc<Outside>,
     own: Arc<Semaphore>,
+    pace: Arc<Pace>,
     voice: Arc<Voice>,
 }
 
@@ -191,6 +195,7 @@ impl Guard {
         Self {
             rules,
             own: Arc::new(Semaphore::new(owner.connections)),
+            pace: Arc::new(Pace::new(owner.bytes_per_second)),
             voice: Arc::new(voice),
             outside,
         }
@@ -270,9 +275,16 @@ impl Guard {
         let response = timeout(waits.first_byte, answer).await.map_err(|_| late)?;
         let mut response = response.map_err(broken)?;
         concealed.redact(response.headers_mut());
+        let stride = self.stride(&allowance);
         let ending = Ending::new(Arc::clone(&self.voice), allowance);
-        let response = response.map(|body| Received::new(body, ending, waits.between_bytes));
+        let response =
+            response.map(|body| Received::new(body, ending, stride, waits.between_bytes));
         Ok((response, driver))
+    }
+
+    fn stride(&self, allowance: &Arc<Allowance>) -> Stride {
+        let (pace, voice) = (Arc::clone(&self.pace), Arc::clone(&self.voice));
+        Stride::new(pace, voice, Arc::clone(allowance))
     }
 
     fn rule_for(&self, target: &Target) -> Result<&Rule, EgressError> {
@@ -338,7 +350,7 @@ impl Guard {
         let sent = self.voice.metrics.sent.clone();
         Ok(Request::from_parts(
             parts,
-            Counted::new(body, Arc::clone(allowance), sent),
+            Counted::new(body, Arc::clone(allowance), self.stride(allowance), sent),
         ))
     }
 }

@@ -1,6 +1,7 @@
 //! The guard against real connections: a server on loopback that says and does what a test tells.
 
 mod connections;
+mod pace;
 
 use super::error::EgressError;
 use super::metrics::EgressMetrics;
@@ -160,6 +161,7 @@ impl Scene {
             generation: 1,
             ring: Arc::clone(&ring),
             connections,
+            bytes_per_second: 1_000_000,
         };
         Self {
             guard: Guard::new(owner, vec![Rule::parse(&text).unwrap()], outside),

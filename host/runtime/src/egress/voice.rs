@@ -53,6 +53,18 @@ impl Voice {
         self.ring.push(self.generation, Speaker::Host, "warn", line);
     }
 
+    /// A body waits for the plugin's pace, which is told once a call.
+    pub(super) fn slowed(&self, bytes_per_second: u64, allowance: &Allowance) {
+        let line = format!(
+            "its requests are slowed down: more than {bytes_per_second} bytes a second, all its \
+             calls together; send and fetch less or raise egress_bytes_per_second under [limits]"
+        );
+        if allowance.is_news(&line) {
+            tracing::info!(plugin = self.plugin, "{line}");
+            self.ring.push(self.generation, Speaker::Host, "info", line);
+        }
+    }
+
     /// A request was answered, as far as the plugin has read.
     pub(super) fn answered(&self) {
         self.metrics.count("ok");

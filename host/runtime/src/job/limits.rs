@@ -22,6 +22,8 @@ pub(crate) struct JobLimits {
     pub(crate) egress_calls: u64,
     /// Bytes of bodies that one job sends and receives.
     pub(crate) egress_bytes: u64,
+    /// The same in a second, all jobs of one plugin together.
+    pub(crate) egress_bytes_per_second: u64,
     /// Connections to the outside at once, all jobs of one plugin together.
     pub(crate) egress_connections: usize,
 }
@@ -38,6 +40,7 @@ impl JobLimits {
             concurrency: limits.concurrency,
             egress_calls: limits.egress_calls,
             egress_bytes: limits.egress_bytes,
+            egress_bytes_per_second: limits.egress_bytes_per_second,
             egress_connections: limits.egress_connections,
         }
     }

@@ -113,6 +113,7 @@ impl<W: JobWorld> JobMould<W> {
             generation,
             ring: Arc::clone(&candidate.ring),
             connections: limits.egress_connections,
+            bytes_per_second: limits.egress_bytes_per_second,
         };
         let guard = Guard::new(owner, grants.egress.clone(), Arc::clone(&floor.outside));
         let mould = Mould {

@@ -29,6 +29,7 @@ fn by_key(limits: Limits) -> BTreeMap<&'static str, u128> {
         max_invocations,
         egress_calls,
         egress_bytes,
+        egress_bytes_per_second,
         egress_connections,
     } = limits;
     BTreeMap::from([
@@ -47,6 +48,7 @@ fn by_key(limits: Limits) -> BTreeMap<&'static str, u128> {
         ("max_invocations", max_invocations.into()),
         ("egress_calls", egress_calls.into()),
         ("egress_bytes", egress_bytes.into()),
+        ("egress_bytes_per_second", egress_bytes_per_second.into()),
         ("egress_connections", egress_connections as u128),
     ])
 }

@@ -27,6 +27,9 @@ const STANDBY_CEILING: usize = 128;
 const EGRESS_CALLS_CEILING: u64 = 1_000;
 const EGRESS_BYTES_CEILING: u64 = 256 * MIB as u64;
 
+/// More than any network carries.
+const EGRESS_BYTES_PER_SECOND_CEILING: u64 = 64 * 1024 * MIB as u64;
+
 /// Connections of one plugin: file descriptors are for those who call the host. What all plugins
 /// may hold together is a setting of the host's.
 const EGRESS_CONNECTIONS_CEILING: usize = 256;
@@ -50,12 +53,14 @@ pub(crate) struct LimitsOverlay {
     max_invocations: Option<u64>,
     egress_calls: Option<u64>,
     egress_bytes: Option<u64>,
+    egress_bytes_per_second: Option<u64>,
     egress_connections: Option<u64>,
 }
 
 impl Limits {
     /// These limits, with what the operator wrote in their place.
     pub(crate) fn overlaid(self, by: &LimitsOverlay) -> Result<Self, String> {
+        let [egress_calls, egress_bytes, egress_bytes_per_second] = self.amounts(by)?;
         Ok(Self {
             wasm_bytes: size(
                 "wasm_bytes",
@@ -105,18 +110,9 @@ impl Limits {
                 self.max_invocations,
                 u64::MAX,
             )?,
-            egress_calls: within(
-                "egress_calls",
-                by.egress_calls,
-                self.egress_calls,
-                EGRESS_CALLS_CEILING,
-            )?,
-            egress_bytes: within(
-                "egress_bytes",
-                by.egress_bytes,
-                self.egress_bytes,
-                EGRESS_BYTES_CEILING,
-            )?,
+            egress_calls,
+            egress_bytes,
+            egress_bytes_per_second,
             egress_connections: size(
                 "egress_connections",
                 by.egress_connections,
@@ -124,6 +120,30 @@ impl Limits {
                 EGRESS_CONNECTIONS_CEILING,
             )?,
         })
+    }
+
+    /// How much goes out and in: requests and bytes of a call, and bytes a second.
+    fn amounts(&self, by: &LimitsOverlay) -> Result<[u64; 3], String> {
+        Ok([
+            within(
+                "egress_calls",
+                by.egress_calls,
+                self.egress_calls,
+                EGRESS_CALLS_CEILING,
+            )?,
+            within(
+                "egress_bytes",
+                by.egress_bytes,
+                self.egress_bytes,
+                EGRESS_BYTES_CEILING,
+            )?,
+            within(
+                "egress_bytes_per_second",
+                by.egress_bytes_per_second,
+                self.egress_bytes_per_second,
+                EGRESS_BYTES_PER_SECOND_CEILING,
+            )?,
+        ])
     }
 }
 
@@ -229,6 +249,7 @@ mod tests {
             (Kind::Authorizer, "fuel = 1000"),
             (Kind::Pricing, "egress_calls = 1"),
             (Kind::Authorizer, "egress_bytes = 1"),
+            (Kind::Authorizer, "egress_bytes_per_second = 1"),
             (Kind::Pricing, "egress_connections = 1"),
             (Kind::Payment, "fuel = 1000"),
             (Kind::Config, "standby = 2"),

@@ -58,8 +58,11 @@ const SHORT: &[(&str, &[(&str, i64)])] = &[
     ("a body that stalls", &[("wall_ms", 5)]),
     ("a slow body", &[("wall_ms", 5)]),
     ("an endless body", &[("egress_bytes", 20_000)]),
-    // As much as a fair plugin needs.
-    ("a compressed bomb", &[]),
+    // As much as a fair plugin needs, and as fast as it comes.
+    (
+        "a compressed bomb",
+        &[("egress_bytes_per_second", 1_000_000_000)],
+    ),
     (" bomb", &[("memory_bytes", 3_000_000)]),
     ("a million", &[("memory_bytes", 3_000_000)]),
     ("of a gigabyte", &[("memory_bytes", 3_000_000)]),
